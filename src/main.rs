@@ -1,0 +1,3 @@
+//! The `llmguard` program.
+
+fn main() {}

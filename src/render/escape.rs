@@ -1,0 +1,156 @@
+//! One escaper for each quoting context. A value that a context can't hold is refused, never mangled.
+//!
+//! In: the user's text. Out: text of the target's language that reads back as exactly that value, or the reason why there is none.
+
+use minijinja::Value;
+
+/// The languages of rendered files.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Language {
+    /// nginx's configuration.
+    Nginx,
+    /// A Caddyfile.
+    Caddy,
+    /// YAML.
+    Yaml,
+    /// A Dockerfile, a `.env` file or other plain text: nothing but what is surely safe.
+    Plain,
+}
+
+impl Language {
+    /// The language of a template, by the ending of its name.
+    pub fn of(template: &str) -> Option<Language> {
+        let ending = template.rsplit(['.', '/']).next()?;
+        Some(match ending {
+            "conf" => Language::Nginx,
+            "Caddyfile" => Language::Caddy,
+            "yml" => Language::Yaml,
+            "Dockerfile" | "env" | "txt" | "js" => Language::Plain,
+            _ => return None,
+        })
+    }
+}
+
+/// Text that an escaper made: it goes into a template as it is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Token(String);
+
+impl Token {
+    /// The escaped text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl From<Token> for Value {
+    fn from(token: Token) -> Value {
+        Value::from_safe_string(token.0)
+    }
+}
+
+/// `text` as one argument of `language`, quotes included.
+///
+/// Errors: why the language can't hold it.
+pub fn argument(language: Language, text: &str) -> Result<String, String> {
+    match language {
+        Language::Nginx => nginx(text),
+        Language::Caddy => caddy(text),
+        Language::Yaml => Ok(yaml(text)),
+        Language::Plain => plain(text),
+    }
+    .map_err(|why| format!("`{}` can't be written here: {why}", text.escape_debug()))
+}
+
+/// One nginx argument. Measured on 1.22.1: a `$` in quotes is a variable and has no escape; NUL ends the file.
+fn nginx(text: &str) -> Result<String, String> {
+    if text.contains('$') {
+        return Err("nginx would read `$` as a variable".to_owned());
+    }
+    nginx_regex(text)
+}
+
+/// One nginx argument in a place where variables are not read (the left side of a `map`).
+fn nginx_regex(text: &str) -> Result<String, String> {
+    if text.contains(|c: char| c.is_control()) {
+        return Err("control characters".to_owned());
+    }
+    Ok(format!("\"{}\"", text.replace('\\', r"\\").replace('"', "\\\"")))
+}
+
+/// The left side of an nginx `map` entry, where `$` is no variable.
+///
+/// Errors: control characters.
+pub fn nginx_map_key(text: &str) -> Result<Token, String> {
+    nginx_regex(text).map(Token)
+}
+
+/// One Caddyfile argument. Backticks have no escapes; in double quotes only `\"` is one (measured on 2.11.7).
+/// Braces would be placeholders at run time or in the reader.
+fn caddy(text: &str) -> Result<String, String> {
+    if text.contains(['{', '}']) {
+        return Err("Caddy would read `{` as a placeholder".to_owned());
+    }
+    caddy_quoted(text)
+}
+
+fn caddy_quoted(text: &str) -> Result<String, String> {
+    if text.contains(|c: char| c.is_control()) {
+        return Err("control characters".to_owned());
+    }
+    if !text.contains('`') {
+        Ok(format!("`{text}`"))
+    } else if !text.contains('\\') {
+        Ok(format!("\"{}\"", text.replace('"', "\\\"")))
+    } else {
+        Err("Caddy can't quote a backtick beside a backslash".to_owned())
+    }
+}
+
+/// One Caddyfile argument that may hold placeholders or repetitions in braces: only for text that the program made.
+///
+/// Errors: control characters, or a backtick beside a backslash.
+pub fn caddy_with_braces(text: &str) -> Result<Token, String> {
+    if text.contains("{$") {
+        return Err("Caddy would expand `{$` before reading".to_owned());
+    }
+    caddy_quoted(text).map(Token)
+}
+
+/// A YAML scalar in double quotes, by JSON's escapes and those of YAML's own line breaks.
+fn yaml(text: &str) -> String {
+    let mut out = String::with_capacity(text.len() + 2);
+    out.push('"');
+    for c in text.chars() {
+        match c {
+            '"' => out.push_str("\\\""),
+            '\\' => out.push_str(r"\\"),
+            '\n' => out.push_str("\\n"),
+            '\t' => out.push_str("\\t"),
+            '\r' => out.push_str("\\r"),
+            c if c.is_control() || matches!(c, '\u{85}' | '\u{2028}' | '\u{2029}' | '\u{feff}') => {
+                out.push_str(&format!("\\u{:04x}", u32::from(c)));
+            }
+            c => out.push(c),
+        }
+    }
+    out.push('"');
+    out
+}
+
+/// A YAML scalar in a compose file, where Compose reads `$` as a variable: every `$` doubled.
+pub fn compose(text: &str) -> Token {
+    Token(yaml(&text.replace('$', "$$")))
+}
+
+/// Plain text: printable, without anything that a shell or an env file reads.
+fn plain(text: &str) -> Result<String, String> {
+    let safe = |c: char| c.is_ascii_alphanumeric() || "._/:@=+,-".contains(c);
+    if text.chars().all(safe) { Ok(text.to_owned()) } else { Err("only letters, digits and ._/:@=+,-".to_owned()) }
+}
+
+/// Text inside a `#` comment: control characters escaped, and `{$` parted, which Caddy would expand even here (measured on 2.11.7).
+pub fn comment(text: &str) -> Token {
+    let shown: String =
+        text.chars().flat_map(|c| if c.is_control() { c.escape_debug().collect() } else { vec![c] }).collect();
+    Token(shown.replace("{$", "{ $"))
+}

@@ -1,0 +1,115 @@
+//! Files and places in them. In: paths. Out: [`SourceFile`]s with byte spans and line numbers.
+//!
+//! Invariant: a [`Span`] always lies inside its file and on character boundaries.
+
+pub mod atomic;
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// One text that was read, with what is needed to speak about places in it.
+#[derive(Debug, Clone)]
+pub struct SourceFile {
+    /// The path as the user reached it, for messages (`<stdin>` for standard input).
+    pub name: String,
+    /// Where it lies; relative names inside the file are resolved against its folder.
+    pub path: PathBuf,
+    /// The whole text.
+    pub text: Arc<str>,
+    lines: Arc<[usize]>,
+}
+
+/// A byte range `start..end` in one file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub struct Span {
+    /// First byte.
+    pub start: usize,
+    /// One past the last byte.
+    pub end: usize,
+}
+
+/// A place as people and editors count it: both from 1, the column in characters.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct LineColumn {
+    /// Line, from 1.
+    pub line: usize,
+    /// Column in characters, from 1.
+    pub column: usize,
+}
+
+impl SourceFile {
+    /// Takes a text that is already in memory.
+    pub fn new(name: impl Into<String>, path: impl Into<PathBuf>, text: impl Into<Arc<str>>) -> Self {
+        let text = text.into();
+        let lines = std::iter::once(0).chain(text.match_indices('\n').map(|(at, _)| at + 1)).collect();
+        SourceFile { name: name.into(), path: path.into(), text, lines }
+    }
+
+    /// Reads a UTF-8 file. A byte-order mark at its start is dropped.
+    ///
+    /// Errors: what the system says, or that the file is not UTF-8, as a sentence without the file's name.
+    pub fn read(path: &Path) -> Result<Self, String> {
+        let bytes = std::fs::read(path).map_err(|error| io_reason(&error))?;
+        let text = String::from_utf8(bytes).map_err(|error| {
+            format!("not UTF-8 text (first bad byte at offset {})", error.utf8_error().valid_up_to())
+        })?;
+        let text = text.strip_prefix('\u{feff}').map(str::to_owned).unwrap_or(text);
+        Ok(SourceFile::new(path.display().to_string(), path, text))
+    }
+
+    /// The line and column of a byte offset.
+    pub fn line_column(&self, offset: usize) -> LineColumn {
+        let offset = offset.min(self.text.len());
+        let line = self.lines.partition_point(|&start| start <= offset).saturating_sub(1);
+        let column = self.text[self.lines[line]..offset].chars().count();
+        LineColumn { line: line + 1, column: column + 1 }
+    }
+
+    /// The text of a span.
+    pub fn slice(&self, span: Span) -> &str {
+        self.text.get(span.start..span.end).unwrap_or("")
+    }
+
+    /// The folder that relative names in this file start from.
+    pub fn folder(&self) -> &Path {
+        match self.path.parent() {
+            Some(folder) if !folder.as_os_str().is_empty() => folder,
+            _ => Path::new("."),
+        }
+    }
+}
+
+impl Span {
+    /// A span from a range.
+    pub fn new(range: std::ops::Range<usize>) -> Self {
+        Span { start: range.start, end: range.end }
+    }
+}
+
+/// What an input/output error means, without the operating system's error number.
+pub fn io_reason(error: &std::io::Error) -> String {
+    use std::io::ErrorKind::*;
+    match error.kind() {
+        NotFound => "no such file or folder".to_owned(),
+        PermissionDenied => "permission denied".to_owned(),
+        IsADirectory => "is a folder".to_owned(),
+        StorageFull => "no space left on the device".to_owned(),
+        _ => {
+            let text = error.to_string();
+            text.split(" (os error").next().unwrap_or(&text).to_lowercase()
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn columns_count_characters_and_lines_start_at_one() {
+        let file = SourceFile::new("x", "x", "a\näöü = 1\n");
+        assert_eq!(file.line_column(0), LineColumn { line: 1, column: 1 });
+        assert_eq!(file.line_column(2 + 6), LineColumn { line: 2, column: 4 });
+        assert_eq!(file.line_column(999).line, 3);
+    }
+}
