@@ -19,3 +19,7 @@ pub mod catalog;
 pub mod policy;
 
 pub mod render;
+
+pub mod gateway;
+
+pub mod lower;
