@@ -59,8 +59,8 @@ impl EnvFile {
 /// Reads a whole file. A byte-order mark and CRLF are accepted; spans count from the start of `text`.
 pub fn parse(text: &str) -> EnvFile {
     let mut file = EnvFile::default();
-    // Name → (line number, place) of the entry before.
-    let mut seen: HashMap<String, (usize, Span)> = HashMap::new();
+    // Name → place of the last entry so far, up to its value.
+    let mut seen: HashMap<String, Span> = HashMap::new();
     let mut at = if text.starts_with('\u{feff}') { '\u{feff}'.len_utf8() } else { 0 };
     for (number, raw) in text[at..].split_inclusive('\n').enumerate() {
         let line = raw.strip_suffix('\n').unwrap_or(raw);
@@ -68,11 +68,15 @@ pub fn parse(text: &str) -> EnvFile {
         match parse_line(line, at) {
             Ok(None) => {}
             Ok(Some(entry)) => {
-                let name_span = Span { start: entry.line.start, end: entry.value_span.start };
-                if let Some((_, span)) = seen.insert(entry.name.clone(), (number + 1, name_span)) {
+                let place = Span { start: entry.line.start, end: entry.value_span.start };
+                if let Some(span) = seen.insert(entry.name.clone(), place) {
                     let warning = Problem {
                         span,
-                        message: format!("`{}` is set again on line {}, which counts", entry.name, number + 1),
+                        message: format!(
+                            "`{}` is set again on line {}, and the last one counts",
+                            entry.name,
+                            number + 1
+                        ),
                         remedy: "remove one of the two lines".to_owned(),
                     };
                     add(&mut file.warnings, warning);
@@ -370,7 +374,13 @@ mod tests {
         let file = parse("\u{feff}A=1\r\nB=x\r\nA=2\r\nA=3");
         assert_eq!(file.get("A").map(|entry| entry.value.reveal()), Some("3"));
         let messages: Vec<_> = file.warnings.iter().map(|problem| problem.message.as_str()).collect();
-        assert_eq!(messages, ["`A` is set again on line 3, which counts", "`A` is set again on line 4, which counts"]);
+        assert_eq!(
+            messages,
+            [
+                "`A` is set again on line 3, and the last one counts",
+                "`A` is set again on line 4, and the last one counts"
+            ]
+        );
         assert_eq!(file.warnings[0].span, Span { start: 3, end: 5 });
     }
 
@@ -398,10 +408,21 @@ mod tests {
 
     #[test]
     fn hostile_files_end_soon_and_with_few_messages() {
-        for line in
-            ["x\n", "A=\"$ ", "A=\t", "A='a' ", "A=1\n", "A='\n", "$", "A=\"\\", "\0", "=", "A=$x\n", "\u{feff}"]
-        {
-            let file = parse(&line.repeat(10_000_000 / line.len()));
+        for (megabytes, line) in [
+            (10, "A=1\n"),
+            (10, "A=\"$ "),
+            (1, "x\n"),
+            (1, "A=\t"),
+            (1, "A='a' "),
+            (1, "A='\n"),
+            (1, "$"),
+            (1, "A=\"\\"),
+            (1, "\0"),
+            (1, "="),
+            (1, "A=$x\n"),
+            (1, "\u{feff}"),
+        ] {
+            let file = parse(&line.repeat(megabytes * 1_000_000 / line.len()));
             assert!(file.errors.len() <= MOST + 1 && file.warnings.len() <= MOST + 1, "{line:?}");
         }
     }
