@@ -5,6 +5,7 @@
 
 mod access;
 mod clients;
+pub mod env_file;
 pub mod file;
 mod parse;
 pub mod plan;
