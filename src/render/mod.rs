@@ -5,6 +5,7 @@
 
 pub mod escape;
 pub mod template;
+pub mod traefik;
 
 use crate::policy::plan::Plan;
 use crate::source::Span;
