@@ -7,6 +7,7 @@ pub mod escape;
 pub mod nginx;
 pub mod target;
 pub mod template;
+pub mod traefik;
 pub mod write;
 
 use crate::policy::plan::Plan;
