@@ -13,3 +13,5 @@ pub mod secret;
 pub mod policy;
 
 pub mod render;
+
+pub mod keys;
