@@ -3,6 +3,7 @@
 //! Invariant: any frames give an exchange, at most the announced windows are sent, and what cannot be read ends as
 //! [`End::Malformed`].
 
+use std::collections::VecDeque;
 use std::time::Duration;
 
 use loona_hpack::Decoder;
@@ -33,7 +34,7 @@ pub(super) struct Session {
     connection_window: i64,
     initial_window: i64,
     max_frame: usize,
-    unsent: Vec<u8>,
+    unsent: VecDeque<u8>,
     finished: bool,
     /// Whether the server's settings are known; a body that is sent before could overrun a smaller window.
     settled: bool,
@@ -61,7 +62,7 @@ impl Session {
             connection_window: FIRST_WINDOW,
             initial_window: FIRST_WINDOW,
             max_frame: frame::LARGEST,
-            unsent: Vec::new(),
+            unsent: VecDeque::new(),
             finished: !body_follows,
             settled: false,
             outbox,
@@ -70,7 +71,7 @@ impl Session {
 
     /// Adds bytes to the request's body.
     pub(super) fn queue(&mut self, bytes: &[u8]) {
-        self.unsent.extend_from_slice(bytes);
+        self.unsent.extend(bytes);
     }
 
     /// Whether every queued byte of the body is in a frame.
