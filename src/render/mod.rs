@@ -5,7 +5,11 @@
 
 pub mod caddy;
 pub mod escape;
+pub mod nginx;
+pub mod target;
 pub mod template;
+pub mod traefik;
+pub mod write;
 
 use crate::policy::plan::Plan;
 use crate::source::Span;
