@@ -241,8 +241,8 @@ fn rate_values(rate: &Rate) -> Value {
 fn go_duration(duration: Duration) -> Value {
     let nanos = duration.as_nanos();
     let text = match nanos {
-        _ if nanos % 1_000_000_000 == 0 => format!("{}s", nanos / 1_000_000_000),
-        _ if nanos % 1_000_000 == 0 => format!("{}ms", nanos / 1_000_000),
+        _ if nanos.is_multiple_of(1_000_000_000) => format!("{}s", nanos / 1_000_000_000),
+        _ if nanos.is_multiple_of(1_000_000) => format!("{}ms", nanos / 1_000_000),
         _ => format!("{nanos}ns"),
     };
     Value::from_safe_string(text)
