@@ -43,6 +43,11 @@ impl Token {
     pub fn as_str(&self) -> &str {
         &self.0
     }
+
+    /// Text that the program itself made and that holds nothing of the user's.
+    pub(super) fn made(text: String) -> Token {
+        Token(text)
+    }
 }
 
 impl From<Token> for Value {
@@ -78,6 +83,10 @@ fn nginx_regex(text: &str) -> Result<String, String> {
     if text.contains(|c: char| c.is_control()) {
         return Err("control characters".to_owned());
     }
+    let bare = |c: char| c.is_ascii_alphanumeric() || "._:/@,=+-[]".contains(c);
+    if !text.is_empty() && text.chars().all(bare) {
+        return Ok(text.to_owned());
+    }
     Ok(format!("\"{}\"", text.replace('\\', r"\\").replace('"', "\\\"")))
 }
 
@@ -86,6 +95,48 @@ fn nginx_regex(text: &str) -> Result<String, String> {
 /// Errors: control characters.
 pub fn nginx_map_key(text: &str) -> Result<Token, String> {
     nginx_regex(text).map(Token)
+}
+
+/// The left side of an nginx `map` entry that is compared as a whole, ignoring case: a leading `\` keeps names that
+/// `map` would read as its own words.
+///
+/// Errors: control characters.
+pub fn nginx_map_word(text: &str) -> Result<Token, String> {
+    let special = ["default", "hostnames", "include", "volatile"].contains(&text) || text.starts_with(['\\', '~']);
+    nginx_regex(&if special { format!("\\{text}") } else { text.to_owned() }).map(Token)
+}
+
+/// An nginx variable's name, or a number, size or time of nginx's own writing.
+///
+/// Errors: anything but letters, digits, `_`, `.` and a leading `$`.
+pub fn nginx_word(text: &str) -> Result<Token, String> {
+    let name = text.strip_prefix('$').unwrap_or(text);
+    if name.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '.')) {
+        Ok(Token(text.to_owned()))
+    } else {
+        Err(format!("`{}` is no nginx word", text.escape_debug()))
+    }
+}
+
+/// The inside of a quoted-string of HTTP, as nginx's `auth_basic` writes it without looking.
+pub fn http_quoted(text: &str) -> String {
+    text.replace('\\', r"\\").replace('"', "\\\"")
+}
+
+/// A hash in an htpasswd file.
+///
+/// Errors: what would end the field or the line.
+pub fn htpasswd_hash(text: &str) -> Result<Token, String> {
+    if text.is_empty() || text.contains(|c: char| c.is_control() || c.is_whitespace() || c == ':') {
+        return Err("a password hash with blanks or colons".to_owned());
+    }
+    Ok(Token(text.to_owned()))
+}
+
+/// A JavaScript array of strings.
+pub fn js_strings<S: AsRef<str>>(texts: &[S]) -> Token {
+    let quoted = texts.iter().map(|text| yaml(text.as_ref()));
+    Token(format!("[{}]", quoted.collect::<Vec<_>>().join(", ")))
 }
 
 /// One Caddyfile argument. Backticks have no escapes; in double quotes only `\"` is one (measured on 2.11.7).
