@@ -57,7 +57,7 @@ venv=$servers/python
 find_python() {
     local found
     [ -e "$venv/$2-$3.installed" ] || return
-    for found in "$venv"/lib/python*/site-packages/$1; do
+    for found in $(compgen -G "$venv/lib/python*/site-packages/$1"); do
         [ -x "$found" ] && realpath "$found" && return
     done
 }
