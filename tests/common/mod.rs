@@ -8,33 +8,45 @@ use std::fs::{self, OpenOptions};
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
-/// The program that `variable` names (such as `LLMGUARD_TRAEFIK`), from the environment or what was installed last.
+/// The program that `variable` names (such as `LLMGUARD_TRAEFIK`).
 ///
 /// `None`: it is not there; that the test `name` is skipped has then been said, and the test should return.
 pub fn server(name: &str, variable: &str) -> Option<PathBuf> {
-    let program = env::var(variable).ok().or_else(|| installed(variable)).map(PathBuf::from);
-    match program {
-        Some(program) if program.is_file() => Some(program),
-        Some(program) => skip(name, &format!("{variable} is `{}`, which is not there", program.display())),
-        None => skip(name, &format!("{variable} is not set; tests/servers/install.sh installs it")),
+    let program = PathBuf::from(setting(name, variable)?);
+    if !program.is_file() {
+        skip(name, &format!("{variable} is `{}`, which is not there", program.display()));
+        return None;
     }
+    Some(program)
+}
+
+/// The value of `variable` (such as `LLMGUARD_DOCKER_HOST`), from the environment or what was installed last.
+///
+/// `None`: as in [`server`].
+pub fn setting(name: &str, variable: &str) -> Option<String> {
+    let value = env::var(variable).ok().or_else(|| installed(variable));
+    if value.is_none() {
+        skip(name, &format!("{variable} is not set; tests/run sets it where it can"));
+    }
+    value
 }
 
 /// The value in the install script's file, for a plain `cargo test`.
 fn installed(variable: &str) -> Option<String> {
-    let folder = env::var("LLMGUARD_SERVERS").unwrap_or_else(|_| concat!(env!("CARGO_MANIFEST_DIR"), "/.servers").into());
+    let folder =
+        env::var("LLMGUARD_SERVERS").unwrap_or_else(|_| concat!(env!("CARGO_MANIFEST_DIR"), "/.servers").into());
     let lines = fs::read_to_string(Path::new(&folder).join("env")).ok()?;
     let start = format!("export {variable}='");
     lines.lines().find_map(|line| Some(line.strip_prefix(&start)?.strip_suffix('\'')?.to_owned()))
 }
 
 /// Writes past the test harness, which would hide the line of a test that passes.
-fn skip(name: &str, reason: &str) -> Option<PathBuf> {
+fn skip(name: &str, reason: &str) {
     let line = format!("SKIPPED {name}: {reason}\n");
     let _ = io::stderr().write_all(line.as_bytes());
     if let Some(file) = env::var_os("LLMGUARD_SKIPS") {
-        let told = OpenOptions::new().append(true).create(true).open(&file).and_then(|mut f| f.write_all(line.as_bytes()));
+        let told =
+            OpenOptions::new().append(true).create(true).open(&file).and_then(|mut f| f.write_all(line.as_bytes()));
         assert!(told.is_ok(), "{}: {told:?}", Path::new(&file).display());
     }
-    None
 }
