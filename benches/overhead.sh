@@ -4,7 +4,8 @@
 # Both stand in front of one nginx that answers at once, so the difference is the gateway's work for a request: an upper
 # bound, as a model takes seconds. Rounds alternate between the ways, so a change of the machine's mood meets all alike;
 # the table has the medians. The policy has no rate limit (it would refuse the load) and is measured with and without
-# its access log. Only a quiet machine gives numbers worth reading. Needs wrk and the servers of tests/servers/install.sh. $LLMGUARD is the program, by default built here.
+# its access log. Only a quiet machine gives numbers worth reading.
+# Needs wrk and the servers of tests/servers/install.sh. $LLMGUARD is the program, by default built here.
 set -eu
 cd "$(dirname "$0")/.."
 readonly rounds=${1:-5} seconds=${2:-3}
