@@ -13,6 +13,8 @@ pub enum Language {
     Caddy,
     /// YAML.
     Yaml,
+    /// YAML that is a Go template first: Traefik's dynamic file.
+    GoYaml,
     /// A Dockerfile, a `.env` file or other plain text: nothing but what is surely safe.
     Plain,
 }
@@ -25,6 +27,7 @@ impl Language {
             "conf" => Language::Nginx,
             "Caddyfile" => Language::Caddy,
             "yml" => Language::Yaml,
+            "tmpl" => Language::GoYaml,
             "Dockerfile" | "env" | "txt" | "js" => Language::Plain,
             _ => return None,
         })
@@ -39,6 +42,11 @@ impl Token {
     /// The escaped text.
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+
+    /// Text that the program itself made and that holds nothing of the user's.
+    pub(super) fn made(text: String) -> Token {
+        Token(text)
     }
 }
 
@@ -56,6 +64,7 @@ pub fn argument(language: Language, text: &str) -> Result<String, String> {
         Language::Nginx => nginx(text),
         Language::Caddy => caddy(text),
         Language::Yaml => Ok(yaml(text)),
+        Language::GoYaml => Ok(yaml(text).replace("{{", "{{`{{`}}")),
         Language::Plain => plain(text),
     }
     .map_err(|why| format!("`{}` can't be written here: {why}", text.escape_debug()))
@@ -74,6 +83,10 @@ fn nginx_regex(text: &str) -> Result<String, String> {
     if text.contains(|c: char| c.is_control()) {
         return Err("control characters".to_owned());
     }
+    let bare = |c: char| c.is_ascii_alphanumeric() || "._:/@,=+-[]".contains(c);
+    if !text.is_empty() && text.chars().all(bare) {
+        return Ok(text.to_owned());
+    }
     Ok(format!("\"{}\"", text.replace('\\', r"\\").replace('"', "\\\"")))
 }
 
@@ -82,6 +95,48 @@ fn nginx_regex(text: &str) -> Result<String, String> {
 /// Errors: control characters.
 pub fn nginx_map_key(text: &str) -> Result<Token, String> {
     nginx_regex(text).map(Token)
+}
+
+/// The left side of an nginx `map` entry that is compared as a whole, ignoring case: a leading `\` keeps names that
+/// `map` would read as its own words.
+///
+/// Errors: control characters.
+pub fn nginx_map_word(text: &str) -> Result<Token, String> {
+    let special = ["default", "hostnames", "include", "volatile"].contains(&text) || text.starts_with(['\\', '~']);
+    nginx_regex(&if special { format!("\\{text}") } else { text.to_owned() }).map(Token)
+}
+
+/// An nginx variable's name, or a number, size or time of nginx's own writing.
+///
+/// Errors: anything but letters, digits, `_`, `.` and a leading `$`.
+pub fn nginx_word(text: &str) -> Result<Token, String> {
+    let name = text.strip_prefix('$').unwrap_or(text);
+    if name.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '.')) {
+        Ok(Token(text.to_owned()))
+    } else {
+        Err(format!("`{}` is no nginx word", text.escape_debug()))
+    }
+}
+
+/// The inside of a quoted-string of HTTP, as nginx's `auth_basic` writes it without looking.
+pub fn http_quoted(text: &str) -> String {
+    text.replace('\\', r"\\").replace('"', "\\\"")
+}
+
+/// A hash in an htpasswd file.
+///
+/// Errors: what would end the field or the line.
+pub fn htpasswd_hash(text: &str) -> Result<Token, String> {
+    if text.is_empty() || text.contains(|c: char| c.is_control() || c.is_whitespace() || c == ':') {
+        return Err("a password hash with blanks or colons".to_owned());
+    }
+    Ok(Token(text.to_owned()))
+}
+
+/// A JavaScript array of strings.
+pub fn js_strings<S: AsRef<str>>(texts: &[S]) -> Token {
+    let quoted = texts.iter().map(|text| yaml(text.as_ref()));
+    Token(format!("[{}]", quoted.collect::<Vec<_>>().join(", ")))
 }
 
 /// One Caddyfile argument. Backticks have no escapes; in double quotes only `\"` is one (measured on 2.11.7).
@@ -142,15 +197,45 @@ pub fn compose(text: &str) -> Token {
     Token(yaml(&text.replace('$', "$$")))
 }
 
+/// A YAML scalar in single quotes that may hold Go template actions: only for text that the program made.
+///
+/// Errors: control characters.
+pub fn yaml_with_actions(text: &str) -> Result<Token, String> {
+    if text.contains(|c: char| c.is_control()) {
+        return Err("control characters".to_owned());
+    }
+    Ok(Token(format!("'{}'", text.replace('\'', "''"))))
+}
+
+/// A flow list of names in YAML, `[a, b]`, without quotes.
+///
+/// Errors: a name that isn't letters, digits and `-` with a letter first.
+pub fn yaml_names<S: AsRef<str>>(names: &[S]) -> Result<Token, String> {
+    let names =
+        names.iter().map(|name| yaml_name(name.as_ref()).map(|token| token.0)).collect::<Result<Vec<_>, _>>()?;
+    Ok(Token(format!("[{}]", names.join(", "))))
+}
+
+/// A name in YAML without quotes.
+///
+/// Errors: anything but letters, digits and `-` with a letter first, and what YAML would not read as text.
+pub fn yaml_name(name: &str) -> Result<Token, String> {
+    let plain = name.starts_with(|c: char| c.is_ascii_alphabetic())
+        && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '-')
+        && name.contains('-');
+    if plain { Ok(Token(name.to_owned())) } else { Err(format!("`{}` is no name here", name.escape_debug())) }
+}
+
 /// Plain text: printable, without anything that a shell or an env file reads.
 fn plain(text: &str) -> Result<String, String> {
     let safe = |c: char| c.is_ascii_alphanumeric() || "._/:@=+,-".contains(c);
     if text.chars().all(safe) { Ok(text.to_owned()) } else { Err("only letters, digits and ._/:@=+,-".to_owned()) }
 }
 
-/// Text inside a `#` comment: control characters escaped, and `{$` parted, which Caddy would expand even here (measured on 2.11.7).
+/// Text inside a `#` comment: control characters escaped, `{$` parted, which Caddy would expand even here (measured on 2.11.7),
+/// and `{{`, which Traefik's Go template would.
 pub fn comment(text: &str) -> Token {
     let shown: String =
         text.chars().flat_map(|c| if c.is_control() { c.escape_debug().collect() } else { vec![c] }).collect();
-    Token(shown.replace("{$", "{ $"))
+    Token(shown.replace("{$", "{ $").replace("{{", "{ {"))
 }

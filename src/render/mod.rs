@@ -4,7 +4,11 @@
 //! user, and [`Gap`]s: what the target cannot enforce. Invariant: nothing is written here and nothing is dropped silently.
 
 pub mod escape;
+pub mod nginx;
+pub mod target;
 pub mod template;
+pub mod traefik;
+pub mod write;
 
 use crate::policy::plan::Plan;
 use crate::source::Span;

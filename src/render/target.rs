@@ -1,0 +1,36 @@
+//! The targets: one table, and the way from a plan to one target's output.
+//!
+//! In: a target's name, plan and site. Out: its [`Output`]. Invariant: adding a target is one module and one line here.
+
+use super::{Output, Site};
+use crate::policy::plan::Plan;
+
+/// One form that a policy is rendered to.
+pub struct Target {
+    /// Its name on the command line.
+    pub name: &'static str,
+    /// What it is, for people.
+    pub what: &'static str,
+    /// The file that goes to standard output without `--out`; absent: `--out` is needed.
+    pub main_file: Option<&'static str>,
+    /// How to run what was written, from DIR.
+    pub run: &'static str,
+    render: fn(&Plan, &Site, &mut Output),
+}
+
+/// Every target, in the order of `all`.
+pub const TARGETS: &[Target] = &[];
+
+impl Target {
+    /// The target of that name.
+    pub fn find(name: &str) -> Option<&'static Target> {
+        TARGETS.iter().find(|target| target.name == name)
+    }
+
+    /// Renders a plan.
+    pub fn render(&self, plan: &Plan, site: &Site) -> Output {
+        let mut out = Output::default();
+        (self.render)(plan, site, &mut out);
+        out
+    }
+}
