@@ -162,8 +162,11 @@ fn no_file_names_a_machine_path_or_a_registry() {
 fn templates_leave_quoting_to_the_escapers() {
     let mut broken = Vec::new();
     for path in files_below("templates") {
+        let mut raw = false;
         for (number, line) in read(&path).lines().enumerate() {
-            if quotes_a_placeholder(line) {
+            // A server's own template language stands in raw blocks: no placeholder of ours.
+            raw = raw && !line.contains("{% endraw %}") || line.contains("{% raw %}");
+            if !raw && quotes_a_placeholder(line) {
                 broken.push(format!("{path}:{}: a quote beside a placeholder", number + 1));
             }
         }
