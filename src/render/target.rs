@@ -19,7 +19,22 @@ pub struct Target {
 }
 
 /// Every target, in the order of `all`.
-pub const TARGETS: &[Target] = &[];
+pub const TARGETS: &[Target] = &[
+    Target {
+        name: "nginx",
+        what: "nginx.conf, a drop-in for conf.d, and the keys in secrets/",
+        main_file: None,
+        run: "cd DIR/nginx && nginx -p . -c nginx.conf",
+        render: super::nginx::render,
+    },
+    Target {
+        name: "traefik-file",
+        what: "Traefik's static and dynamic configuration",
+        main_file: None,
+        run: "cd DIR/traefik && traefik --configFile=traefik.yml, with the keys in the environment",
+        render: super::traefik::render,
+    },
+];
 
 impl Target {
     /// The target of that name.
