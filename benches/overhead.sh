@@ -1,14 +1,15 @@
 #!/usr/bin/env bash
-# overhead.sh [ROUNDS [SECONDS]]: what the rendered gateway costs, beside the same server that only forwards.
+# overhead.sh [ROUNDS [SECONDS [TARGET…]]]: what the rendered gateway costs, beside the same server that only forwards.
 #
-# Both stand in front of one nginx that answers at once, so the difference is the gateway's work for a request: an upper
-# bound, as a model takes seconds. Rounds alternate between the ways, so a change of the machine's mood meets all alike;
-# the table has the medians. The policy has no rate limit (it would refuse the load) and is measured with and without
-# its access log. Only a quiet machine gives numbers worth reading.
+# Both stand in front of one nginx that answers at once, so the difference is the gateway's work for a request: an
+# upper bound, as a model takes seconds. Rounds alternate between the ways, so a change of the machine's mood meets all
+# alike; the table has the medians. The policy has no rate limit (it would refuse the load) and is measured with and
+# without its access log. Only a quiet machine gives numbers worth reading. TARGET: nginx, caddy or traefik-file.
 # Needs wrk and the servers of tests/servers/install.sh. $LLMGUARD is the program, by default built here.
 set -eu
 cd "$(dirname "$0")/.."
 readonly rounds=${1:-5} seconds=${2:-3}
+readonly targets=" ${*:3} "
 readonly connections=16 key=bench-0123456789abcdefghijklmnopqrstuvwxyz
 readonly bare=18080 guarded=18081 logged=18082 upstream=18434
 export BENCH_KEY=$key
@@ -102,6 +103,7 @@ median() { # WAY COLUMN
 bench() {
     local name=$1 target=$2 folder=$3 bare_command=() way before=${#pids[@]}
     shift 3
+    if [ "$targets" != "  " ] && [[ $targets != *" $target "* ]]; then return; fi
     while [ "$1" != -- ]; do bare_command+=("$1"); shift; done
     shift
     render "$target" $guarded off
