@@ -24,4 +24,6 @@ pub mod gateway;
 
 pub mod lower;
 
+pub mod prove;
+
 pub mod cli;
