@@ -26,4 +26,6 @@ pub mod lower;
 
 pub mod prove;
 
+pub mod keys;
+
 pub mod cli;
