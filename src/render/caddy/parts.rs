@@ -27,7 +27,9 @@ pub fn gaps(plan: &Plan, out: &mut Output) {
     let rates = [(plan.limits.rate, "limits.rate", plan.places.at("limits.rate"))].into_iter().chain(own);
     for (rate, key, span) in rates {
         if rate.is_some_and(|rate| rate.burst > MOST_BURST) {
-            let reason = format!("caddy remembers every request of a burst for each address, so a burst over {MOST_BURST} would cost too much memory");
+            let reason = format!(
+                "caddy remembers every request of a burst for each address, so a burst over {MOST_BURST} would cost too much memory"
+            );
             out.weaker(key, span, reason, format!("a burst of {MOST_BURST} at most"));
         }
     }
@@ -48,7 +50,7 @@ pub fn acme_note(plan: &Plan) -> Option<String> {
 fn duration(duration: Duration) -> Result<Token, String> {
     let nanos = duration.as_nanos();
     let units = [("s", 1_000_000_000), ("ms", 1_000_000), ("us", 1_000), ("ns", 1)];
-    let fits = units.into_iter().find(|(_, unit)| nanos % unit == 0);
+    let fits = units.into_iter().find(|(_, unit)| nanos.is_multiple_of(*unit));
     caddy_word(&fits.map_or_else(|| "0s".to_owned(), |(name, unit)| format!("{}{name}", nanos / unit)))
 }
 
@@ -176,6 +178,7 @@ pub fn nets() -> Result<Vec<Value>, String> {
         (format!("~^::({GROUP})(?:{GROUP}){{3}}[0-9a-f]+$"), "0:0:0:${1}"),
         ("~^::[0-9a-f:]*$".to_owned(), "0:0:0:0:"),
     ];
-    let written = forms.iter().map(|(from, to)| Ok(context! { from => caddy_with_braces(from)?, to => caddy_with_braces(to)? }));
+    let written =
+        forms.iter().map(|(from, to)| Ok(context! { from => caddy_with_braces(from)?, to => caddy_with_braces(to)? }));
     written.collect()
 }
