@@ -80,7 +80,12 @@ impl Judge<'_> {
     }
 
     fn refused(&mut self, status: u16) {
-        self.not_forwarded();
+        // Line 10: of a body that turns out too large, what came before may be on its way, but never the end of a request.
+        let limit = self.plan.limits.body;
+        let cut = self.observed.seen.iter().all(|seen| !seen.body_complete && seen.body_len <= limit);
+        if status != 413 || !self.question.chunked || !cut {
+            self.not_forwarded();
+        }
         match status {
             // Line 1: the server's own refusal, whatever it is.
             400 | 431 if self.status() >= 400 => return,
