@@ -4,6 +4,7 @@
 //! ([`wire::Exchange`]) and what arrived behind the gateway ([`upstream::Seen`]). Invariant: nothing here judges an answer, and
 //! every child process, thread and socket ends with the value that owns it.
 
+pub mod corpus;
 pub mod http2;
 pub mod server;
 pub mod upstream;
