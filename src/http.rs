@@ -3,6 +3,8 @@
 //! In: method, target, headers and body as they stand on the wire. Out: their parts. Invariant: nothing is decoded, folded or
 //! normalised here; that is each server's own matter.
 
+pub mod line;
+
 use std::net::IpAddr;
 
 /// One request.
