@@ -5,6 +5,7 @@
 
 pub mod caddy;
 pub mod escape;
+pub mod internal_tls;
 pub mod nginx;
 pub mod target;
 pub mod template;

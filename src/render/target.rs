@@ -41,6 +41,13 @@ pub const TARGETS: &[Target] = &[
         run: "cd DIR/traefik && traefik --configFile=traefik.yml, with the keys in the environment",
         render: super::traefik::render,
     },
+    Target {
+        name: "traefik",
+        what: "Docker labels for Traefik's own service, and the static file that goes with them",
+        main_file: Some("traefik-labels/labels.yml"),
+        run: "docker compose -f docker-compose.yml -f DIR/traefik-labels/labels.yml up -d",
+        render: super::traefik::labels::render,
+    },
 ];
 
 impl Target {
