@@ -29,7 +29,7 @@ pub const TARGETS: &[Target] = &[
     },
     Target {
         name: "caddy",
-        what: "one Caddyfile",
+        what: "a Caddyfile",
         main_file: Some("caddy/Caddyfile"),
         run: "cd DIR/caddy && caddy run --config Caddyfile --envfile ../.env",
         render: super::caddy::render,
