@@ -75,7 +75,6 @@ fn file(plan: &Plan, head: &[String]) -> Result<String, String> {
         every_origin => plan.cors.as_ref().is_some_and(|cors| cors.any),
         health_regex => pattern(plan.access.health.as_deref().and_then(regex::health))?,
         rate => limits.rate.map(|rate| parts::rate(&rate)).transpose()?,
-        nets => parts::nets()?,
         public_regex => pattern(regex::lines(&public.allow))?,
         public_except => pattern(regex::lines(&public.except))?,
         public_writes => public.allow.iter().any(|endpoint| !matches!(endpoint.method.as_str(), "GET" | "HEAD")),
@@ -123,4 +122,55 @@ fn models(plan: &Plan) -> Result<Option<Value>, String> {
 /// Arguments, one after the other, for a template.
 fn arguments<'t>(texts: impl IntoIterator<Item = &'t String>) -> Result<Token, String> {
     Ok(caddy_arguments(texts.into_iter().map(|text| caddy_argument(text)).collect::<Result<Vec<_>, _>>()?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::diag::Sink;
+    use crate::policy::validate;
+    use crate::policy::variables::Variables;
+    use crate::secret::Secret;
+    use crate::source::SourceFile;
+
+    const KEY: &str = "lp_0123456789abcdefABCDEF-laptop1";
+
+    fn rendered(policy: &str) -> Output {
+        let file = SourceFile::new("llmguard.toml", "/p/llmguard.toml", policy);
+        let process = [("LAPTOP_KEY".to_owned(), Secret::new(KEY))].into();
+        let mut sink = Sink::default();
+        let plan = validate::plan(&file, &Variables { process, file: None }, &mut sink);
+        let plan = plan.unwrap_or_else(|| panic!("{:?}", sink.sorted()));
+        let mut out = Output::default();
+        render(&plan, &Site { command: "llmguard render {$X}".to_owned(), root: false }, &mut out);
+        out
+    }
+
+    const SMALL: &str = "[upstream]\nkind = \"ollama\"\n[[client]]\nname = \"laptop\"\napi_key = \"env:LAPTOP_KEY\"\n";
+
+    #[test]
+    fn keys_are_named_and_never_written() {
+        let (one, two) = (rendered(SMALL), rendered(SMALL));
+        assert_eq!(one.files, two.files);
+        let text = &one.files[0].content;
+        assert!(!text.contains(KEY) && text.contains("vars lg_key {env.LAPTOP_KEY}"));
+        assert!(!text.contains("{$"), "Caddy would expand this even in a comment");
+        assert!(one.notes.iter().any(|note| note.contains("rate_limit module")));
+    }
+
+    #[test]
+    fn what_caddy_cannot_do_is_said() {
+        let out = rendered(&format!("{SMALL}[limits]\nconnections = 8\n"));
+        assert_eq!(out.gaps.iter().map(|gap| gap.key.as_str()).collect::<Vec<_>>(), ["limits.connections"]);
+        assert!(out.files[0].content.contains("# WEAKER THAN THE POLICY: `limits.connections`"));
+    }
+
+    #[test]
+    fn a_literal_hash_is_not_for_everybody() {
+        let hash = "$2a$05$Hw.nG0T/IMChR43IcnxDUO9kGx1jnsWwR.XUtiFqo0m/N8ybv5amm";
+        let out = rendered(&format!(
+            "[upstream]\nkind = \"ollama\"\n[[client]]\nname = \"carol\"\npassword_hash = \"{hash}\"\n"
+        ));
+        assert!(out.files[0].secret && out.files[0].mode == 0o640);
+    }
 }

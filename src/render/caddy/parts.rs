@@ -50,7 +50,7 @@ pub fn acme_note(plan: &Plan) -> Option<String> {
 fn duration(duration: Duration) -> Result<Token, String> {
     let nanos = duration.as_nanos();
     let units = [("s", 1_000_000_000), ("ms", 1_000_000), ("us", 1_000), ("ns", 1)];
-    let fits = units.into_iter().find(|(_, unit)| nanos.is_multiple_of(*unit));
+    let fits = units.into_iter().find(|(_, unit): &(_, u128)| nanos.is_multiple_of(*unit));
     caddy_word(&fits.map_or_else(|| "0s".to_owned(), |(name, unit)| format!("{}{name}", nanos / unit)))
 }
 
@@ -75,7 +75,8 @@ pub fn timeouts(timeouts: &Timeouts) -> Result<Value, String> {
     Ok(context! {
         connect => duration(timeouts.connect)?,
         read => duration(timeouts.read)?,
-        send => duration(timeouts.send)?,
+        // Not `send`: Go sets the deadline once for a whole body, not for each pause (2.11.9), so a slow upload would be cut.
+        upload => duration(timeouts.send.max(timeouts.read))?,
         client_header => duration(timeouts.client_header)?,
         client_body => duration(timeouts.client_body)?,
     })
@@ -162,23 +163,4 @@ pub fn rate(rate: &Rate) -> Result<Value, String> {
         events => rate.burst,
         window => duration(rate.burst_window().max(Duration::from_nanos(1)))?,
     })
-}
-
-/// What counts as one address: an IPv6 /64, from every way in which Go writes its addresses (the longest run of zeros as `::`).
-/// By hand, since the rate_limit module's own `ipv6_prefix` is silently ignored by its release 0.1.0.
-pub fn nets() -> Result<Vec<Value>, String> {
-    const GROUP: &str = "[0-9a-f]+:";
-    let forms = [
-        (format!("~^((?:{GROUP}){{4}})"), "${1}"),
-        (format!("~^((?:{GROUP}){{3}}):"), "${1}0:"),
-        (format!("~^((?:{GROUP}){{2}}):"), "${1}0:0:"),
-        (format!("~^({GROUP}):({GROUP})(?:{GROUP}){{3}}[0-9a-f]+$"), "${1}0:0:${2}"),
-        (format!("~^({GROUP}):"), "${1}0:0:0:"),
-        (format!("~^::((?:{GROUP}){{2}})(?:{GROUP}){{3}}[0-9a-f]+$"), "0:0:${1}"),
-        (format!("~^::({GROUP})(?:{GROUP}){{3}}[0-9a-f]+$"), "0:0:0:${1}"),
-        ("~^::[0-9a-f:]*$".to_owned(), "0:0:0:0:"),
-    ];
-    let written =
-        forms.iter().map(|(from, to)| Ok(context! { from => caddy_with_braces(from)?, to => caddy_with_braces(to)? }));
-    written.collect()
 }

@@ -23,14 +23,14 @@ pub fn x_api_key() -> String {
     format!("^({KEY})$")
 }
 
-/// `Authorization: Basic` with base64 behind it, once.
+/// `Authorization: Basic` with base64 behind it, once; the base64 as first group.
 pub fn basic() -> String {
-    "^(?i:basic) [A-Za-z0-9+/]+=*$".to_owned()
+    "^(?i:basic) +([A-Za-z0-9+/]+=*)$".to_owned()
 }
 
 /// `Authorization: Basic` of the user `name`: the base64 of every text that begins with the name and a colon.
 pub fn basic_user(name: &str) -> String {
-    let mut text = String::from("^(?i:basic) ");
+    let mut text = String::from("^Basic ");
     for group in format!("{name}:").as_bytes().chunks(3) {
         let bits = group.iter().fold(0, |bits, &byte| bits << 8 | u32::from(byte)) << (8 * (3 - group.len()));
         let free = [24, 16, 8, 0].get(group.len()).copied().unwrap_or_default();
@@ -161,7 +161,6 @@ fn other_than(words: &[&str]) -> String {
 
 #[cfg(test)]
 mod tests {
-
     use base64::Engine;
     use base64::prelude::BASE64_STANDARD;
     use regex::Regex;
@@ -187,7 +186,7 @@ mod tests {
         for name in ["a", "ab", "abc", "carol", "owner-2", "x9"] {
             let pattern = Regex::new(&basic_user(name)).unwrap();
             for password in ["", "x", "\u{ff}\u{ff}", "~~~", "long password with : in it"] {
-                let header = |user: &str| format!("bAsic {}", BASE64_STANDARD.encode(format!("{user}:{password}")));
+                let header = |user: &str| format!("Basic {}", BASE64_STANDARD.encode(format!("{user}:{password}")));
                 assert!(pattern.is_match(&header(name)), "{name} {password}");
                 for other in [format!("{name}x"), format!("x{name}"), name.to_uppercase(), String::new()] {
                     assert!(!pattern.is_match(&header(&other)), "{other} {password}");
