@@ -156,10 +156,7 @@ impl Engine {
         let mut ca = None;
         match &plan.listen.tls {
             Tls::Internal => {
-                let made = internal_tls::internal(
-                    &plan.listen.server_names,
-                    plan.listen.address,
-                    None,
+                let made = internal_tls::internal(&plan.listen.server_names, None,
                     std::time::SystemTime::now(),
                 )
                 .map_err(NoEngine::Failed)?;
@@ -263,24 +260,35 @@ impl Decides for Engine {
 }
 
 fn launch(plan: &Plan, proxy: Proxy, program: &Path, folder: &Path) -> Launch {
-    let args: &[&str] = match proxy {
-        // As root its workers would run as nobody, who can't enter this folder.
-        Proxy::Nginx if is_root() => &["-e", "stderr", "-p", ".", "-c", "nginx.conf", "-g", "daemon off; user root;"],
-        Proxy::Nginx => &["-e", "stderr", "-p", ".", "-c", "nginx.conf", "-g", "daemon off;"],
-        Proxy::Caddy => &["run", "--config", "Caddyfile", "--adapter", "caddyfile"],
-        Proxy::Traefik => &["--configFile=traefik.yml"],
-    };
+    let mut args: Vec<OsString> = Vec::new();
+    match proxy {
+        Proxy::Nginx => {
+            args.extend(["-e", "stderr", "-p", ".", "-c", "nginx.conf", "-g"].map(OsString::from));
+            args.push(nginx_globals(plan, program).into());
+        }
+        Proxy::Caddy => args.extend(["run", "--config", "Caddyfile", "--adapter", "caddyfile"].map(OsString::from)),
+        Proxy::Traefik => args.push("--configFile=traefik.yml".into()),
+    }
     let mut env: Vec<(OsString, OsString)> =
         moved::environment(plan).into_iter().map(|(name, value)| (name.into(), value.into())).collect();
     env.push(("HOME".into(), folder.into()));
     env.push(("XDG_DATA_HOME".into(), folder.join("data").into()));
-    Launch {
-        program: program.to_owned(),
-        args: args.iter().map(OsString::from).collect(),
-        env,
-        cwd: folder.join(proxy.folder()),
-        log: folder.join("server.log"),
+    Launch { program: program.to_owned(), args, env, cwd: folder.join(proxy.folder()), log: folder.join("server.log") }
+}
+
+/// What nginx is told beside the rendered config, which must not depend on how this machine's nginx was built.
+fn nginx_globals(plan: &Plan, program: &Path) -> String {
+    let mut globals = "daemon off;".to_owned();
+    if is_root() {
+        // Its workers would run as nobody, who can't enter this folder.
+        globals.push_str(" user root;");
     }
+    if !plan.access.models.is_empty()
+        && let Some(module) = server::nginx_module(program, "ngx_http_js_module.so")
+    {
+        globals.push_str(&format!(" load_module {};", module.display()));
+    }
+    globals
 }
 
 fn is_root() -> bool {

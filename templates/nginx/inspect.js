@@ -29,6 +29,9 @@ function endsInEscape(part) {
     return (part.length - back) % 2 === 1;
 }
 
+// Numbers that njs reads and JSON has not: a plus, leading zeros, a point without digits on both sides.
+const NO_NUMBER = /(?:^|[^0-9eE])\+|(?:^|[^0-9.eE+-])-?0[0-9]|(?:^|[^0-9])\.|\.(?:[^0-9]|$)/;
+
 // Whether `part` begins with a colon, after blanks.
 function isColon(part) {
     let i = 0;
@@ -49,6 +52,9 @@ function named(text) {
     const parts = text.split('"');
     let found = undefined;
     let depth = deeper(parts[0]);
+    if (NO_NUMBER.test(parts[0])) {
+        return undefined;
+    }
     let at = 1;
     while (at < parts.length) {
         const first = at;
@@ -56,6 +62,9 @@ function named(text) {
             at += 1;
         }
         const after = parts[at + 1];
+        if (NO_NUMBER.test(after)) {
+            return undefined;
+        }
         if (depth === 1 && isColon(after)) {
             const raw = first === at ? parts[at] : parts.slice(first, at + 1).join('"');
             const key = raw.indexOf('\\') === -1 ? raw : JSON.parse('"' + raw + '"');

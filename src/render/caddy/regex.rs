@@ -8,8 +8,8 @@ use crate::policy::plan::{Endpoint, ModelPattern, Segment};
 
 /// A well-formed API key.
 const KEY: &str = "[A-Za-z0-9_-]{20,256}";
-/// Everything but a quote and a backslash.
-const PLAIN: &str = r#"[^"\\]"#;
+/// What stands in a JSON string as it is.
+const PLAIN: &str = r#"[^"\\\x00-\x1f]"#;
 /// How deep lists and objects may lie in a body whose model is looked for: RE2 has no recursion.
 const DEPTH: usize = 24;
 
@@ -114,15 +114,17 @@ pub fn greater_than(limit: u64) -> String {
 }
 
 /// A JSON object with exactly one key `model` or `name`, whatever its case, whose value is one of the models: no escapes in keys or in
-/// that value. What isn't JSON in ways that leave no doubt about the model (`[}`, `1.2.3`) passes too.
+/// that value. Inside lists and objects what isn't JSON in ways that leave no doubt about the model (`[}`, `1.2.3`) passes too: RE2
+/// would have to hold a copy of the whole grammar for each kind of bracket at each depth.
 pub fn body(models: &[ModelPattern]) -> String {
     let space = r"[ \t\r\n]*";
-    let string = format!(r#""(?:{PLAIN}|\\.)*""#);
+    let string = format!(r#""(?:{PLAIN}|\\(?:["\\/bfnrt]|u[0-9A-Fa-f]{{4}}))*""#);
+    let scalar = r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?|true|false|null";
     let mut nested = format!(r#"[\[{{](?:[^"\[\]{{}}]|{string})*[\]}}]"#);
     for _ in 1..DEPTH {
         nested = format!(r#"[\[{{](?:[^"\[\]{{}}]|{string}|{nested})*[\]}}]"#);
     }
-    let value = format!("(?:{string}|[A-Za-z0-9.+-]+|{nested})");
+    let value = format!("(?:{string}|{scalar}|{nested})");
     let other = format!(r#""{}"{space}:{space}{value}{space}"#, other_than(&["model", "name"]));
     let names = alternatives(models.iter().map(|model| match model.prefix {
         true => format!("{}{PLAIN}*", regex::escape(&model.text)),
@@ -150,7 +152,7 @@ fn other_than(words: &[&str]) -> String {
     } else {
         let both = |head: char| [head.to_ascii_lowercase(), head.to_ascii_uppercase()];
         let all = heads.keys().flat_map(|&head| both(head)).collect::<String>();
-        parts.push(format!(r#"[^"\\{all}]{PLAIN}*"#));
+        parts.push(format!(r#"[^"\\\x00-\x1f{all}]{PLAIN}*"#));
         parts.extend(heads.iter().map(|(&head, rests)| {
             let [lower, upper] = both(head);
             format!("[{lower}{upper}]{}", other_than(rests))
