@@ -1,7 +1,5 @@
 //! The servers that the other tests start are there, and are the ones that they were written against.
 
-#![expect(clippy::unwrap_used, reason = "tests")]
-
 mod common;
 
 use std::process::{Command, Stdio};

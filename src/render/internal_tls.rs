@@ -244,7 +244,6 @@ fn valid(params: &mut CertificateParams, now: SystemTime, ends: i64) {
 
 #[cfg(test)]
 mod tests {
-    #![expect(clippy::unwrap_used, reason = "tests")]
 
     use std::sync::Arc;
 

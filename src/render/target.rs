@@ -28,6 +28,13 @@ pub const TARGETS: &[Target] = &[
         render: super::nginx::render,
     },
     Target {
+        name: "caddy",
+        what: "a Caddyfile",
+        main_file: Some("caddy/Caddyfile"),
+        run: "cd DIR/caddy && caddy run --config Caddyfile --envfile ../.env",
+        render: super::caddy::render,
+    },
+    Target {
         name: "traefik-file",
         what: "Traefik's static and dynamic configuration",
         main_file: None,

@@ -122,7 +122,6 @@ fn put_length(block: &mut Vec<u8>, length: usize) {
 
 #[cfg(test)]
 mod tests {
-    #![expect(clippy::unwrap_used, reason = "tests")]
 
     use super::*;
 

@@ -1,5 +1,3 @@
-#![expect(clippy::unwrap_used, reason = "tests")]
-
 use rustix::process::test_kill_process_group;
 
 use super::*;
