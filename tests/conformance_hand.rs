@@ -27,6 +27,8 @@ const KNOWN: &[&str] = &[
     "plain: host with a blank",
     // Line 2: server names are exact, and a Host has no userinfo (RFC 9110, section 7.2).
     "team: host with userinfo",
+    // The same: brackets are for an IP literal (RFC 3986, section 3.2.2).
+    "team: host in brackets",
 ];
 
 /// One folder of `fixtures/conformance`.
