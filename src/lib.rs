@@ -1,6 +1,6 @@
 //! llmguard: one policy for the gateway in front of an LLM server.
 //!
-//! Data flows one way: `policy` (text) → [`policy::plan::Plan`] (resolved) → [`render`] (files) and
+//! Data flows one way: [`policy`] (text) → [`policy::plan::Plan`] (resolved) → [`render`] (files) and
 //! `lower` → `gateway::Gateway` (what it means) → `gateway::eval` (one request, one decision);
 //! `prove` asks a real server the same requests. `ARCHITECTURE.md` has the whole picture.
 //!
@@ -8,8 +8,18 @@
 
 pub mod source;
 
+pub mod diag;
+
+pub mod http;
+
 pub mod secret;
+
+pub mod catalog;
 
 pub mod policy;
 
 pub mod render;
+
+pub mod gateway;
+
+pub mod lower;

@@ -1,6 +1,15 @@
 //! The policy file: as written ([`file`]), every problem at once ([`validate`]), and resolved ([`plan`]).
 //!
 //! In: the text of `llmguard.toml` and the variables that it names. Out: a [`plan::Plan`], or diagnostics.
+//! Invariant: no plan comes out of a policy with errors.
 
+mod access;
+mod clients;
+pub mod env_file;
+pub mod file;
+mod parse;
 pub mod plan;
 pub mod rate;
+pub mod validate;
+pub mod value;
+pub mod variables;

@@ -1,0 +1,117 @@
+//! Problems with an input: message, labelled spans, help; and the sink that collects them all.
+//!
+//! In: what a reader found. Out: [`Diagnostic`]s in the order of their places, and their picture with the source line.
+//! Invariant: reading goes on after a problem; only the caller decides whether errors end the work.
+
+use annotate_snippets::{AnnotationKind, Group, Level, Renderer, Snippet};
+
+use crate::source::{SourceFile, Span};
+
+/// How bad a problem is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Severity {
+    /// The input can't be used.
+    Error,
+    /// It can be used and probably should not.
+    Warning,
+    /// Worth knowing.
+    Note,
+}
+
+/// One problem with an input.
+#[derive(Debug, Clone)]
+pub struct Diagnostic {
+    /// How bad it is.
+    pub severity: Severity,
+    /// What is wrong, in lower case, the user's text in backticks.
+    pub message: String,
+    /// The file that it is about; absent: no file, such as a missing one.
+    pub file: Option<SourceFile>,
+    /// The place in that file, with what to say there.
+    pub span: Option<(Span, String)>,
+    /// What to do.
+    pub help: Option<String>,
+}
+
+/// Collects every problem of a run.
+#[derive(Debug, Default)]
+pub struct Sink {
+    /// In the order in which they were found.
+    pub list: Vec<Diagnostic>,
+}
+
+impl Diagnostic {
+    /// A problem without a place.
+    pub fn new(severity: Severity, message: impl Into<String>) -> Self {
+        Diagnostic { severity, message: message.into(), file: None, span: None, help: None }
+    }
+
+    /// The same problem at a place in a file.
+    pub fn at(mut self, file: &SourceFile, span: Span, label: impl Into<String>) -> Self {
+        self.file = Some(file.clone());
+        self.span = Some((span, label.into()));
+        self
+    }
+
+    /// The same problem with what to do about it.
+    pub fn help(mut self, help: impl Into<String>) -> Self {
+        self.help = Some(help.into());
+        self
+    }
+
+    /// Its picture: title, place, source line with the span marked, help.
+    pub fn render(&self, color: bool) -> String {
+        let level = match self.severity {
+            Severity::Error => Level::ERROR,
+            Severity::Warning => Level::WARNING,
+            Severity::Note => Level::NOTE,
+        };
+        let mut group = Group::with_title(level.primary_title(self.message.as_str()));
+        if let (Some(file), Some((span, label))) = (&self.file, &self.span) {
+            let (text, first_line, span) = excerpt(file, *span);
+            let label = if label.is_empty() { None } else { Some(label.as_str()) };
+            group = group.element(
+                Snippet::source(text)
+                    .path(file.name.as_str())
+                    .line_start(first_line)
+                    .annotation(AnnotationKind::Primary.span(span.start..span.end).label(label)),
+            );
+        }
+        if let Some(help) = &self.help {
+            group = group.element(Level::HELP.message(help.as_str()));
+        }
+        let renderer = if color { Renderer::styled() } else { Renderer::plain() };
+        renderer.render(&[group])
+    }
+}
+
+/// The first line of a span and the span inside it: enough to show, whatever the size of the file.
+fn excerpt(file: &SourceFile, span: Span) -> (&str, usize, Span) {
+    let text: &str = &file.text;
+    let start = span.start.min(text.len());
+    let line_start = text[..start].rfind('\n').map_or(0, |at| at + 1);
+    let line_end = text[start..].find('\n').map_or(text.len(), |at| start + at);
+    let end = span.end.clamp(start, line_end.max(start));
+    let line = file.line_column(start).line;
+    (&text[line_start..line_end], line, Span { start: start - line_start, end: end - line_start })
+}
+
+impl Sink {
+    /// Adds a problem.
+    pub fn push(&mut self, diagnostic: Diagnostic) {
+        self.list.push(diagnostic);
+    }
+
+    /// Whether something can't be used.
+    pub fn has_errors(&self) -> bool {
+        self.list.iter().any(|diagnostic| diagnostic.severity == Severity::Error)
+    }
+
+    /// The problems sorted by place; those without one stand first.
+    pub fn sorted(mut self) -> Vec<Diagnostic> {
+        self.list.sort_by_key(|diagnostic| {
+            (diagnostic.file.as_ref().map(|file| file.name.clone()), diagnostic.span.as_ref().map(|(span, _)| *span))
+        });
+        self.list
+    }
+}

@@ -1,0 +1,295 @@
+//! Plan → [`Gateway`]: the one definition of what a policy means. The clauses stand in the order of the contract.
+//!
+//! In: a [`Plan`] and its file. Out: a gateway with one listener. Invariant: each line of the contract is one clause or step.
+
+use std::sync::Arc;
+
+use crate::gateway::*;
+use crate::policy::plan::*;
+use crate::policy::rate::Rate;
+use crate::source::{SourceFile, Span};
+
+/// Gives a plan its meaning.
+pub fn gateway(plan: &Plan, file: &SourceFile) -> Gateway {
+    let mut chains = Chains { plan, list: Vec::new() };
+    let entry = chains.entry();
+    let listener = Listener {
+        address: plan.listen.address,
+        port: plan.listen.port,
+        tls: plan.listen.tls != Tls::Off,
+        head_bytes: plan.limits.header,
+        chain: entry,
+        origin: at(
+            plan.places.at("listen.address"),
+            format!("listens on {}:{}", plan.listen.address, plan.listen.port),
+        ),
+    };
+    Gateway { files: vec![file.clone()], listeners: vec![listener], chains: chains.list }
+}
+
+struct Chains<'p> {
+    plan: &'p Plan,
+    list: Vec<Chain>,
+}
+
+fn at(span: Span, note: impl Into<String>) -> Origin {
+    Origin { file: 0, span, note: note.into() }
+}
+
+impl Chains<'_> {
+    fn add(&mut self, clauses: Vec<Clause>, otherwise: Terminal, origin: Origin) -> ChainId {
+        self.list.push(Chain { clauses, otherwise, origin });
+        ChainId(self.list.len() - 1)
+    }
+
+    fn origin(&self, key: &str, note: impl Into<String>) -> Origin {
+        at(self.plan.places.at(key), note)
+    }
+
+    /// Lines 2 to 5: unknown Host, preflight, health, then what is counted.
+    fn entry(&mut self) -> ChainId {
+        let plan = self.plan;
+        let counted = self.counted();
+        let mut clauses = Vec::new();
+        if !plan.listen.server_names.is_empty() {
+            clauses.push(Clause {
+                when: Predicate::Not(Box::new(Predicate::Host(plan.listen.server_names.clone()))),
+                steps: Vec::new(),
+                then: Terminal::Respond(421),
+                origin: self.origin("listen.server_names", "the Host is none of the server names"),
+            });
+        }
+        if let Some(cors) = &plan.cors {
+            clauses.push(Clause {
+                when: Predicate::All(vec![
+                    Predicate::Method(vec!["OPTIONS".to_owned()]),
+                    listed(cors),
+                    Predicate::Header("access-control-request-method".to_owned(), HeaderTest::Present),
+                ]),
+                steps: Vec::new(),
+                then: Terminal::Respond(204),
+                origin: self.origin("cors.origins", "a preflight from a listed origin"),
+            });
+        }
+        if let Some(health) = &plan.access.health {
+            clauses.push(Clause {
+                when: Predicate::All(vec![
+                    Predicate::Method(vec!["GET".to_owned(), "HEAD".to_owned()]),
+                    Predicate::Path(PathTest::Exact(health.clone())),
+                ]),
+                steps: Vec::new(),
+                then: Terminal::Respond(200),
+                origin: self.origin("access.health", "the gateway's own health answer"),
+            });
+        }
+        let mut steps = Vec::new();
+        if let Some(rate) = plan.limits.rate {
+            steps.push(Step::Limit(rate_limit(Per::Ip, rate), self.origin("limits.rate", "counted for this address")));
+        }
+        if let Some(max) = plan.limits.connections {
+            let limit = Limit { per: Per::Ip, kind: LimitKind::Connections { max } };
+            steps.push(Step::Limit(limit, self.origin("limits.connections", "counted for this address")));
+        }
+        clauses.push(Clause {
+            when: Predicate::Always,
+            steps,
+            then: Terminal::Then(counted),
+            origin: at(Span::default(), ""),
+        });
+        self.add(clauses, Terminal::Respond(403), at(Span::default(), ""))
+    }
+
+    /// Lines 6 to 8: foreign origins, public endpoints, then who it is.
+    fn counted(&mut self) -> ChainId {
+        let plan = self.plan;
+        let mut clauses = vec![self.foreign_origin()];
+        clauses.extend(self.forwards(&plan.access.public, "access.public", "a public endpoint", None));
+        if plan.auth.anonymous {
+            let everybody = self.set(plan.access.sets.first(), None);
+            clauses.push(Clause {
+                when: Predicate::Always,
+                steps: Vec::new(),
+                then: Terminal::Then(everybody),
+                origin: self.origin("auth.anonymous", "nobody is asked who they are"),
+            });
+        } else {
+            let known = self.known();
+            let authenticate = Authenticate {
+                bearer: plan.auth.bearer,
+                x_api_key: plan.auth.x_api_key,
+                basic: plan.auth.basic,
+                credentials: credentials(&plan.clients),
+            };
+            let step = Step::Authenticate(authenticate, self.origin("client", "no valid credential"));
+            let origin = at(Span::default(), "");
+            clauses.push(Clause { when: Predicate::Always, steps: vec![step], then: Terminal::Then(known), origin });
+        }
+        self.add(clauses, Terminal::Respond(403), at(Span::default(), ""))
+    }
+
+    /// Line 6.
+    fn foreign_origin(&self) -> Clause {
+        let plan = self.plan;
+        let present = Predicate::Header("origin".to_owned(), HeaderTest::Present);
+        let foreign = match &plan.cors {
+            Some(cors) => Predicate::All(vec![present, Predicate::Not(Box::new(listed(cors)))]),
+            None => present,
+        };
+        let matters = if plan.auth.anonymous {
+            Predicate::Always
+        } else {
+            let reads = Predicate::Method(vec!["GET".to_owned(), "HEAD".to_owned()]);
+            Predicate::Any(vec![
+                Predicate::Header("authorization".to_owned(), HeaderTest::Scheme("basic".to_owned())),
+                Predicate::All(vec![Predicate::Not(Box::new(reads)), in_set(&plan.access.public)]),
+            ])
+        };
+        Clause {
+            when: Predicate::All(vec![foreign, matters]),
+            steps: Vec::new(),
+            then: Terminal::Respond(403),
+            origin: self.origin("cors.origins", "the Origin is not listed"),
+        }
+    }
+
+    /// Line 9 and on, for each client.
+    fn known(&mut self) -> ChainId {
+        let plan = self.plan;
+        let mut done: Vec<((usize, Option<Rate>), ChainId)> = Vec::new();
+        let mut clauses = Vec::new();
+        for client in &plan.clients {
+            let key = (client.set, client.rate);
+            let chain = match done.iter().find(|(known, _)| *known == key) {
+                Some((_, chain)) => *chain,
+                None => {
+                    let chain = self.set(plan.access.sets.get(client.set), client.rate);
+                    done.push((key, chain));
+                    chain
+                }
+            };
+            clauses.push(Clause {
+                when: Predicate::Client(client.name.clone()),
+                steps: Vec::new(),
+                then: Terminal::Then(chain),
+                origin: at(client.places.at(""), format!("client {}", client.name)),
+            });
+        }
+        self.add(clauses, Terminal::Respond(403), self.origin("client", "no client of the policy"))
+    }
+
+    /// Lines 9 to 11 for one set of endpoints.
+    fn set(&mut self, set: Option<&EndpointSet>, rate: Option<Rate>) -> ChainId {
+        let empty = EndpointSet::default();
+        let clauses = self.forwards(set.unwrap_or(&empty), "access.allow", "an allowed endpoint", rate);
+        self.add(clauses, Terminal::Respond(403), self.origin("access.allow", "not an allowed endpoint"))
+    }
+
+    /// One clause an endpoint, with what still applies: models, the client's rate, the body's size.
+    fn forwards(&self, set: &EndpointSet, key: &str, note: &str, rate: Option<Rate>) -> Vec<Clause> {
+        let plan = self.plan;
+        let mut clauses = Vec::new();
+        for endpoint in &set.allow {
+            let mut when = vec![is(endpoint)];
+            when.extend(
+                set.except
+                    .iter()
+                    .filter(|except| except.method == endpoint.method)
+                    .map(|except| Predicate::Not(Box::new(is(except)))),
+            );
+            if let Some(allowed) = self.model_test(endpoint) {
+                let mut refused = when.clone();
+                refused.push(Predicate::Not(Box::new(allowed)));
+                let steps =
+                    vec![Step::BodyLimit(plan.limits.body, self.origin("limits.body", "the body is too large"))];
+                let origin = self.origin("access.models", "the model is not allowed, or not certain");
+                clauses.push(Clause { when: Predicate::All(refused), steps, then: Terminal::Respond(403), origin });
+            }
+            let mut steps = Vec::new();
+            if let Some(rate) = rate {
+                steps.push(Step::Limit(rate_limit(Per::Client, rate), self.origin(key, "counted for this client")));
+            }
+            steps.push(Step::BodyLimit(plan.limits.body, self.origin("limits.body", "the body is too large")));
+            let server = plan.upstream.servers.first().map(Server::to_string).unwrap_or_default();
+            clauses.push(Clause {
+                when: Predicate::All(when),
+                steps,
+                then: Terminal::Forward { upstream: server, host: plan.upstream.host.clone() },
+                origin: self.origin(key, format!("{note}: {endpoint}")),
+            });
+        }
+        clauses
+    }
+
+    /// When an endpoint names a model and models are limited: the test that must hold.
+    fn model_test(&self, endpoint: &Endpoint) -> Option<Predicate> {
+        let models = &self.plan.access.models;
+        if models.is_empty() {
+            return None;
+        }
+        match endpoint.model {
+            ModelPlace::None => None,
+            ModelPlace::Body => Some(Predicate::Model(
+                models.iter().map(|model| ModelTest { text: model.text.clone(), prefix: model.prefix }).collect(),
+            )),
+            ModelPlace::Path => Some(Predicate::Path(model_path(endpoint, models))),
+            // A form is never certain: no model holds.
+            ModelPlace::Form => Some(Predicate::Model(Vec::new())),
+        }
+    }
+}
+
+/// The paths of an endpoint whose last parameter is an allowed model.
+fn model_path(endpoint: &Endpoint, models: &[ModelPattern]) -> PathTest {
+    let names: Vec<String> = models
+        .iter()
+        .map(|model| format!("{}{}", regex::escape(&model.text), if model.prefix { "[A-Za-z0-9._:-]*" } else { "" }))
+        .collect();
+    let mut path = endpoint.path.regex();
+    if let Some(start) = path.rfind(PARAM_REGEX) {
+        path.replace_range(start..start + PARAM_REGEX.len(), &format!("(?:{})", names.join("|")));
+    }
+    path_test(&path, &endpoint.path)
+}
+
+/// The condition that a request is this endpoint.
+fn is(endpoint: &Endpoint) -> Predicate {
+    let path = match endpoint.path.literal() {
+        Some(literal) => PathTest::Exact(literal),
+        None => path_test(&endpoint.path.regex(), &endpoint.path),
+    };
+    Predicate::All(vec![Predicate::Method(vec![endpoint.method.clone()]), Predicate::Path(path)])
+}
+
+/// A whole-path expression; one that can't be built matches its own pattern's text, which no request can spell.
+fn path_test(regex: &str, path: &PathPattern) -> PathTest {
+    match regex::bytes::RegexBuilder::new(&format!(r"^(?:{regex})\z")).unicode(false).build() {
+        Ok(regex) => PathTest::Regex(regex),
+        Err(_) => PathTest::Exact(path.to_string()),
+    }
+}
+
+fn in_set(set: &EndpointSet) -> Predicate {
+    let allowed = Predicate::Any(set.allow.iter().map(is).collect());
+    let excepted = Predicate::Any(set.except.iter().map(is).collect());
+    Predicate::All(vec![allowed, Predicate::Not(Box::new(excepted))])
+}
+
+fn listed(cors: &Cors) -> Predicate {
+    let test = if cors.any { HeaderTest::Present } else { HeaderTest::OneOf(cors.origins.clone()) };
+    Predicate::Header("origin".to_owned(), test)
+}
+
+fn rate_limit(per: Per, rate: Rate) -> Limit {
+    Limit { per, kind: LimitKind::Rate { requests: rate.requests, window: rate.per, burst: rate.burst } }
+}
+
+/// Every key and password of every client; one without a value proves nothing.
+fn credentials(clients: &[Client]) -> Arc<[Credential]> {
+    let mut list = Vec::new();
+    for client in clients {
+        let keys = client.keys.iter().map(|key| key.value.clone().map(Proof::Key));
+        let passwords = client.password.iter().map(|password| password.hash.clone().map(Proof::PasswordHash));
+        list.extend(keys.chain(passwords).map(|proof| Credential { client: client.name.clone(), proof }));
+    }
+    list.into()
+}

@@ -1,0 +1,23 @@
+//! The variables that a policy names: the process environment, else the `.env` file.
+//!
+//! In: both as maps. Out: a value or nothing. Invariant: the process environment wins; an empty value counts as unset.
+
+use std::collections::BTreeMap;
+
+use crate::secret::Secret;
+
+/// Values by name.
+#[derive(Debug, Clone, Default)]
+pub struct Variables {
+    /// From the process environment.
+    pub process: BTreeMap<String, Secret>,
+    /// From the `.env` file, when one was read.
+    pub file: Option<BTreeMap<String, Secret>>,
+}
+
+impl Variables {
+    /// The value of a variable; `None` where it is unset or empty.
+    pub fn get(&self, name: &str) -> Option<&Secret> {
+        self.process.get(name).or_else(|| self.file.as_ref()?.get(name)).filter(|value| !value.reveal().is_empty())
+    }
+}
