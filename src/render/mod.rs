@@ -3,9 +3,12 @@
 //! In: a [`Plan`] and the [`Site`] it is rendered for. Out: an [`Output`]: files with their modes, empty folders, notes for the
 //! user, and [`Gap`]s: what the target cannot enforce. Invariant: nothing is written here and nothing is dropped silently.
 
+pub mod caddy;
+pub mod compose;
 pub mod escape;
 pub mod nginx;
 pub mod template;
+pub mod traefik;
 
 use crate::policy::plan::Plan;
 use crate::source::Span;
