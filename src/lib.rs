@@ -23,3 +23,5 @@ pub mod render;
 pub mod gateway;
 
 pub mod lower;
+
+pub mod cli;

@@ -1,3 +1,5 @@
-//! The `llmguard` program.
+//! The `llmguard` program: arguments in, exit code out.
 
-fn main() {}
+fn main() -> std::process::ExitCode {
+    llmguard::cli::run()
+}

@@ -286,7 +286,6 @@ fn add(problems: &mut Vec<Problem>, problem: Problem) {
 
 #[cfg(test)]
 mod tests {
-    #![expect(clippy::unwrap_used, reason = "tests")]
 
     use proptest::prelude::*;
 

@@ -18,7 +18,7 @@ use crate::source::Span;
 /// A policy with everything resolved.
 #[derive(Debug, Clone)]
 pub struct Plan {
-    /// The policy file as the user named it, for the heads of rendered files.
+    /// The policy's file name, for the heads of rendered files: the same bytes wherever it is rendered from.
     pub policy_file: String,
     /// The server behind the gateway.
     pub upstream: Upstream,

@@ -90,14 +90,13 @@ fn resolve(policy: PolicyFile, check: &mut Check<'_>) -> Option<Plan> {
             "write version = 1, or use a newer llmguard",
         );
     }
-    let Some(upstream_file) = &policy.upstream else {
-        if !policy.places.keys.contains_key("upstream") {
-            check.error(Span::default(), "the policy names no upstream", "add:\n[upstream]\nkind = \"ollama\"");
-        }
-        return None;
-    };
-    let kind = kind(upstream_file, check)?;
-    let upstream = upstream(upstream_file, &kind, check);
+    if policy.upstream.is_none() && !policy.places.keys.contains_key("upstream") {
+        check.error(Span::default(), "the policy names no upstream", "add:\n[upstream]\nkind = \"ollama\"");
+    }
+    let upstream_file = policy.upstream.as_ref();
+    // Groups have the same names for every kind, so that the rest can be checked without a right one.
+    let kind = upstream_file.and_then(|file| kind(file, check)).or_else(|| Kind::find("ollama"))?;
+    let upstream = upstream_file.and_then(|file| upstream(file, &kind, check));
     let listen = listen(&policy.listen, check);
     let anonymous = policy.auth.anonymous.as_ref().is_some_and(|anonymous| anonymous.value);
     let lists = Lists::read(&policy.access, &kind, check);
@@ -128,7 +127,7 @@ fn resolve(policy: PolicyFile, check: &mut Check<'_>) -> Option<Plan> {
     let log = log(&policy.log, check);
     let deploy = deploy(&policy.deploy, check);
     Some(Plan {
-        policy_file: check.file.name.clone(),
+        policy_file: check.file.path.file_name().unwrap_or_default().to_string_lossy().into_owned(),
         upstream: upstream?,
         listen: listen?,
         auth,

@@ -15,6 +15,8 @@ pub enum Language {
     Yaml,
     /// A compose file: YAML in which Compose reads `$` as a variable.
     Compose,
+    /// YAML that is a Go template first: Traefik's dynamic file.
+    GoYaml,
     /// A Dockerfile, a `.env` file or other plain text: nothing but what is surely safe.
     Plain,
 }
@@ -30,6 +32,7 @@ impl Language {
             "conf" => Language::Nginx,
             "Caddyfile" => Language::Caddy,
             "yml" => Language::Yaml,
+            "tmpl" => Language::GoYaml,
             "Dockerfile" | "env" | "envsh" | "txt" | "js" => Language::Plain,
             _ => return None,
         })
@@ -67,6 +70,7 @@ pub fn argument(language: Language, text: &str) -> Result<String, String> {
         Language::Caddy => caddy(text),
         Language::Yaml => Ok(yaml(text)),
         Language::Compose => Ok(compose(text).0),
+        Language::GoYaml => Ok(yaml(text).replace("{{", "{{`{{`}}")),
         Language::Plain => plain(text),
     }
     .map_err(|why| format!("`{}` can't be written here: {why}", text.escape_debug()))
@@ -230,15 +234,45 @@ fn shell_name(name: &str) -> Result<&str, String> {
     }
 }
 
+/// A YAML scalar in single quotes that may hold Go template actions: only for text that the program made.
+///
+/// Errors: control characters.
+pub fn yaml_with_actions(text: &str) -> Result<Token, String> {
+    if text.contains(|c: char| c.is_control()) {
+        return Err("control characters".to_owned());
+    }
+    Ok(Token(format!("'{}'", text.replace('\'', "''"))))
+}
+
+/// A flow list of names in YAML, `[a, b]`, without quotes.
+///
+/// Errors: a name that isn't letters, digits and `-` with a letter first.
+pub fn yaml_names<S: AsRef<str>>(names: &[S]) -> Result<Token, String> {
+    let names =
+        names.iter().map(|name| yaml_name(name.as_ref()).map(|token| token.0)).collect::<Result<Vec<_>, _>>()?;
+    Ok(Token(format!("[{}]", names.join(", "))))
+}
+
+/// A name in YAML without quotes.
+///
+/// Errors: anything but letters, digits and `-` with a letter first, and what YAML would not read as text.
+pub fn yaml_name(name: &str) -> Result<Token, String> {
+    let plain = name.starts_with(|c: char| c.is_ascii_alphabetic())
+        && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '-')
+        && name.contains('-');
+    if plain { Ok(Token(name.to_owned())) } else { Err(format!("`{}` is no name here", name.escape_debug())) }
+}
+
 /// Plain text: printable, without anything that a shell or an env file reads.
 fn plain(text: &str) -> Result<String, String> {
     let safe = |c: char| c.is_ascii_alphanumeric() || "._/:@=+,-".contains(c);
     if text.chars().all(safe) { Ok(text.to_owned()) } else { Err("only letters, digits and ._/:@=+,-".to_owned()) }
 }
 
-/// Text inside a `#` comment: control characters escaped, and `{$` parted, which Caddy would expand even here (measured on 2.11.7).
+/// Text inside a `#` comment: control characters escaped, `{$` parted, which Caddy would expand even here (measured on 2.11.7),
+/// and `{{`, which Traefik's Go template would.
 pub fn comment(text: &str) -> Token {
     let shown: String =
         text.chars().flat_map(|c| if c.is_control() { c.escape_debug().collect() } else { vec![c] }).collect();
-    Token(shown.replace("{$", "{ $"))
+    Token(shown.replace("{$", "{ $").replace("{{", "{ {"))
 }

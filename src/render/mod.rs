@@ -7,8 +7,10 @@ pub mod caddy;
 pub mod compose;
 pub mod escape;
 pub mod nginx;
+pub mod target;
 pub mod template;
 pub mod traefik;
+pub mod write;
 
 use crate::policy::plan::Plan;
 use crate::source::Span;

@@ -19,22 +19,16 @@ use super::{Output, RenderedFile, Site};
 use crate::policy::plan::{Plan, Proxy, Tls};
 use images::Image;
 use inside::{Inside, Mount};
-use nginx::StandIn;
 use proxy::Kind;
 
 const TEMPLATES: &[Template] = &[
     ("compose/docker-compose.yml", include_str!("../../../templates/compose/docker-compose.yml")),
     ("compose/example.env", include_str!("../../../templates/compose/example.env")),
     ("compose/Dockerfile", include_str!("../../../templates/compose/Dockerfile")),
-    ("compose/keys.envsh", include_str!("../../../templates/compose/keys.envsh")),
 ];
 
 /// The target's folder.
 const FOLDER: &str = "compose";
-/// The longest that a stop waits for answers to end, in seconds.
-const LONGEST_STOP: u64 = 120;
-/// The script of nginx's image that runs before its template step, by its number.
-const KEYS_SCRIPT: &str = "/docker-entrypoint.d/18-llmguard.envsh";
 
 /// Renders `plan` as a Compose project into `out`; every path begins with `compose/`.
 pub fn render(plan: &Plan, site: &Site, out: &mut Output) {
@@ -47,81 +41,72 @@ fn all(plan: &Plan, site: &Site, out: &mut Output) -> Result<(), String> {
     let kind = Kind::of(plan.deploy.proxy);
     let published = publish::of(plan, out);
     let image = images::proxy(plan, out);
-    let ollama = (!plan.upstream.servers_given).then(|| images::ollama(plan));
+    let upstream = (!plan.upstream.servers_given).then(|| service::upstream(plan, images::ollama(plan)));
     let mut inside = Inside::new(plan, &published, out);
+    let files = proxy_files(plan, site, &mut inside, out)?;
+
+    let head = |extra: &[&str]| head(out, plan, site, extra);
+    let mut own = Output::default();
+    if let Image::Built { builder, base } = &image {
+        let values = context! { head => head(&[]), builder, base, module => images::RATE_LIMIT_MODULE };
+        own.file("Dockerfile", template::render(TEMPLATES, "compose/Dockerfile", values)?);
+        // Nothing of this folder, least of all `.env`, is sent to the builder.
+        own.file(".dockerignore", "*\n");
+    }
+    let values = context! {
+        head => head(&RUN),
+        proxy => service::proxy(kind, &image, plan, &inside, &published, &files)?,
+        secrets => service::secrets(&inside)?,
+        upstream,
+    };
+    own.file("docker-compose.yml", template::render(TEMPLATES, "compose/docker-compose.yml", values)?);
+    let values = context! { head => head(&[]), variables => service::examples(&inside) };
+    own.file(".env.example", template::render(TEMPLATES, "compose/example.env", values)?);
+
+    for mut file in own.files.into_iter().chain(files) {
+        file.path = format!("{FOLDER}/{}", file.path);
+        out.files.push(file);
+    }
+    notes(plan, &image, out);
+    Ok(())
+}
+
+/// The comment at the top of a file. Every gap must be recorded before.
+fn head(out: &Output, plan: &Plan, site: &Site, extra: &[&str]) -> Vec<Value> {
+    let extra: Vec<String> = extra.iter().map(|&line| line.to_owned()).collect();
+    out.head(plan, site, &extra).iter().map(|line| escape::comment(line).into()).collect()
+}
+
+/// The proxy's own files as they go into its container, each with its mount.
+fn proxy_files(plan: &Plan, site: &Site, inside: &mut Inside, out: &mut Output) -> Result<Vec<RenderedFile>, String> {
+    let kind = Kind::of(plan.deploy.proxy);
     let stand_ins = match plan.deploy.proxy {
         Proxy::Nginx => nginx::stand_in(&mut inside.plan),
         Proxy::Caddy | Proxy::Traefik => Vec::new(),
     };
-
-    // The proxy runs in its image as that image's own user, whoever renders. Its notes are about running it without a container.
-    let mut files = Output::default();
-    (kind.render)(&inside.plan, &Site { root: false, ..site.clone() }, &mut files);
-    out.gaps.append(&mut files.gaps);
-    let head = |out: &Output, extra: &[&str]| {
-        let extra: Vec<String> = extra.iter().map(|&line| line.to_owned()).collect();
-        out.head(plan, site, &extra).iter().map(|line| escape::comment(line).into()).collect::<Vec<Value>>()
-    };
-
-    let mut own = match plan.deploy.proxy {
-        Proxy::Nginx => nginx_files(plan, &mut inside, &stand_ins, files, head(out, &[]))?,
-        Proxy::Caddy | Proxy::Traefik => {
-            inside.mounts.push(Mount::read_only(format!("./{}", kind.name), kind.home));
-            files.files
-        }
-    };
-    for file in &mut own {
-        inside.foreign_files |= file.mode & 0o004 == 0;
-        file.path = format!("{FOLDER}/{}", file.path);
+    // In its image the proxy runs as that image means it to, whoever renders. Notes about running it elsewhere are not passed on.
+    let mut rendered = Output::default();
+    (kind.render)(&inside.plan, &Site { root: false, ..site.clone() }, &mut rendered);
+    out.gaps.append(&mut rendered.gaps);
+    if plan.deploy.proxy == Proxy::Nginx {
+        nginx::prepare(plan, &stand_ins, kind.home, head(out, plan, site, &[]), &mut rendered)?;
     }
-
-    let built = match &image {
-        Image::Built { builder, base } => {
-            let values = context! { head => head(out, &[]), builder, base, module => images::RATE_LIMIT_MODULE };
-            out.file(format!("{FOLDER}/Dockerfile"), template::render(TEMPLATES, "compose/Dockerfile", values)?);
-            // Nothing of this folder, least of all `.env`, is sent to the builder.
-            out.file(format!("{FOLDER}/.dockerignore"), "*\n");
-            true
+    for file in &mut rendered.files {
+        file.group = None;
+        inside.foreign_files |= file.mode & 0o004 == 0;
+        // What lies in a folder is mounted with it.
+        let entry = file.path.split('/').nth(1).unwrap_or_default();
+        let target = match entry {
+            nginx::SCRIPT => nginx::SCRIPT_PLACE.to_owned(),
+            nginx::TEMPLATES => nginx::TEMPLATES_PLACE.to_owned(),
+            entry => format!("{}/{entry}", kind.home),
+        };
+        let mount = Mount::read_only(format!("./{}/{entry}", kind.name), target);
+        if !inside.mounts.contains(&mount) {
+            inside.mounts.push(mount);
         }
-        Image::Pulled(_) => false,
-    };
-    let reference = match &image {
-        Image::Built { base, .. } => base,
-        Image::Pulled(reference) => reference,
-    };
-    let health = health::of(&inside.plan, reference);
-    let state = kind.state.filter(|_| matches!(plan.listen.tls, Tls::Auto { .. }));
-    let values = context! {
-        head => head(out, &RUN),
-        proxy => context! {
-            name => Value::from(escape::compose_name(kind.name)?),
-            image => (!built).then_some(reference),
-            command => kind.command.to_vec(),
-            home => kind.home,
-            stop_signal => kind.stop_signal,
-            stop_time => format!("{}s", plan.timeouts.read.as_secs().clamp(1, LONGEST_STOP)),
-            variables => service::variables(&inside)?,
-            template_filter => (plan.deploy.proxy == Proxy::Nginx).then(|| format!("^{}", nginx::PREFIX)),
-            secrets => inside.secrets.iter().map(|(name, _)| name.clone()).collect::<Vec<_>>(),
-            ports => service::ports(plan, &published),
-            mounts => inside.mounts.iter().map(service::mount).collect::<Vec<_>>(),
-            state => state,
-            writes => kind.writes.iter().chain(kind.state.iter().filter(|_| state.is_none())).copied().collect::<Vec<_>>(),
-            hosts => service::hosts(plan, &health),
-            health => health.test,
-            capabilities => service::capabilities(kind, &inside, plan, &published),
-            fingerprint => service::fingerprint(&own),
-        },
-        secrets => service::secrets(&inside)?,
-        upstream => ollama.map(|image| service::upstream(plan, image)),
-    };
-    let compose = template::render(TEMPLATES, "compose/docker-compose.yml", values)?;
-    out.file(format!("{FOLDER}/docker-compose.yml"), compose);
-    let example = context! { head => head(out, &[]), variables => service::examples(&inside) };
-    out.file(format!("{FOLDER}/.env.example"), template::render(TEMPLATES, "compose/example.env", example)?);
-    out.files.append(&mut own);
-    notes(plan, built, out);
-    Ok(())
+    }
+    Ok(rendered.files)
 }
 
 /// How to run the project, for the head of its main file.
@@ -131,61 +116,16 @@ const RUN: [&str; 3] = [
     "  docker compose --env-file FILE up -d",
 ];
 
-/// nginx's files: templates where a secret stands, the script that checks the values, and the rest as it is.
-fn nginx_files(
-    plan: &Plan,
-    inside: &mut Inside,
-    stand_ins: &[StandIn],
-    rendered: Output,
-    head: Vec<Value>,
-) -> Result<Vec<RenderedFile>, String> {
-    let home = Kind::of(Proxy::Nginx).home;
-    let mut files = Output::default();
-    for mut file in rendered.files {
-        let path = file.path.strip_prefix("nginx/").unwrap_or(&file.path).to_owned();
-        let with_stand_ins = nginx::template(&file, stand_ins);
-        if file.secret || with_stand_ins.is_some() {
-            file.path = format!("nginx/templates/{path}.template");
-            file.group = None;
-            if let Some(content) = with_stand_ins {
-                (file.content, file.mode, file.secret) = (content, 0o644, false);
-            }
-        } else {
-            inside.mounts.push(Mount::read_only(format!("./{}", file.path), format!("{home}/{path}")));
-        }
-        files.files.push(file);
-    }
-    if !plan.access.models.is_empty() {
-        files.file("nginx/modules/njs.conf", "load_module /usr/lib/nginx/modules/ngx_http_js_module.so;\n");
-        inside.mounts.push(Mount::read_only("./nginx/modules/njs.conf", format!("{home}/modules/njs.conf")));
-    }
-    let folder = |path: &String| path.strip_prefix("nginx/").map(|path| format!("{home}/{path}"));
-    let values = context! {
-        head,
-        home,
-        checks => nginx::checks(stand_ins),
-        folders => rendered.folders.iter().filter_map(folder).collect::<Vec<_>>(),
-    };
-    files.file("nginx/keys.envsh", template::render(TEMPLATES, "compose/keys.envsh", values)?);
-    if let Some(script) = files.files.last_mut() {
-        // The image passes over a script that can't be executed.
-        script.mode = 0o755;
-    }
-    inside.mounts.push(Mount::read_only("./nginx/keys.envsh", KEYS_SCRIPT));
-    inside.mounts.push(Mount::read_only("./nginx/templates", "/etc/nginx/templates"));
-    inside.mounts.sort_by(|a, b| a.target.cmp(&b.target));
-    Ok(files.files)
-}
-
 /// What the owner does next.
-fn notes(plan: &Plan, built: bool, out: &mut Output) {
-    if built {
+fn notes(plan: &Plan, image: &Image, out: &mut Output) {
+    if let Image::Built { .. } = image {
         out.notes.push("compose builds Caddy with its rate_limit module: `docker compose build`, once".to_owned());
     }
     if plan.upstream.servers_given {
         for key in ["deploy.gpu", "deploy.models_dir", "deploy.ollama_image", "deploy.egress"] {
             if plan.places.keys.contains_key(key) {
-                out.notes.push(format!("`{key}` does nothing in compose: `upstream.servers` names a server of your own"));
+                out.notes
+                    .push(format!("`{key}` does nothing in compose: `upstream.servers` names a server of your own"));
             }
         }
     } else {
@@ -194,11 +134,15 @@ fn notes(plan: &Plan, built: bool, out: &mut Output) {
             out.notes.push(PULL_WITHOUT_EGRESS.to_owned());
         }
     }
+    if let Tls::Auto { .. } = plan.listen.tls {
+        out.notes.push(ACME.to_owned());
+    }
     out.notes.push(SHARED_ADDRESS.to_owned());
 }
 
 const PULL: &str = "pull a model into compose: `docker compose exec ollama ollama pull MODEL`";
 const PULL_WITHOUT_EGRESS: &str = "with `deploy.egress = false` let it out for the pull: `docker network connect bridge $(docker compose ps -q ollama)`, \
      and afterwards the same with `disconnect`";
+const ACME: &str = "the CA must reach port 443 of the server names; compose publishes it";
 const SHARED_ADDRESS: &str = "behind Docker Desktop, rootless Docker and a port published on 127.0.0.1 all callers come from Docker's own address: \
      limits for one IP then count them together";

@@ -61,7 +61,7 @@ const TRAEFIK: Kind = Kind {
     stop_signal: "SIGTERM",
     capabilities: &[],
     writes: &["/tmp"],
-    state: None,
+    state: Some("/etc/traefik"),
 };
 
 impl Kind {

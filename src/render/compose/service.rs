@@ -4,25 +4,68 @@
 
 use minijinja::{Value, context};
 
-use super::health::Health;
+use super::health::{self, Health};
+use super::images::Image;
 use super::inside::{HOST, Inside, Mount};
+use super::nginx;
 use super::proxy::Kind;
 use super::publish::Published;
-use crate::policy::plan::{Gpu, Plan, Tls};
+use crate::policy::plan::{Gpu, Plan, Proxy, Tls};
 use crate::render::RenderedFile;
 use crate::render::escape;
 
 /// Ports below this one are privileged.
 const UNPRIVILEGED: u16 = 1024;
-/// ACME's HTTP challenge.
-const HTTP: u16 = 80;
-/// ACME's TLS challenge.
+/// Where a CA asks for ACME's TLS challenge, which both Caddy and Traefik answer on their own port.
 const HTTPS: u16 = 443;
+/// The longest that a stop waits for answers to end, in seconds.
+const LONGEST_STOP: u64 = 120;
+
+/// The proxy's service.
+///
+/// Errors: a name that Compose can't hold.
+pub fn proxy(
+    kind: &Kind,
+    image: &Image,
+    plan: &Plan,
+    inside: &Inside,
+    published: &Published,
+    files: &[RenderedFile],
+) -> Result<Value, String> {
+    let reference = match image {
+        Image::Built { base: reference, .. } | Image::Pulled(reference) => reference,
+    };
+    let health = health::of(&inside.plan, reference);
+    let state = kind.state.filter(|_| acme(plan));
+    Ok(context! {
+        name => Value::from(escape::compose_name(kind.name)?),
+        image => matches!(image, Image::Pulled(_)).then_some(reference),
+        command => kind.command.to_vec(),
+        home => kind.home,
+        stop_signal => kind.stop_signal,
+        stop_time => format!("{}s", plan.timeouts.read.as_secs().clamp(1, LONGEST_STOP)),
+        variables => variables(inside)?,
+        template_filter => (plan.deploy.proxy == Proxy::Nginx).then(|| format!("^{}", nginx::PREFIX)),
+        secrets => inside.secrets.iter().map(|(name, _)| name.clone()).collect::<Vec<_>>(),
+        ports => ports(plan, published),
+        mounts => inside.mounts.iter().map(mount).collect::<Vec<_>>(),
+        state => state,
+        writes => kind.writes.iter().chain(kind.state.iter().filter(|_| state.is_none())).copied().collect::<Vec<_>>(),
+        hosts => hosts(plan, &health),
+        health => health.test,
+        capabilities => capabilities(kind, inside, published),
+        fingerprint => fingerprint(files),
+    })
+}
+
+fn acme(plan: &Plan) -> bool {
+    matches!(plan.listen.tls, Tls::Auto { .. })
+}
 
 /// The proxy's variables: name and how Compose finds the value.
 ///
 /// Errors: a name that Compose can't hold.
-pub fn variables(inside: &Inside) -> Result<Vec<Value>, String> {
+fn variables(inside: &Inside) -> Result<Vec<Value>, String> {
     let entry = |name: &String| Ok(context! { name, value => Value::from(escape::compose_variable(name)?) });
     inside.variables.keys().map(entry).collect()
 }
@@ -44,34 +87,28 @@ pub fn secrets(inside: &Inside) -> Result<Vec<Value>, String> {
 }
 
 /// A bind mount.
-pub fn mount(mount: &Mount) -> Value {
+fn mount(mount: &Mount) -> Value {
     context! { source => &mount.source, target => &mount.target, read_only => mount.read_only }
 }
 
 /// The published ports: the policy's, and with ACME the one that a challenge comes to.
-pub fn ports(plan: &Plan, published: &Published) -> Vec<String> {
-    let challenge = needs_http(plan, published)
-        .then(|| Published { host: published.host.clone(), outside: HTTP, inside: HTTP }.to_string());
+fn ports(plan: &Plan, published: &Published) -> Vec<String> {
+    let challenge = acme(plan) && published.outside != HTTPS;
+    let challenge = challenge.then(|| Published { outside: HTTPS, ..published.clone() }.to_string());
     std::iter::once(published.to_string()).chain(challenge).collect()
 }
 
-/// Whether ACME's only way is port 80: its TLS challenge comes to 443 of the host.
-fn needs_http(plan: &Plan, published: &Published) -> bool {
-    matches!(plan.listen.tls, Tls::Auto { .. }) && published.outside != HTTPS && published.outside != HTTP
-}
-
 /// Lines of the container's hosts file.
-pub fn hosts(plan: &Plan, health: &Health) -> Vec<String> {
+fn hosts(plan: &Plan, health: &Health) -> Vec<String> {
     let own = health.own_name.iter().map(|name| format!("{name}:127.0.0.1"));
     let host = plan.upstream.servers_given && plan.upstream.servers.iter().any(|server| server.host == HOST);
     own.chain(host.then(|| format!("{HOST}:host-gateway"))).collect()
 }
 
 /// The capabilities that the proxy keeps, each with its reason.
-pub fn capabilities(kind: &Kind, inside: &Inside, plan: &Plan, published: &Published) -> Vec<Value> {
+fn capabilities(kind: &Kind, inside: &Inside, published: &Published) -> Vec<Value> {
     let mut kept = kind.capabilities.to_vec();
-    let privileged = published.inside < UNPRIVILEGED || needs_http(plan, published);
-    if privileged && !kept.iter().any(|(name, _)| *name == "NET_BIND_SERVICE") {
+    if published.inside < UNPRIVILEGED && !kept.iter().any(|(name, _)| *name == "NET_BIND_SERVICE") {
         kept.push(("NET_BIND_SERVICE", "it listens on a port below 1024"));
     }
     if inside.foreign_files {
@@ -82,11 +119,10 @@ pub fn capabilities(kind: &Kind, inside: &Inside, plan: &Plan, published: &Publi
 }
 
 /// A number that changes with the proxy's files, so that Compose makes the container anew (FNV-1a, 64 bits).
-pub fn fingerprint(files: &[RenderedFile]) -> String {
+fn fingerprint(files: &[RenderedFile]) -> String {
     let bytes = files.iter().flat_map(|file| file.path.bytes().chain([0]).chain(file.content.bytes()).chain([0]));
-    let hash = bytes.fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
-        (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3)
-    });
+    let hash = bytes
+        .fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3));
     format!("{hash:016x}")
 }
 

@@ -94,9 +94,14 @@ pub fn sample() -> Plan {
             models: vec![],
             sets: vec![
                 set(BASE, ""),
-                set("POST /api/chat,POST /v1/chat/completions,POST /v1/responses,POST /v1/messages,GET /v1/models,GET /v1/models/:model", ""),
                 set(
-                    &format!("{BASE},POST /api/:verb,DELETE /api/delete,HEAD /api/blobs/:digest,POST /api/blobs/:digest"),
+                    "POST /api/chat,POST /v1/chat/completions,POST /v1/responses,POST /v1/messages,GET /v1/models,GET /v1/models/:model",
+                    "",
+                ),
+                set(
+                    &format!(
+                        "{BASE},POST /api/:verb,DELETE /api/delete,HEAD /api/blobs/:digest,POST /api/blobs/:digest"
+                    ),
                     "POST /api/push,POST /api/signout,POST /api/me",
                 ),
             ],

@@ -131,7 +131,10 @@ fn log_folder(plan: &Plan) -> Option<String> {
 /// Lines of a `map`: `(key, value)`.
 fn lines(entries: Vec<(Token, Value)>) -> Value {
     Value::from(
-        entries.into_iter().map(|(key, value)| context! { key => Value::from(key), value => value }).collect::<Vec<_>>(),
+        entries
+            .into_iter()
+            .map(|(key, value)| context! { key => Value::from(key), value => value })
+            .collect::<Vec<_>>(),
     )
 }
 

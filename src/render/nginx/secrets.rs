@@ -49,7 +49,9 @@ fn unset(key: &KeySource, name: &str, out: &mut Output) {
         return;
     }
     let (what, instead) = match &key.origin {
-        KeyOrigin::Env(name) => (format!("`{name}` is unset"), format!("set `{name}` in the environment or in .env, then render")),
+        KeyOrigin::Env(name) => {
+            (format!("`{name}` is unset"), format!("set `{name}` in the environment or in .env, then render"))
+        }
         KeyOrigin::File(path) => (format!("{} can't be read", path.display()), "a file with the key".to_owned()),
     };
     out.refuse(name, key.span, format!("{what}, and nginx can't read it later"), instead);

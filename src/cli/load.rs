@@ -1,0 +1,117 @@
+//! Finding and reading the policy with its variables, and saying what is wrong with them.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use super::{Exit, Global, PolicyArgs, fail, say};
+use crate::diag::{Diagnostic, Severity, Sink};
+use crate::policy::plan::Plan;
+use crate::policy::variables::Variables;
+use crate::policy::{env_file, validate};
+use crate::secret::Secret;
+use crate::source::SourceFile;
+
+/// The policy's name when it isn't given.
+pub(super) const DEFAULT_NAME: &str = "llmguard.toml";
+
+/// A policy without errors.
+pub(super) struct Loaded {
+    pub(super) file: SourceFile,
+    pub(super) plan: Plan,
+    /// How many warnings were found.
+    pub(super) warnings: usize,
+}
+
+/// The policy's path: as given, else the nearest one from the working directory upward.
+pub(super) fn find(args: &PolicyArgs) -> Result<PathBuf, Exit> {
+    if let Some(path) = &args.policy {
+        return Ok(path.clone());
+    }
+    let here = std::env::current_dir().unwrap_or_default();
+    for (depth, folder) in here.ancestors().enumerate() {
+        if folder.join(DEFAULT_NAME).is_file() {
+            // Shown as the user would reach it, and the same wherever the tree lies.
+            return Ok(std::iter::repeat_n("..", depth).collect::<PathBuf>().join(DEFAULT_NAME));
+        }
+    }
+    Err(fail(
+        &format!("no {DEFAULT_NAME} here or above"),
+        Some(
+            "name the policy with --policy FILE, or write a first one: [upstream] kind = \"ollama\" and a [[client]] with name and api_key",
+        ),
+    ))
+}
+
+/// The path of the `.env` file that belongs to a policy.
+pub(super) fn env_path(args: &PolicyArgs, policy: &Path) -> PathBuf {
+    args.env_file.clone().unwrap_or_else(|| policy.with_file_name(".env"))
+}
+
+/// Reads the policy; what is wrong with it is said to the user, and warnings too unless `quiet`.
+pub(super) fn policy(args: &PolicyArgs, global: &Global) -> Result<Loaded, Exit> {
+    let path = find(args)?;
+    let file = SourceFile::read(&path).map_err(|reason| {
+        fail(
+            &format!("can't read the policy `{}`: {reason}", path.display()),
+            Some("name another file with --policy FILE"),
+        )
+    })?;
+    let mut sink = Sink::default();
+    let variables = variables(args, &path, &mut sink)?;
+    let plan = validate::plan(&file, &variables, &mut sink);
+    let warnings = sink.list.iter().filter(|problem| problem.severity == Severity::Warning).count();
+    let errors = sink.list.iter().filter(|problem| problem.severity == Severity::Error).count();
+    show(sink, global);
+    match plan {
+        Some(plan) if errors == 0 => Ok(Loaded { file, plan, warnings }),
+        _ => {
+            say(&format!("{}: {} in the policy, nothing done", path.display(), count(errors, "error")));
+            Err(Exit::Failed)
+        }
+    }
+}
+
+/// The variables that a policy may name.
+fn variables(args: &PolicyArgs, policy: &Path, sink: &mut Sink) -> Result<Variables, Exit> {
+    let process: BTreeMap<String, Secret> = std::env::vars_os()
+        .filter_map(|(name, value)| Some((name.into_string().ok()?, Secret::new(value.into_string().ok()?))))
+        .collect();
+    let path = env_path(args, policy);
+    let file = match SourceFile::read(&path) {
+        Ok(file) => file,
+        Err(_) if args.env_file.is_none() && !path.exists() => return Ok(Variables { process, file: None }),
+        Err(reason) => {
+            return Err(fail(
+                &format!("can't read the variables `{}`: {reason}", path.display()),
+                Some("name another file with --env-file FILE"),
+            ));
+        }
+    };
+    let parsed = env_file::parse(&file.text);
+    let problems = parsed.errors.iter().map(|problem| (Severity::Error, problem));
+    for (severity, problem) in problems.chain(parsed.warnings.iter().map(|problem| (Severity::Warning, problem))) {
+        // The line may hold a key: only its place is shown, not its text.
+        let place = file.line_column(problem.span.start);
+        let message = format!("{}:{}:{}: {}", file.name, place.line, place.column, problem.message);
+        sink.push(Diagnostic::new(severity, message).help(problem.remedy.clone()));
+    }
+    let values = parsed.entries.into_iter().map(|entry| (entry.name, entry.value)).collect();
+    Ok(Variables { process, file: Some(values) })
+}
+
+/// Says what was found: errors always, warnings unless quiet, notes when verbose or in `check`.
+fn show(sink: Sink, global: &Global) {
+    let least = match (global.quiet, global.verbose) {
+        (true, _) => Severity::Error,
+        (_, true) => Severity::Note,
+        _ => Severity::Warning,
+    };
+    for problem in sink.sorted().iter().filter(|problem| problem.severity <= least) {
+        say(&format!("{}\n", problem.render(true)));
+    }
+}
+
+/// `1 error`, `2 errors`.
+pub(super) fn count(number: usize, word: &str) -> String {
+    format!("{number} {word}{}", if number == 1 { "" } else { "s" })
+}
