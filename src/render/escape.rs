@@ -204,7 +204,9 @@ impl CaddyPlace<'_> {
             CaddyPlace::Env(name) if name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_') => {
                 Ok(format!("{{env.{name}}}"))
             }
-            CaddyPlace::File(path) if !path.contains(['{', '}', '`', '"', '\\']) && !path.contains(char::is_control) => {
+            CaddyPlace::File(path)
+                if !path.contains(['{', '}', '`', '"', '\\']) && !path.contains(char::is_control) =>
+            {
                 Ok(format!("{{file.{path}}}"))
             }
             CaddyPlace::Env(text) | CaddyPlace::File(text) => {

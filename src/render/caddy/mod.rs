@@ -33,13 +33,16 @@ pub fn render(plan: &Plan, site: &Site, out: &mut Output) {
         "It needs Caddy 2.11.7 or later.".to_owned(),
     ];
     if plan.limits.rate.is_some() || plan.clients.iter().any(|client| client.rate.is_some()) {
-        extra.push("Its rate limits need the module http.handlers.rate_limit (github.com/mholt/caddy-ratelimit);".to_owned());
+        extra.push(
+            "Its rate limits need the module http.handlers.rate_limit (github.com/mholt/caddy-ratelimit);".to_owned(),
+        );
         extra.push("three ways to it: the Dockerfile that the target `compose` writes; caddy add-package; Caddy's download page.".to_owned());
         out.notes.push(RATE_MODULE.to_owned());
     }
     out.notes.extend(parts::acme_note(plan));
     let head = out.head(plan, site, &extra);
-    let literal_hash = |client: &crate::policy::plan::Client| client.password.as_ref().is_some_and(|hash| hash.env.is_none());
+    let literal_hash =
+        |client: &crate::policy::plan::Client| client.password.as_ref().is_some_and(|hash| hash.env.is_none());
     match file(plan, &head) {
         Ok(text) if plan.clients.iter().any(literal_hash) => {
             out.secret_file("caddy/Caddyfile", text, 0o640, Some("caddy"));

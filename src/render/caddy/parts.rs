@@ -27,7 +27,9 @@ pub fn gaps(plan: &Plan, out: &mut Output) {
     let rates = [(plan.limits.rate, "limits.rate", plan.places.at("limits.rate"))].into_iter().chain(own);
     for (rate, key, span) in rates {
         if rate.is_some_and(|rate| rate.burst > MOST_BURST) {
-            let reason = format!("caddy remembers every request of a burst for each address, so a burst over {MOST_BURST} would cost too much memory");
+            let reason = format!(
+                "caddy remembers every request of a burst for each address, so a burst over {MOST_BURST} would cost too much memory"
+            );
             out.weaker(key, span, reason, format!("a burst of {MOST_BURST} at most"));
         }
     }
@@ -176,6 +178,7 @@ pub fn nets() -> Result<Vec<Value>, String> {
         (format!("~^::({GROUP})(?:{GROUP}){{3}}[0-9a-f]+$"), "0:0:0:${1}"),
         ("~^::[0-9a-f:]*$".to_owned(), "0:0:0:0:"),
     ];
-    let written = forms.iter().map(|(from, to)| Ok(context! { from => caddy_with_braces(from)?, to => caddy_with_braces(to)? }));
+    let written =
+        forms.iter().map(|(from, to)| Ok(context! { from => caddy_with_braces(from)?, to => caddy_with_braces(to)? }));
     written.collect()
 }

@@ -36,10 +36,10 @@ pub fn values(plan: &Plan) -> Result<Value, String> {
     let auth = &plan.auth;
     let own = own_rates(plan);
     let keyed = plan.clients.iter().filter(|client| !client.keys.is_empty()).collect::<Vec<_>>();
-    let named = plan.clients.iter().filter(|_| auth.basic).filter_map(|client| Some((client, client.password.as_ref()?)));
-    let header = |accepted: bool, regex: String| {
-        (accepted && !keyed.is_empty()).then(|| caddy_with_braces(&regex)).transpose()
-    };
+    let named =
+        plan.clients.iter().filter(|_| auth.basic).filter_map(|client| Some((client, client.password.as_ref()?)));
+    let header =
+        |accepted: bool, regex: String| (accepted && !keyed.is_empty()).then(|| caddy_with_braces(&regex)).transpose();
     Ok(context! {
         anonymous => auth.anonymous,
         everyone => set_id(0)?,
@@ -100,9 +100,8 @@ fn key_routes(keyed: &[&Client], own: &[Rate]) -> Result<Vec<Value>, String> {
     let route = |name: &str| caddy_word(name);
     const NONE: [Value; 0] = [];
     if keyed.len() <= GROUP {
-        let only = (!keyed.is_empty()).then(|| {
-            Ok(context! { name => route("llmguard_keys")?, groups => NONE, clients => clients(keyed)? })
-        });
+        let only = (!keyed.is_empty())
+            .then(|| Ok(context! { name => route("llmguard_keys")?, groups => NONE, clients => clients(keyed)? }));
         return only.into_iter().collect();
     }
     let mut routes = Vec::new();
@@ -136,7 +135,11 @@ fn user(client: &Client, password: &Password, own: &[Rate]) -> Result<Value, Str
         (Some(variable), _, _) => {
             let is_argon = |not: &[&str]| {
                 let words = not.iter().map(|word| caddy_word(word));
-                let test = [caddy_word("vars_regexp"), caddy_secret("", CaddyPlace::Env(variable)), caddy_with_braces(r"^\$argon2id\$")];
+                let test = [
+                    caddy_word("vars_regexp"),
+                    caddy_secret("", CaddyPlace::Env(variable)),
+                    caddy_with_braces(r"^\$argon2id\$"),
+                ];
                 Ok::<_, String>(caddy_arguments(words.chain(test).collect::<Result<Vec<_>, _>>()?))
             };
             let matcher = |algorithm: &str| caddy_word(&format!("{algorithm}_{name}")).map(Some);
@@ -145,8 +148,12 @@ fn user(client: &Client, password: &Password, own: &[Rate]) -> Result<Value, Str
                 way("bcrypt", matcher("bcrypt")?, Some(is_argon(&["not"])?), caddy_hash(variable)?)?,
             ]
         }
-        (None, Some(hash), Some(HashAlgorithm::Argon2id)) => vec![way("argon2id", None, None, caddy_argument(hash.reveal())?)?],
-        (None, Some(hash), Some(HashAlgorithm::Bcrypt { .. }) | None) => vec![way("bcrypt", None, None, caddy_argument(hash.reveal())?)?],
+        (None, Some(hash), Some(HashAlgorithm::Argon2id)) => {
+            vec![way("argon2id", None, None, caddy_argument(hash.reveal())?)?]
+        }
+        (None, Some(hash), Some(HashAlgorithm::Bcrypt { .. }) | None) => {
+            vec![way("bcrypt", None, None, caddy_argument(hash.reveal())?)?]
+        }
         (None, None, _) => return Err(format!("client `{name}` has a password without a hash")),
     };
     Ok(context! {

@@ -111,11 +111,11 @@ pub fn prepare(
 /// What the script does: check a value and set the variable.
 fn checks(stand_ins: &[StandIn]) -> Vec<Value> {
     let check = |stand_in: &StandIn| {
-        let (reader, name) = match &stand_in.origin {
-            KeyOrigin::Env(name) => ("printenv", name.clone()),
-            KeyOrigin::File(path) => ("cat", path.display().to_string()),
+        let (file, name) = match &stand_in.origin {
+            KeyOrigin::Env(name) => (false, name.clone()),
+            KeyOrigin::File(path) => (true, path.display().to_string()),
         };
-        context! { kind => stand_in.kind, variable => &stand_in.variable, reader, name }
+        context! { kind => stand_in.kind, variable => &stand_in.variable, file, name }
     };
     stand_ins.iter().map(check).collect()
 }
