@@ -24,4 +24,8 @@ pub mod gateway;
 
 pub mod lower;
 
+pub mod prove;
+
+pub mod keys;
+
 pub mod cli;

@@ -4,6 +4,8 @@
 
 #![expect(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
+mod common;
+
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -24,11 +26,7 @@ const KEY: &str = "sk-0123456789abcdefghijklmnopqrstuvwxyz";
 
 /// Compose v2; without it the test says that it is skipped.
 fn compose_binary() -> Option<PathBuf> {
-    let binary = std::env::var_os("LLMGUARD_COMPOSE").map(PathBuf::from);
-    if binary.is_none() {
-        eprintln!("SKIPPED compose-config: no Compose v2 (LLMGUARD_COMPOSE)");
-    }
-    binary
+    common::server("compose-config", "LLMGUARD_COMPOSE")
 }
 
 /// A policy: the clients, and what a variant adds.

@@ -4,6 +4,7 @@
 //! Invariant: no plan comes out of a policy with errors.
 
 mod access;
+pub mod certificate;
 mod clients;
 pub mod env_file;
 pub mod file;

@@ -6,6 +6,7 @@
 pub mod caddy;
 pub mod compose;
 pub mod escape;
+pub mod internal_tls;
 pub mod nginx;
 pub mod target;
 pub mod template;

@@ -50,7 +50,7 @@ pub fn acme_note(plan: &Plan) -> Option<String> {
 fn duration(duration: Duration) -> Result<Token, String> {
     let nanos = duration.as_nanos();
     let units = [("s", 1_000_000_000), ("ms", 1_000_000), ("us", 1_000), ("ns", 1)];
-    let fits = units.into_iter().find(|(_, unit)| nanos % unit == 0);
+    let fits = units.into_iter().find(|(_, unit)| nanos.is_multiple_of(*unit));
     caddy_word(&fits.map_or_else(|| "0s".to_owned(), |(name, unit)| format!("{}{name}", nanos / unit)))
 }
 

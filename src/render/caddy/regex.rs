@@ -161,7 +161,6 @@ fn other_than(words: &[&str]) -> String {
 
 #[cfg(test)]
 mod tests {
-    #![expect(clippy::unwrap_used, reason = "tests")]
 
     use base64::Engine;
     use base64::prelude::BASE64_STANDARD;

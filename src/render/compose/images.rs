@@ -64,8 +64,7 @@ fn limits_rates(plan: &Plan) -> bool {
 
 /// The image that builds the version of one of Caddy's official images.
 fn builder(reference: &str) -> Option<String> {
-    let official = reference.strip_prefix("docker.io/").unwrap_or(reference);
-    let tag = official.strip_prefix("library/").unwrap_or(official).strip_prefix("caddy:")?;
+    let tag = reference.strip_prefix("caddy:")?;
     let version = tag.split(['-', '@']).next().filter(|version| version.starts_with(|c: char| c.is_ascii_digit()))?;
     Some(format!("caddy:{version}-builder-alpine"))
 }
@@ -77,7 +76,7 @@ mod tests {
     #[test]
     fn only_official_images_of_caddy_have_a_builder() {
         assert_eq!(builder(CADDY).as_deref(), Some("caddy:2.11.7-builder-alpine"));
-        assert_eq!(builder("docker.io/library/caddy:2.10").as_deref(), Some("caddy:2.10-builder-alpine"));
+        assert_eq!(builder("caddy:2.10").as_deref(), Some("caddy:2.10-builder-alpine"));
         assert_eq!(builder("team/caddy:2.11.7"), None);
         assert_eq!(builder("caddy:alpine"), None);
     }

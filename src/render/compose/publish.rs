@@ -60,8 +60,6 @@ impl std::fmt::Display for Published {
 
 #[cfg(test)]
 mod tests {
-    #![expect(clippy::unwrap_used, reason = "tests")]
-
     use super::*;
 
     #[test]

@@ -135,7 +135,11 @@ fn wait(rate: Rate) -> u64 {
 /// A time as nginx writes it.
 fn time(time: Duration) -> Result<Value, String> {
     let milliseconds = time.as_millis();
-    let text = if milliseconds % 1000 == 0 { format!("{}s", milliseconds / 1000) } else { format!("{milliseconds}ms") };
+    let text = if milliseconds.is_multiple_of(1000) {
+        format!("{}s", milliseconds / 1000)
+    } else {
+        format!("{milliseconds}ms")
+    };
     escape::nginx_word(&text).map(Value::from)
 }
 
