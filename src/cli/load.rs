@@ -7,7 +7,7 @@ use super::{Exit, Global, PolicyArgs, fail, say};
 use crate::diag::{Diagnostic, Severity, Sink};
 use crate::policy::plan::Plan;
 use crate::policy::variables::Variables;
-use crate::policy::{env_file, validate};
+use crate::policy::{env_file, secrets, validate};
 use crate::secret::Secret;
 use crate::source::SourceFile;
 
@@ -50,7 +50,7 @@ pub(super) fn env_path(args: &PolicyArgs, policy: &Path) -> PathBuf {
 /// Reads the policy; what is wrong with it is said to the user, and warnings too unless `quiet`.
 pub(super) fn policy(args: &PolicyArgs, global: &Global) -> Result<Loaded, Exit> {
     let path = find(args)?;
-    let file = SourceFile::read(&path).map_err(|reason| {
+    let file = SourceFile::read(&path).map(|file| secrets::hide(&file)).map_err(|reason| {
         fail(
             &format!("can't read the policy `{}`: {reason}", path.display()),
             Some("name another file with --policy FILE"),
