@@ -53,7 +53,7 @@ pub(super) fn policy(args: &PolicyArgs, global: &Global) -> Result<Loaded, Exit>
     let file = SourceFile::read(&path).map(|file| secrets::hide(&file)).map_err(|reason| {
         fail(
             &format!("can't read the policy `{}`: {reason}", path.display()),
-            Some("name another file with --policy FILE"),
+            Some(if reason.contains("UTF-8") { "save it as UTF-8" } else { "name another file with --policy FILE" }),
         )
     })?;
     let mut sink = Sink::default();
@@ -65,7 +65,7 @@ pub(super) fn policy(args: &PolicyArgs, global: &Global) -> Result<Loaded, Exit>
     match plan {
         Some(plan) if errors == 0 => Ok(Loaded { file, plan, warnings }),
         _ => {
-            say(&format!("{}: {} in the policy, nothing done", path.display(), count(errors, "error")));
+            say(&format!("{}: {}, nothing done", path.display(), count(errors, "error")));
             Err(Exit::Failed)
         }
     }
@@ -101,9 +101,10 @@ fn variables(args: &PolicyArgs, policy: &Path, sink: &mut Sink) -> Result<Variab
 
 /// Says what was found: errors always, warnings unless quiet, notes when verbose or in `check`.
 fn show(sink: Sink, global: &Global) {
+    // Notes beside errors would only hide them.
     let least = match (global.quiet, global.verbose) {
         (true, _) => Severity::Error,
-        (_, true) => Severity::Note,
+        (_, true) if !sink.has_errors() => Severity::Note,
         _ => Severity::Warning,
     };
     for problem in sink.sorted().iter().filter(|problem| problem.severity <= least) {

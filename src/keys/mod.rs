@@ -13,6 +13,7 @@ use base64::Engine as _;
 use zeroize::Zeroizing;
 
 use crate::policy::env_file::{self, EnvFile};
+pub use crate::policy::variables::default_name as default_variable;
 use crate::secret::Secret;
 pub use error::Error;
 
@@ -151,17 +152,6 @@ pub fn retire(policy: &str, env: &str, client: &str, in_environment: &dyn Fn(&st
     }
     change.variable = Some(name.to_owned());
     Ok(change)
-}
-
-/// The variable that a client's key gets by default: `my-laptop` → `MY_LAPTOP_KEY`.
-pub fn default_variable(client: &str) -> String {
-    let name: String =
-        client.chars().map(|c| if c.is_ascii_alphanumeric() { c.to_ascii_uppercase() } else { '_' }).collect();
-    if name.starts_with(|first: char| first.is_ascii_digit()) {
-        format!("CLIENT_{name}_KEY")
-    } else {
-        format!("{name}_KEY")
-    }
 }
 
 /// The variable of an `env:NAME`.

@@ -30,11 +30,14 @@ pub(super) fn cors(file: &CorsFile, basic: bool, check: &mut Check<'_>) -> Cors 
                 "`*` lets every web page call",
                 "name the pages' origins; where it is really meant, add allow_any = true",
             ),
-            ("*", _) if basic => check.error(
-                item.span,
-                "`*` and Basic don't go together: every page could use a password that the browser remembers",
-                "name the origins, or use keys only",
-            ),
+            ("*", _) if basic => {
+                any = true;
+                check.error(
+                    item.span,
+                    "`*` and Basic don't go together: every page could use a password that the browser remembers",
+                    "name the origins, or use keys only",
+                )
+            }
             ("*", _) => any = true,
             (_, Ok(origin)) if !origins.contains(&origin) => origins.push(origin),
             (_, Ok(_)) => {}
@@ -46,6 +49,13 @@ pub(super) fn cors(file: &CorsFile, basic: bool, check: &mut Check<'_>) -> Cors 
             file.places.at("origins"),
             "`*` stands beside other origins",
             "`*` covers them: keep it alone, or take it out",
+        );
+    }
+    if let Some(allow_any) = file.allow_any.as_ref().filter(|allow_any| allow_any.value && !any) {
+        check.warning(
+            allow_any.span,
+            "`cors.allow_any` does nothing without `*` in `origins`",
+            "leave it out; the origins that are named may call",
         );
     }
     let mut words =

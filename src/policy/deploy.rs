@@ -1,9 +1,9 @@
 //! The `[log]` and `[deploy]` tables: where things lie and run.
 //!
-//! In: the tables. Out: [`Log`] and [`Deploy`]. Invariant: every path, image and port can be written into every target as it stands.
+//! In: the tables, and whether the listener speaks TLS. Out: [`Log`] and [`Deploy`]. Invariant: every path, image and port can be written into every target as it stands.
 
 use super::file::{DeployFile, LogFile};
-use super::plan::{Deploy, Gpu, Log, LogPath, Proxy};
+use super::plan::{Deploy, Gpu, Log, LogPath, Proxy, Tls};
 use super::validate::Check;
 use super::value::{GpuSetting, Spanned};
 
@@ -14,12 +14,20 @@ fn is_plain_path(path: &str) -> bool {
 
 pub(super) fn log(file: &LogFile, check: &mut Check<'_>) -> Log {
     let json = check.word("log.format", file.format.as_ref(), &[("json", true), ("off", false)], true);
+    if let Some(path) = file.path.as_ref().filter(|_| !json) {
+        check.warning(path.span, "`log.path` does nothing with `format = \"off\"`", "leave one of the two out");
+    }
     let path = match &file.path {
         None => LogPath::Default,
         Some(path) if path.value == "stdout" => LogPath::Stdout,
         Some(path) => {
             let climbs = path.value.split('/').any(|part| part == "..");
-            if !is_plain_path(&path.value) || path.value.ends_with('/') || climbs || path.value.contains(' ') {
+            if !is_plain_path(&path.value)
+                || path.value.ends_with('/')
+                || path.value.starts_with('~')
+                || climbs
+                || path.value.contains(' ')
+            {
                 check.error(
                     path.span,
                     format!("`log.path` can't be `{}`", path.value.escape_debug()),
@@ -32,21 +40,27 @@ pub(super) fn log(file: &LogFile, check: &mut Check<'_>) -> Log {
     if json { Log::Json(path) } else { Log::Off }
 }
 
-pub(super) fn deploy(file: &DeployFile, check: &mut Check<'_>) -> Deploy {
+pub(super) fn deploy(file: &DeployFile, tls: Option<&Tls>, check: &mut Check<'_>) -> Deploy {
     let proxies = [("caddy", Proxy::Caddy), ("nginx", Proxy::Nginx), ("traefik", Proxy::Traefik)];
     let proxy = check.word("deploy.proxy", file.proxy.as_ref(), &proxies, Proxy::Caddy);
-    for (key, image) in [("proxy_image", &file.proxy_image), ("ollama_image", &file.ollama_image)] {
+    for (key, image, example) in [
+        ("proxy_image", &file.proxy_image, "caddy:2.11.7"),
+        ("ollama_image", &file.ollama_image, "ollama/ollama:0.32.15"),
+    ] {
         let Some(image) = image else { continue };
-        let plain = image.value.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._/:@-".contains(&byte));
-        let name = image.value.rsplit('/').next().unwrap_or_default();
-        let pinned = image.value.contains("@sha256:")
-            || name.split_once(':').is_some_and(|(_, tag)| !tag.is_empty() && tag != "latest");
-        if !plain || !pinned || image.value.len() > 256 {
-            check.error(
+        let shown = image.value.escape_debug();
+        match is_pinned(&image.value) {
+            Some(true) => {}
+            Some(false) => check.error(
                 image.span,
-                format!("`deploy.{key}` is not pinned: `{}`", image.value.escape_debug()),
-                "name a version, such as \"caddy:2.11.7\"; `latest` changes under your feet",
-            );
+                format!("`deploy.{key}` is not pinned: `{shown}`"),
+                format!("name a version, such as \"{example}\"; what `latest` means changes under your feet"),
+            ),
+            None => check.error(
+                image.span,
+                format!("`deploy.{key}` is no image: `{shown}`"),
+                format!("write NAME:VERSION or NAME@sha256:DIGEST, such as \"{example}\""),
+            ),
         }
     }
     if let Some(dir) = &file.models_dir
@@ -61,18 +75,18 @@ pub(super) fn deploy(file: &DeployFile, check: &mut Check<'_>) -> Deploy {
         );
     }
     if let Some(publish) = &file.publish {
-        let mut parts = publish.value.rsplitn(3, ':');
-        let mut port = || parts.next().is_some_and(|port| port.parse::<u16>().is_ok_and(|port| port > 0));
-        let ports = port() && port();
-        let host = parts.next();
-        let host_ok = host
-            .is_none_or(|host| host.trim_start_matches('[').trim_end_matches(']').parse::<std::net::IpAddr>().is_ok());
-        if !ports || !host_ok {
-            check.error(
+        match published(&publish.value) {
+            Some(host) if tls == Some(&Tls::Off) && !host.is_loopback() => check.warning(
+                publish.span,
+                format!("keys cross the network in clear: this publishes on {host} and `listen.tls` is off"),
+                "begin with a loopback address, such as \"127.0.0.1:8080:8080\", or set `listen.tls`",
+            ),
+            Some(_) => {}
+            None => check.error(
                 publish.span,
                 format!("`deploy.publish` can't be `{}`", publish.value.escape_debug()),
                 "write address:port:port, such as \"127.0.0.1:8080:8080\"",
-            );
+            ),
         }
     }
     let gpu = match file.gpu.as_ref().map(|gpu| &gpu.value) {
@@ -81,17 +95,15 @@ pub(super) fn deploy(file: &DeployFile, check: &mut Check<'_>) -> Deploy {
         Some(GpuSetting::On { vendor, .. }) if vendor == "amd" => Gpu::Amd,
         Some(GpuSetting::On { count: Some(Some(count)), .. }) => Gpu::NvidiaCount(*count),
         Some(GpuSetting::On { device_ids, .. }) if !device_ids.is_empty() => {
-            if device_ids
-                .iter()
-                .any(|id| id.is_empty() || !id.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.:=/".contains(&b)))
-            {
+            let plain = |b: u8| b.is_ascii_alphanumeric() || b"-_.:=/".contains(&b);
+            for id in device_ids.iter().filter(|id| id.value.is_empty() || !id.value.bytes().all(plain)) {
                 check.error(
-                    file.places.at("gpu"),
-                    "`deploy.gpu` has a device id that is none",
+                    id.span,
+                    format!("`deploy.gpu` names the device `{}`", id.value.escape_debug()),
                     "write ids as `nvidia-smi -L` shows them, such as \"0\" or \"GPU-3a2b…\"",
                 );
             }
-            Gpu::NvidiaIds(device_ids.clone())
+            Gpu::NvidiaIds(device_ids.iter().map(|id| id.value.clone()).collect())
         }
         Some(GpuSetting::On { .. }) => Gpu::NvidiaAll,
     };
@@ -104,5 +116,37 @@ pub(super) fn deploy(file: &DeployFile, check: &mut Check<'_>) -> Deploy {
         gpu,
         publish: text(&file.publish),
         egress: file.egress.as_ref().is_none_or(|egress| egress.value),
+    }
+}
+
+/// Whether an image's reference is pinned to a version or a digest; `None`: it is no reference.
+fn is_pinned(image: &str) -> Option<bool> {
+    let plain =
+        |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"._/:-".contains(&b));
+    let (rest, digest) = match image.split_once('@') {
+        Some((rest, digest)) => (rest, Some(digest.strip_prefix("sha256:")?)),
+        None => (image, None),
+    };
+    let last = rest.rsplit('/').next().unwrap_or_default();
+    let (name, tag) = last.split_once(':').map_or((last, None), |(name, tag)| (name, Some(tag)));
+    let digest_ok = digest.is_none_or(|digest| digest.len() == 64 && digest.bytes().all(|b| b.is_ascii_hexdigit()));
+    if !plain(rest) || name.is_empty() || tag == Some("") || image.len() > 256 || !digest_ok {
+        return None;
+    }
+    Some(digest.is_some() || tag.is_some_and(|tag| tag != "latest"))
+}
+
+/// The address on which `[address:]port:port` publishes. `None`: it is none.
+fn published(text: &str) -> Option<std::net::IpAddr> {
+    let mut parts = text.rsplitn(3, ':');
+    for _ in 0..2 {
+        parts.next()?.parse::<u16>().ok().filter(|port| *port > 0)?;
+    }
+    match parts.next() {
+        None => Some(std::net::Ipv4Addr::UNSPECIFIED.into()),
+        Some(host) => match host.strip_prefix('[') {
+            Some(host) => host.strip_suffix(']')?.parse::<std::net::Ipv6Addr>().ok().map(Into::into),
+            None => host.parse::<std::net::Ipv4Addr>().ok().map(Into::into),
+        },
     }
 }

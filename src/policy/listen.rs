@@ -22,13 +22,22 @@ pub(super) fn listen(file: &ListenFile, check: &mut Check<'_>) -> Option<Listen>
     let mut server_names: Vec<String> = Vec::new();
     for name in file.server_names.iter().flat_map(|list| &list.value) {
         let lower = name.value.to_ascii_lowercase();
-        if !parse::is_host_name(&name.value) {
+        if name.value == "_" {
+            check.error(name.span, "`_` is no host name", "leave `server_names` out to answer any name");
+        } else if !parse::is_host_name(&name.value) {
             check.error(
                 name.span,
                 format!("`{}` is no host name", name.value.escape_debug()),
                 "write exact names without port or wildcard, such as \"llm.example.com\"",
             );
         } else if !server_names.contains(&lower) {
+            if file.tls.as_ref().is_some_and(|tls| tls.value == "auto") && !is_public_name(&lower) {
+                check.error(
+                    name.span,
+                    format!("no public CA gives a certificate for `{lower}`"),
+                    "use tls = \"internal\" or \"files\" for such names",
+                );
+            }
             server_names.push(lower);
         }
     }
@@ -52,7 +61,7 @@ pub(super) fn listen(file: &ListenFile, check: &mut Check<'_>) -> Option<Listen>
             ),
         }
     }
-    let tls = tls(file, &server_names, check);
+    let tls = tls(file, check);
     if tls == Some(Tls::Off) && !address.is_loopback() {
         check.warning(
             file.places.at("address"),
@@ -63,7 +72,7 @@ pub(super) fn listen(file: &ListenFile, check: &mut Check<'_>) -> Option<Listen>
     Some(Listen { address, port, server_names, tls: tls?, trusted_proxies })
 }
 
-fn tls(file: &ListenFile, names: &[String], check: &mut Check<'_>) -> Option<Tls> {
+fn tls(file: &ListenFile, check: &mut Check<'_>) -> Option<Tls> {
     #[derive(Clone, Copy, PartialEq)]
     enum Word {
         Off,
@@ -83,11 +92,21 @@ fn tls(file: &ListenFile, names: &[String], check: &mut Check<'_>) -> Option<Tls
         if let Some(given) = given
             && word != wanted
         {
-            check.error(given.span, format!("`listen.{key}` needs tls = \"{name}\""), "set it, or leave this key out");
+            check.error(
+                given.span,
+                format!("`listen.{key}` needs `tls = \"{name}\"`"),
+                "set it, or leave this key out",
+            );
         }
     }
-    if matches!(word, Word::Auto | Word::Internal) && names.is_empty() {
-        check.error(place, "a certificate needs names", "add server_names = [\"llm.example.com\"]");
+    if matches!(word, Word::Auto | Word::Internal)
+        && file.server_names.as_ref().is_none_or(|names| names.value.is_empty())
+    {
+        check.error(
+            place,
+            "a certificate needs names, and `listen.server_names` has none",
+            "add server_names = [\"llm.example.com\"]",
+        );
         return None;
     }
     match word {
@@ -98,7 +117,7 @@ fn tls(file: &ListenFile, names: &[String], check: &mut Check<'_>) -> Option<Tls
                 match given {
                     None if !file.places.keys.contains_key(key) => check.error(
                         place,
-                        format!("tls = \"files\" needs `{key}`"),
+                        format!("`tls = \"files\"` needs `{key}`"),
                         format!("add {key} = \"PATH.pem\", relative to the policy"),
                     ),
                     Some(path) if path.value.is_empty() || path.value.contains(|c: char| c.is_control()) => check
@@ -117,13 +136,6 @@ fn tls(file: &ListenFile, names: &[String], check: &mut Check<'_>) -> Option<Tls
             })
         }
         Word::Auto => {
-            for name in names.iter().filter(|name| !is_public_name(name)) {
-                check.error(
-                    place,
-                    format!("no public CA gives a certificate for `{name}`"),
-                    "use tls = \"internal\" or \"files\" for such names",
-                );
-            }
             let plain = |text: &Spanned<String>| {
                 text.value.len() <= 254
                     && text.value.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"@._+-:/~".contains(&byte))

@@ -15,6 +15,7 @@ mod parse;
 pub mod plan;
 pub mod rate;
 pub mod secrets;
+mod syntax;
 mod upstream;
 pub mod validate;
 pub mod value;

@@ -6,7 +6,7 @@
 
 use toml::de::{DeTable, DeValue};
 
-use super::parse::KEY_LENGTH;
+use super::parse::{self, KEY_LENGTH};
 use crate::source::{SourceFile, Span};
 
 /// The same file with these places hidden.
@@ -52,7 +52,10 @@ fn value(of: &DeValue<'_>, span: Span, secret: bool, secrets: &mut Vec<Span>) {
             }
         }
         DeValue::String(text) => {
-            if (secret && !is_reference(text)) || text.contains("PRIVATE KEY") || is_misplaced_key(text) {
+            if (secret && !is_reference(text) && !text.is_empty())
+                || text.contains("PRIVATE KEY")
+                || is_misplaced_key(text)
+            {
                 let quote = if span.end - span.start >= 2 { 1 } else { 0 };
                 secrets.push(Span { start: span.start + quote, end: span.end - quote });
             }
@@ -64,7 +67,7 @@ fn value(of: &DeValue<'_>, span: Span, secret: bool, secrets: &mut Vec<Span>) {
 
 /// `env:` before something that is no variable's name: the key itself, probably.
 fn is_misplaced_key(text: &str) -> bool {
-    text.strip_prefix("env:").is_some_and(|name| super::parse::variable(name).is_err())
+    text.strip_prefix("env:").is_some_and(|name| parse::variable(name).is_err() && parse::could_be_key(name))
 }
 
 /// What could be a key in a line that is not TOML: the value under a secret's name, and long runs of a key's characters.
@@ -105,7 +108,7 @@ mod tests {
             ),
             ("a.secret.b = ['x']\nprivate_key = 'k.pem'", "a.secret.b = ['x']\nprivate_key = 'k.pem'"),
             ("private_key = '-----BEGIN PRIVATE KEY-----'", "private_key = '***'"),
-            ("api_key = 'env:sk-1-2'", "api_key = '***'"),
+            ("api_key = ['env:sk-1-2-3-4-5-6-7-8', 'env:A-B']", "api_key = ['***', 'env:A-B']"),
             ("api_key = \"sk-literal", "api_key = \"***"),
             ("api_key = sk-literal, # c", "api_key = ***"),
             ("api_key = \"env:A", "api_key = \"env:A"),

@@ -53,7 +53,7 @@ pub(super) fn upstream(file: &UpstreamFile, kind: &Kind, check: &mut Check<'_>) 
         (None, Some(port)) => servers.push(Server { host: "127.0.0.1".to_owned(), port }),
         (None, None) => check.error(
             file.places.at("kind"),
-            format!("kind `{}` has no server of its own", kind.kind),
+            format!("kind `{}` has no default server", kind.kind),
             "add servers = [\"host:port\"]",
         ),
         _ => {}
@@ -62,7 +62,7 @@ pub(super) fn upstream(file: &UpstreamFile, kind: &Kind, check: &mut Check<'_>) 
         None => format!("localhost:{}", servers.first()?.port),
         Some(host) => {
             let (name, port) = host.value.split_once(':').unwrap_or((&host.value, "1"));
-            if !parse::is_host_name(name) || port.parse::<u16>().is_err() {
+            if !parse::is_host_name(name) || !port.parse::<u16>().is_ok_and(|port| port > 0) {
                 check.error(
                     host.span,
                     format!("`{}` can't be a Host header", host.value.escape_debug()),

@@ -73,7 +73,7 @@ pub fn plan(file: &SourceFile, variables: &Variables, sink: &mut Sink) -> Option
     let file = &super::secrets::hide(file);
     let policy = file::read(file, sink);
     // A file that is no TOML would only bring errors that follow from that.
-    if sink.list.iter().any(|problem| problem.help.as_deref() == Some("this is not valid TOML")) {
+    if policy.broken {
         return None;
     }
     let mut check = Check { file, variables, sink };
@@ -105,6 +105,13 @@ fn resolve(policy: PolicyFile, check: &mut Check<'_>) -> Option<Plan> {
     let clients = clients::read(&policy.client, &lists, &mut sets, check);
     let auth = auth(&policy, &clients, anonymous, check);
     if anonymous {
+        if lists.nothing() {
+            check.warning(
+                policy.access.places.at("allow"),
+                "nobody may use anything: `access.allow` less `access.deny` is empty",
+                "name what may be used, such as [\"inference\", \"models\"]",
+            );
+        }
         sets.push(lists.common());
     }
     let access = Access {
@@ -126,7 +133,7 @@ fn resolve(policy: PolicyFile, check: &mut Check<'_>) -> Option<Plan> {
     };
     let cors = policy.cors.as_ref().map(|cors| cors::cors(cors, auth.basic, check));
     let log = deploy::log(&policy.log, check);
-    let deploy = deploy::deploy(&policy.deploy, check);
+    let deploy = deploy::deploy(&policy.deploy, listen.as_ref().map(|listen| &listen.tls), check);
     Some(Plan {
         policy_file: check.file.path.file_name().unwrap_or_default().to_string_lossy().into_owned(),
         upstream: upstream?,
@@ -156,6 +163,7 @@ fn auth(policy: &PolicyFile, clients: &[Client], anonymous: bool, check: &mut Ch
                 "x-api-key" => x_api_key = true,
                 "basic" => basic = true,
                 other => {
+                    (bearer, x_api_key, basic) = (true, true, true);
                     let help = nearest(other, ["bearer", "x-api-key", "basic"].into_iter())
                         .map_or("write bearer, x-api-key or basic".to_owned(), |known| {
                             format!("did you mean `{known}`?")
@@ -174,7 +182,14 @@ fn auth(policy: &PolicyFile, clients: &[Client], anonymous: bool, check: &mut Ch
                 "add \"basic\", or take the hashes out",
             );
         }
-        if basic && !has_password && !anonymous {
+        if anonymous {
+            check.warning(
+                methods.span,
+                "`auth.methods` does nothing with `auth.anonymous`",
+                "leave it out, or take `anonymous` out and name clients",
+            );
+        }
+        if basic && !has_password && !anonymous && methods.value.iter().any(|method| method.value == "basic") {
             check.warning(
                 methods.span,
                 "`basic` is accepted and no client has a password",

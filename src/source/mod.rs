@@ -87,7 +87,8 @@ impl SourceFile {
     pub fn read(path: &Path) -> Result<Self, String> {
         let bytes = std::fs::read(path).map_err(|error| io_reason(&error))?;
         let text = String::from_utf8(bytes).map_err(|error| {
-            format!("not UTF-8 text (first bad byte at offset {})", error.utf8_error().valid_up_to())
+            let before = &error.as_bytes()[..error.utf8_error().valid_up_to()];
+            format!("not UTF-8 text (line {})", before.iter().filter(|byte| **byte == b'\n').count() + 1)
         })?;
         let text = text.strip_prefix('\u{feff}').map(str::to_owned).unwrap_or(text);
         Ok(SourceFile::new(path.display().to_string(), path, text))
