@@ -3,6 +3,8 @@
 //! In: method, target, headers and body as they stand on the wire. Out: their parts. Invariant: nothing is decoded, folded or
 //! normalised here; that is each server's own matter.
 
+pub mod line;
+
 use std::net::IpAddr;
 
 /// One request.
@@ -113,15 +115,19 @@ impl Request {
     }
 }
 
-/// A host as names are compared: lower case, without a port. `None`: not a host.
+/// A host as names are compared: lower case, without its port. `None`: not a host (RFC 3986, section 3.2.2), or with user information.
 pub fn host_name(authority: &[u8]) -> Option<String> {
     let text = std::str::from_utf8(authority).ok()?;
-    let text = text.rsplit_once('@').map_or(text, |(_, host)| host);
-    let name = match text.strip_prefix('[') {
-        Some(rest) => rest.split_once(']')?.0,
-        None => text.split(':').next().unwrap_or_default(),
+    let (name, port) = match text.strip_prefix('[') {
+        Some(rest) => {
+            let (address, port) = rest.split_once(']')?;
+            address.parse::<std::net::Ipv6Addr>().ok()?;
+            (address, port.strip_prefix(':').unwrap_or(port))
+        }
+        None => text.split_once(':').unwrap_or((text, "")),
     };
-    (!name.is_empty()).then(|| name.to_ascii_lowercase())
+    let is_name = name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._~!$&'()*+,;=%:".contains(&byte));
+    (!name.is_empty() && is_name && port.bytes().all(|byte| byte.is_ascii_digit())).then(|| name.to_ascii_lowercase())
 }
 
 /// Whether `byte` may stand in a method or a header name (RFC 9110, section 5.6.2).
@@ -151,5 +157,8 @@ mod tests {
         assert_eq!(parts("h:443"), None);
         assert_eq!(host_name(b"LLM.Test:99").as_deref(), Some("llm.test"));
         assert_eq!(host_name(b"[::1]:9").as_deref(), Some("::1"));
+        for other in ["", ":80", "a b", "evil@llm.test", "[llm.test]", "llm.test:x", "a/b"] {
+            assert_eq!(host_name(other.as_bytes()), None, "{other}");
+        }
     }
 }

@@ -3,38 +3,20 @@
 //! Strings stand for bytes: one character U+0000 to U+00FF for each byte. One line out for each line in, flushed.
 
 use std::io::{BufRead as _, Write as _};
-use std::net::IpAddr;
 
-use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::{Exit, Global, PolicyArgs, load};
 use crate::gateway::eval::{Outcome, Verdict, evaluate};
 use crate::gateway::{Gateway, Limit, LimitKind, Per, Step};
-use crate::http::{Request, Version};
+use crate::http::Request;
+use crate::http::line::{Line, text};
 use crate::lower;
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     #[command(flatten)]
     policy: PolicyArgs,
-}
-
-/// A request line.
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Line {
-    method: String,
-    target: String,
-    #[serde(default)]
-    headers: Vec<(String, String)>,
-    client_ip: Option<IpAddr>,
-    body: Option<String>,
-    body_bytes: Option<u64>,
-    port: Option<u16>,
-    tls: Option<bool>,
-    http: Option<String>,
-    client: Option<String>,
 }
 
 pub(super) fn run(args: &Args, global: &Global) -> Exit {
@@ -67,49 +49,14 @@ pub(super) fn run(args: &Args, global: &Global) -> Exit {
 /// Reads one request line. Errors: why it is none.
 fn request(gateway: &Gateway, line: &[u8]) -> Result<Request, String> {
     let object: Value = serde_json::from_slice(line).map_err(|error| format!("not JSON: {error}"))?;
-    for required in ["method", "target"] {
-        if object.get(required).is_none() {
-            return Err(format!("no {required}"));
-        }
-    }
-    let line: Line = serde_json::from_value(object).map_err(|error| error.to_string())?;
-    let version = match line.http.as_deref() {
-        None | Some("1.1") => Version::Http11,
-        Some("1.0") => Version::Http10,
-        Some("2") => Version::Http2,
-        Some(other) => return Err(format!("http is `{other}`: it must be 1.0, 1.1 or 2")),
-    };
+    let line = Line::read(object)?;
+    line.version()?;
     let listener =
         gateway.listener(line.port).ok_or_else(|| format!("no listener on port {}", line.port.unwrap_or_default()))?;
     if let Some(client) = line.client.as_ref().filter(|client| !has_client(gateway, client)) {
         return Err(format!("no client `{client}`"));
     }
-    let mut headers = Vec::new();
-    for (name, value) in &line.headers {
-        let (name, mut value) = (bytes(name, "a header")?, bytes(value, "a header")?);
-        if version != Version::Http2 {
-            value = value.trim_ascii().to_vec();
-        }
-        headers.push((name, value));
-    }
-    let has_host = headers.iter().any(|(name, _)| name.eq_ignore_ascii_case(b"host"));
-    if !has_host && version != Version::Http10 {
-        headers.insert(0, (b"Host".to_vec(), format!("{}:{}", listener.address, listener.port).into_bytes()));
-    }
-    let body = line.body.as_deref().map(|body| bytes(body, "body")).transpose()?;
-    let body_bytes = line.body_bytes.unwrap_or(body.as_ref().map_or(0, |body| body.len() as u64));
-    Ok(Request {
-        method: bytes(&line.method, "method")?,
-        target: bytes(&line.target, "target")?,
-        headers,
-        version,
-        client_ip: line.client_ip.unwrap_or(IpAddr::from([127, 0, 0, 1])),
-        body,
-        body_bytes,
-        port: line.port,
-        tls: line.tls,
-        as_client: line.client,
-    })
+    line.request(&format!("{}:{}", listener.address, listener.port))
 }
 
 fn has_client(gateway: &Gateway, name: &str) -> bool {
@@ -120,21 +67,6 @@ fn has_client(gateway: &Gateway, name: &str) -> bool {
         }
         _ => false,
     })
-}
-
-/// The bytes that a string stands for.
-fn bytes(text: &str, what: &str) -> Result<Vec<u8>, String> {
-    text.chars()
-        .map(|c| {
-            u8::try_from(u32::from(c))
-                .map_err(|_| format!("{what} holds a character over U+00FF: strings stand for bytes"))
-        })
-        .collect()
-}
-
-/// The string that stands for bytes.
-fn text(bytes: &[u8]) -> String {
-    bytes.iter().map(|&byte| char::from(byte)).collect()
 }
 
 /// The decision line of an outcome.

@@ -6,6 +6,7 @@
 mod check;
 mod decide;
 mod load;
+mod prove;
 mod render;
 
 use std::process::ExitCode;
@@ -73,6 +74,8 @@ enum Command {
     Render(render::Args),
     /// Decide about requests: JSON lines in, decisions as JSON lines out.
     Decide(decide::Args),
+    /// Start the installed servers with the rendered policy on loopback, ask them, and report every difference.
+    Prove(prove::Args),
     /// Print the JSON Schema of the policy.
     Schema,
 }
@@ -89,6 +92,7 @@ pub fn run() -> ExitCode {
         Command::Check(args) => check::run(&args, &cli.global),
         Command::Render(args) => render::run(&args, &cli.global),
         Command::Decide(args) => decide::run(&args, &cli.global),
+        Command::Prove(args) => prove::run(&args, &cli.global),
         Command::Schema => print_json(&crate::policy::file::schema()),
     };
     ExitCode::from(exit as u8)

@@ -215,7 +215,6 @@ fn verified(text: String, client: &str, expected: Vec<String>) -> Result<String,
 
 #[cfg(test)]
 mod tests {
-    #![expect(clippy::unwrap_used, reason = "tests")]
 
     use proptest::prelude::*;
 

@@ -117,7 +117,6 @@ fn failed(what: &str, path: &Path, reason: &str) -> Error {
 
 #[cfg(test)]
 mod tests {
-    #![expect(clippy::unwrap_used, reason = "tests")]
 
     use super::*;
     use crate::policy::env_file;

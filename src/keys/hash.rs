@@ -137,7 +137,6 @@ fn argon2id(text: &str) -> Result<String, Error> {
 
 #[cfg(test)]
 mod tests {
-    #![expect(clippy::unwrap_used, reason = "tests")]
 
     use argon2::password_hash::{PasswordVerifier as _, phc::PasswordHash};
 

@@ -163,7 +163,6 @@ pub(super) fn announced(headers: &[(String, Vec<u8>)]) -> Result<Option<Framing>
 
 #[cfg(test)]
 mod tests {
-    #![expect(clippy::unwrap_used, reason = "tests")]
 
     use super::*;
     use proptest::prelude::*;

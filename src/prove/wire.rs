@@ -12,7 +12,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
 
 pub(super) use connection::{Connection, Turn};
-pub(super) use response::Response;
+pub(super) use response::{LONGEST_ANSWER, LONGEST_HEAD, Response};
 pub use tls::TlsOptions;
 
 /// Where a request goes, and how the connection is made.
@@ -148,7 +148,7 @@ pub fn exchange_parts(
     converse(&mut connection, Response::new(method), pace)
 }
 
-fn converse(connection: &mut Connection, mut response: Response, mut pace: Pace<'_>) -> Exchange {
+pub(super) fn converse(connection: &mut Connection, mut response: Response, mut pace: Pace<'_>) -> Exchange {
     let mut inbox = Vec::new();
     let end = loop {
         if let Some(end) = pace.over(response.body_len()) {

@@ -171,6 +171,73 @@ pub fn caddy_with_braces(text: &str) -> Result<Token, String> {
     caddy_quoted(text).map(Token)
 }
 
+/// One Caddyfile argument without quotes: names, numbers, addresses, lengths of time.
+///
+/// Errors: an empty text, or signs that would need quotes.
+pub fn caddy_word(text: &str) -> Result<Token, String> {
+    let safe = |c: char| c.is_ascii_alphanumeric() || "._/:*+,-[]@".contains(c);
+    if !text.is_empty() && text.chars().all(safe) && !text.starts_with('@') {
+        Ok(Token(text.to_owned()))
+    } else {
+        Err(format!("`{}` can't be written here: it would need quotes", text.escape_debug()))
+    }
+}
+
+/// What a placeholder of Caddy names.
+#[derive(Debug, Clone, Copy)]
+pub enum CaddyPlace<'a> {
+    /// An environment variable.
+    Env(&'a str),
+    /// A file, without its last line end.
+    File(&'a str),
+}
+
+impl CaddyPlace<'_> {
+    fn placeholder(self) -> Result<String, String> {
+        match self {
+            CaddyPlace::Env(name) if name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_') => {
+                Ok(format!("{{env.{name}}}"))
+            }
+            CaddyPlace::File(path)
+                if !path.contains(['{', '}', '`', '"', '\\']) && !path.contains(char::is_control) =>
+            {
+                Ok(format!("{{file.{path}}}"))
+            }
+            CaddyPlace::Env(text) | CaddyPlace::File(text) => {
+                Err(format!("`{}` can't be written as a placeholder of Caddy", text.escape_debug()))
+            }
+        }
+    }
+}
+
+/// One Caddyfile argument: `before`, and the value that stands at `place` when the server runs.
+///
+/// Errors: what can't be quoted or named.
+pub fn caddy_secret(before: &str, place: CaddyPlace<'_>) -> Result<Token, String> {
+    let text = format!("{before}{}", place.placeholder()?);
+    if text.contains(' ') { caddy_quoted(&text).map(Token) } else { Ok(Token(text)) }
+}
+
+/// One Caddyfile argument: the hash in the variable `name`, and a line end. Both algorithms ignore the line end (Caddy 2.11.7 and
+/// 2.11.9: bcrypt reads 60 signs, base64 skips line ends); with it an unset variable is a hash that fits nothing instead of a failed start.
+///
+/// Errors: a name that can't stand in a placeholder.
+pub fn caddy_hash(name: &str) -> Result<Token, String> {
+    Ok(Token(format!("\"{}\n\"", CaddyPlace::Env(name).placeholder()?)))
+}
+
+/// Several Caddyfile arguments.
+pub fn caddy_arguments(tokens: impl IntoIterator<Item = Token>) -> Token {
+    Token(tokens.into_iter().map(|token| token.0).collect::<Vec<_>>().join(" "))
+}
+
+/// One Caddyfile argument, in quotes only where it needs them.
+///
+/// Errors: braces and control characters, or a backtick beside a backslash.
+pub fn caddy_argument(text: &str) -> Result<Token, String> {
+    caddy_word(text).or_else(|_| argument(Language::Caddy, text).map(Token))
+}
+
 /// A YAML scalar in double quotes, by JSON's escapes and those of YAML's own line breaks.
 fn yaml(text: &str) -> String {
     let mut out = String::with_capacity(text.len() + 2);

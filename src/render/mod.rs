@@ -3,6 +3,7 @@
 //! In: a [`Plan`] and the [`Site`] it is rendered for. Out: an [`Output`]: files with their modes, empty folders, notes for the
 //! user, and [`Gap`]s: what the target cannot enforce. Invariant: nothing is written here and nothing is dropped silently.
 
+pub mod caddy;
 pub mod escape;
 pub mod internal_tls;
 pub mod nginx;

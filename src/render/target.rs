@@ -28,11 +28,25 @@ pub const TARGETS: &[Target] = &[
         render: super::nginx::render,
     },
     Target {
+        name: "caddy",
+        what: "a Caddyfile",
+        main_file: Some("caddy/Caddyfile"),
+        run: "cd DIR/caddy && caddy run --config Caddyfile --envfile ../.env",
+        render: super::caddy::render,
+    },
+    Target {
         name: "traefik-file",
         what: "Traefik's static and dynamic configuration",
         main_file: None,
         run: "cd DIR/traefik && traefik --configFile=traefik.yml, with the keys in the environment",
         render: super::traefik::render,
+    },
+    Target {
+        name: "traefik",
+        what: "Docker labels for Traefik's own service, and the static file that goes with them",
+        main_file: Some("traefik-labels/labels.yml"),
+        run: "docker compose -f docker-compose.yml -f DIR/traefik-labels/labels.yml up -d",
+        render: super::traefik::labels::render,
     },
 ];
 

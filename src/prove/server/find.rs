@@ -70,17 +70,29 @@ fn executable(path: &Path) -> bool {
 pub fn version(path: &Path, proxy: Proxy) -> Result<String, String> {
     let program = program(proxy);
     let named = |reason: String| format!("`{}` does not tell its version: {reason}", path.display());
-    let mut output = tempfile::tempfile().map_err(|error| named(error.to_string()))?;
-    let twin = |file: &std::fs::File| file.try_clone().map_err(|error| named(error.to_string()));
+    let text = printed(path, program.version).map_err(named)?;
+    read_version(&text, program.before).ok_or_else(|| named(format!("it printed `{}`", text.trim())))
+}
+
+/// A dynamic module of this nginx, where it lies in the folder that the program was built for.
+pub fn nginx_module(path: &Path, name: &str) -> Option<PathBuf> {
+    let text = printed(path, &["-V"]).ok()?;
+    let folder = text.split_whitespace().find_map(|word| word.strip_prefix("--modules-path="))?;
+    Some(Path::new(folder).join(name)).filter(|module| module.is_file())
+}
+
+/// What a program prints before it ends by itself.
+fn printed(path: &Path, args: &[&str]) -> Result<String, String> {
+    let mut output = tempfile::tempfile().map_err(|error| error.to_string())?;
+    let twin = |file: &std::fs::File| file.try_clone().map_err(|error| error.to_string());
     let mut command = Command::new(path);
-    command.args(program.version).stdin(Stdio::null()).stdout(twin(&output)?).stderr(twin(&output)?).process_group(0);
-    let mut running = Running::spawn(command, None).map_err(named)?;
-    let ended = running.wait_exit(ANSWER_WITHIN).ok_or_else(|| named("it does not end".to_owned()))?;
+    command.args(args).stdin(Stdio::null()).stdout(twin(&output)?).stderr(twin(&output)?).process_group(0);
+    let mut running = Running::spawn(command, None)?;
+    running.wait_exit(ANSWER_WITHIN).ok_or_else(|| "it does not end".to_owned())?;
     drop(running);
     let mut text = Vec::new();
-    output.rewind().and_then(|()| output.read_to_end(&mut text)).map_err(|error| named(error.to_string()))?;
-    let text = String::from_utf8_lossy(&text);
-    read_version(&text, program.before).ok_or_else(|| named(format!("{ended}, it printed `{}`", text.trim())))
+    output.rewind().and_then(|()| output.read_to_end(&mut text)).map_err(|error| error.to_string())?;
+    Ok(String::from_utf8_lossy(&text).into_owned())
 }
 
 fn read_version(text: &str, before: &str) -> Option<String> {
@@ -91,7 +103,6 @@ fn read_version(text: &str, before: &str) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    #![expect(clippy::unwrap_used, reason = "tests")]
 
     use super::*;
 

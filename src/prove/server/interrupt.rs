@@ -90,6 +90,8 @@ impl Scratch {
 
 impl Drop for Scratch {
     fn drop(&mut self) {
+        // Removed before it is forgotten, so that an interrupt in between finds it. What fails here is tried again below.
+        let _ = std::fs::remove_dir_all(self.folder.path());
         registry().folders.remove(self.folder.path());
     }
 }

@@ -65,3 +65,31 @@ impl Head {
         !self.old && values(&self.headers, "expect").any(|value| value.eq_ignore_ascii_case(b"100-continue"))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn a_head_is_read_as_it_is() {
+        let head = Head::read(
+            b"POST /a%2f HTTP/1.0\r\nConnection: x, Keep-Alive\r\nX-Llmguard-Probe: 1\r\nx-llmguard-probe:2\r\n\r\n",
+        );
+        assert_eq!((head.method.as_str(), head.target.as_slice(), head.id), ("POST", &b"/a%2f"[..], Some(2)));
+        assert_eq!((head.keep_alive, head.old, head.broken), (true, true, None));
+        assert_eq!(head.headers[1], (PROBE.to_owned(), b"1".to_vec()));
+        for broken in ["", "GET / HTTP/2\r\n\r\n", "GET / HTTP/1.1\r\nA : b\r\n\r\n", "GET / HTTP/1.1\r\n: b\r\n\r\n"] {
+            let head = Head::read(broken.as_bytes());
+            assert_eq!((head.broken.is_some(), head.keep_alive), (true, false), "{broken:?}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_are_read_without_panic(bytes: Vec<u8>, text in "[A-Za-z:, \r\n/.01-]{0,80}") {
+            Head::read(&bytes);
+            Head::read(text.as_bytes());
+        }
+    }
+}

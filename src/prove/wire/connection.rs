@@ -3,6 +3,7 @@
 //! Invariant: reading goes first. What the peer sent before it closed or reset is handed out before the end is reported, and a
 //! write that fails only stops the sending.
 
+use std::collections::VecDeque;
 use std::io::{ErrorKind, Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
@@ -19,7 +20,7 @@ const PIECE: usize = 16 * 1024;
 pub(in crate::prove) struct Connection {
     socket: TcpStream,
     tls: Option<Box<ClientConnection>>,
-    unsent: Vec<u8>,
+    unsent: VecDeque<u8>,
     /// Set once the peer takes no more bytes; whatever else is queued is dropped.
     deaf: bool,
     reset: bool,
@@ -43,7 +44,7 @@ impl Connection {
         })?;
         let tls = target.tls.as_ref().map(|options| tls::client(options, target.addr.ip()));
         let tls = tls.transpose().map_err(End::Handshake)?.map(Box::new);
-        let mut connection = Connection { socket, tls, unsent: Vec::new(), deaf: false, reset: false };
+        let mut connection = Connection { socket, tls, unsent: VecDeque::new(), deaf: false, reset: false };
         let mut early = Vec::new();
         while connection.tls.as_ref().is_some_and(|tls| tls.is_handshaking()) {
             if Instant::now() >= deadline {
@@ -67,7 +68,7 @@ impl Connection {
     /// Queues bytes behind those not yet sent.
     pub(in crate::prove) fn queue(&mut self, bytes: &[u8]) {
         if !self.deaf {
-            self.unsent.extend_from_slice(bytes);
+            self.unsent.extend(bytes);
         }
     }
 
@@ -140,10 +141,11 @@ impl Connection {
     }
 
     fn send(&mut self) -> std::io::Result<()> {
+        let (next, _) = self.unsent.as_slices();
         let written = match &mut self.tls {
-            None => self.socket.write(&self.unsent),
+            None => self.socket.write(next),
             Some(tls) if tls.wants_write() => tls.write_tls(&mut self.socket).map(|_| 0),
-            Some(tls) => tls.writer().write(self.unsent.get(..PIECE).unwrap_or(&self.unsent)),
+            Some(tls) => tls.writer().write(next.get(..PIECE).unwrap_or(next)),
         };
         match written {
             Ok(count) => drop(self.unsent.drain(..count)),

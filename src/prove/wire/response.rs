@@ -8,8 +8,8 @@ use super::{End, Exchange};
 use crate::prove::body::{Body, Framing, announced};
 
 /// The longest head and the longest answer that are kept.
-const LONGEST_HEAD: usize = 256 * 1024;
-const LONGEST_ANSWER: usize = 64 * 1024 * 1024;
+pub(in crate::prove) const LONGEST_HEAD: usize = 256 * 1024;
+pub(in crate::prove) const LONGEST_ANSWER: usize = 64 * 1024 * 1024;
 const MOST_HEADERS: usize = 256;
 
 pub(in crate::prove) struct Response {

@@ -1,5 +1,3 @@
-#![expect(clippy::unwrap_used, reason = "tests")]
-
 use std::io::{Read as _, Write as _};
 use std::net::{Shutdown, TcpListener, TcpStream};
 use std::sync::Arc;
@@ -12,6 +10,8 @@ use super::*;
 use crate::prove::upstream::Upstream;
 
 const LIMIT: Duration = Duration::from_secs(10);
+/// Far below the pause of a stream below, so that it is the close that is noticed and not a failed write.
+const NOTICED: Duration = Duration::from_secs(2);
 
 fn ms(count: u64) -> Duration {
     Duration::from_millis(count)
@@ -78,10 +78,11 @@ fn a_stream_arrives_piece_by_piece() {
     let upstream = Upstream::start().unwrap();
     let target = Target::plain(upstream.addr());
     let got = exchange(&target, "GET", request("stream:4:80", 1, "").as_bytes(), LIMIT);
-    assert_eq!((got.end, got.chunks.len()), (End::Complete, 4));
+    // A busy machine may merge pieces and bring them later, never earlier.
+    let (first, last) = (got.chunks[0].0, got.chunks[got.chunks.len() - 1].0);
+    assert!(got.head_after <= first && first < last && last >= ms(240), "{:?}", got.chunks);
+    assert_eq!(got.end, End::Complete);
     assert_eq!(got.body.iter().filter(|&&byte| byte == b'\n').count(), 4);
-    assert!(got.head_after < ms(80), "{:?}", got.head_after);
-    assert!(got.chunks.windows(2).all(|pair| pair[1].0 - pair[0].0 > ms(40)), "{:?}", got.chunks);
     let old = request("stream:2:1", 2, "").replace("HTTP/1.1", "HTTP/1.0");
     let got = exchange(&target, "GET", old.as_bytes(), LIMIT);
     assert_eq!((got.end.clone(), got.header("transfer-encoding")), (End::Complete, None));
@@ -93,16 +94,20 @@ fn a_client_that_leaves_is_noticed() {
     let upstream = Upstream::start().unwrap();
     let target = Target::plain(upstream.addr());
     let parts = [Part::now(request("stream:1000:5000", 1, ""))];
-    let got = exchange_parts(&target, "GET", &parts, Some(Leave::AtBody(1)), LIMIT);
-    assert_eq!((got.status, got.end), (Some(200), End::Left));
-    assert!(upstream.wait(1, ms(100), |seen| seen.client_left).is_some());
+    std::thread::scope(|scope| {
+        let got = scope.spawn(|| exchange_parts(&target, "GET", &parts, Some(Leave::After(ms(300))), LIMIT));
+        assert!(upstream.wait(1, ms(100), |seen| seen.client_left).is_none());
+        let got = got.join().unwrap();
+        assert_eq!((got.status, got.end), (Some(200), End::Left));
+    });
+    assert!(upstream.wait(1, NOTICED, |seen| seen.client_left).is_some());
     let parts = [Part::now(request("slow:5000", 2, ""))];
     let got = exchange_parts(&target, "GET", &parts, Some(Leave::After(ms(50))), LIMIT);
     assert_eq!((got.status, got.end), (None, End::Left));
-    assert!(upstream.wait(2, ms(100), |seen| seen.client_left).is_some());
+    assert!(upstream.wait(2, NOTICED, |seen| seen.client_left).is_some());
     let parts = [Part::now(request("plain", 3, "Content-Length: 100\r\n\r\nabc"))];
     exchange_parts(&target, "POST", &parts, Some(Leave::After(ms(50))), LIMIT);
-    let seen = upstream.wait(3, ms(100), |seen| seen.client_left).unwrap();
+    let seen = upstream.wait(3, NOTICED, |seen| seen.client_left).unwrap();
     assert_eq!((seen.body_len, seen.body_complete), (3, false));
 }
 
@@ -111,7 +116,7 @@ fn a_deadline_ends_the_wait() {
     let upstream = Upstream::start().unwrap();
     let got = exchange(&Target::plain(upstream.addr()), "GET", request("slow:5000", 1, "").as_bytes(), ms(100));
     assert_eq!((got.status, got.end), (None, End::TimedOut));
-    assert!(got.took < ms(1000), "{:?}", got.took);
+    assert!(got.took < ms(4000), "{:?}", got.took);
 }
 
 #[test]
@@ -128,7 +133,7 @@ fn a_body_is_sent_slowly_and_counted() {
     let early = request("early", 2, "Content-Length: 5\r\n\r\n");
     let got = exchange_parts(&target, "POST", &[Part::now(early), Part::after(LIMIT, "hello")], None, LIMIT);
     assert_eq!((got.status, got.end), (Some(200), End::Complete));
-    assert!(got.took < ms(1000), "{:?}", got.took);
+    assert!(got.took < ms(4000), "{:?}", got.took);
 }
 
 #[test]

@@ -21,7 +21,7 @@ pub fn endpoints(plan: &Plan) -> Result<Value, String> {
         })
         .collect::<Result<Vec<_>, String>>()?;
     let health = match &plan.access.health {
-        Some(path) => Some(escape::nginx_map_key(&format!(r"~^(GET|HEAD) {}\z", regex::escape(path)))?),
+        Some(path) => Some(escape::nginx_map_key(&format!(r"~^(GET|HEAD) {}\z", literal(path)))?),
         None => None,
     };
     Ok(context! {
@@ -41,7 +41,7 @@ fn set(set: &EndpointSet) -> Result<Value, String> {
 
 /// `METHOD /path` of one endpoint, whole.
 fn exactly(endpoint: &Endpoint) -> Result<Token, String> {
-    matching(endpoint, &endpoint.path.regex())
+    matching(endpoint, &plain_hyphens(&endpoint.path.regex()))
 }
 
 fn matching(endpoint: &Endpoint, path: &str) -> Result<Token, String> {
@@ -53,7 +53,7 @@ fn cors(plan: &Plan) -> Result<Option<Value>, String> {
     let origins = cors
         .origins
         .iter()
-        .map(|origin| escape::nginx_map_key(&format!(r"~^{}\z", regex::escape(origin))).map(Value::from))
+        .map(|origin| escape::nginx_map_key(&format!(r"~^{}\z", literal(origin))).map(Value::from))
         .collect::<Result<Vec<_>, _>>()?;
     let value = if cors.any { Value::from("*") } else { Value::from(escape::nginx_word("$http_origin")?) };
     Ok(Some(context! {
@@ -98,8 +98,8 @@ fn listed(plan: &Plan, path: &PathPattern) -> Option<String> {
         .filter(|model| model.text.chars().all(part) && !model.text.starts_with('.'))
         .map(|model| match (model.prefix, model.text.is_empty()) {
             (true, true) => PARAM_REGEX.to_owned(),
-            (true, false) => format!("{}[A-Za-z0-9._:-]*", regex::escape(&model.text)),
-            (false, _) => regex::escape(&model.text),
+            (true, false) => format!("{}[A-Za-z0-9._:-]*", literal(&model.text)),
+            (false, _) => literal(&model.text),
         })
         .collect();
     let last = path.segments.iter().rposition(|segment| matches!(segment, Segment::Param(_)))?;
@@ -109,9 +109,19 @@ fn listed(plan: &Plan, path: &PathPattern) -> Option<String> {
     let part = |(at, segment): (usize, &Segment)| match segment {
         Segment::Param(_) if at == last => format!("/({})", models.join("|")),
         Segment::Param(_) => format!("/{PARAM_REGEX}"),
-        Segment::Literal(literal) => format!("/{}", regex::escape(literal)),
+        Segment::Literal(text) => format!("/{}", literal(text)),
     };
     Some(path.segments.iter().enumerate().map(part).collect())
+}
+
+/// A regular expression for exactly `text`.
+pub fn literal(text: &str) -> String {
+    plain_hyphens(&regex::escape(text))
+}
+
+/// Outside of a class a hyphen needs no escape, and keys and paths are full of them.
+fn plain_hyphens(pattern: &str) -> String {
+    pattern.replace(r"\-", "-")
 }
 
 /// The lists that `llmguard.js` compares with.

@@ -36,9 +36,9 @@ pub fn limits(plan: &Plan, out: &mut Output) -> Result<Value, String> {
     let client_rates = client_rates(plan, out)?;
     let times = &plan.timeouts;
     let wait = limits.rate.map_or(1, wait);
-    // Kept in memory for `access.models`; half of the limit is the longest line, and three buffers of that size are
+    // Kept in memory for `access.models`, beside the sizes of its chunks; half of the limit is the longest line, and three buffers of that size are
     // what lets every head up to the limit pass and none of twice the limit (measured).
-    let body_buffer = if plan.access.models.is_empty() { 131_072 } else { limits.body.saturating_add(16_384) };
+    let body_buffer = if plan.access.models.is_empty() { 131_072 } else { limits.body.saturating_mul(2) };
     Ok(context! {
         rate => rate.map(|(rate, burst)| context! { rate => Value::from(rate), burst => Value::from(burst) }),
         connections => connections,
@@ -135,7 +135,11 @@ fn wait(rate: Rate) -> u64 {
 /// A time as nginx writes it.
 fn time(time: Duration) -> Result<Value, String> {
     let milliseconds = time.as_millis();
-    let text = if milliseconds % 1000 == 0 { format!("{}s", milliseconds / 1000) } else { format!("{milliseconds}ms") };
+    let text = if milliseconds.is_multiple_of(1000) {
+        format!("{}s", milliseconds / 1000)
+    } else {
+        format!("{milliseconds}ms")
+    };
     escape::nginx_word(&text).map(Value::from)
 }
 

@@ -22,7 +22,7 @@ pub fn listener(plan: &Plan, out: &mut Output) -> Result<Value, String> {
                 plan.places.at("listen.tls"),
                 "nginx has no ACME client",
                 format!(
-                    "`certbot certonly --standalone -d {name} --deploy-hook \"nginx -s reload\"`, then `tls = \"files\"` with \
+                    "`certbot certonly --standalone -d {name} --deploy-hook \"nginx -p DIR/nginx -c nginx.conf -s reload\"`, then `tls = \"files\"` with \
                      certificate = \"/etc/letsencrypt/live/{name}/fullchain.pem\" and private_key = \"/etc/letsencrypt/live/{name}/privkey.pem\""
                 ),
             );

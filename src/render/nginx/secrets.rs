@@ -4,6 +4,7 @@
 
 use minijinja::{Value, context};
 
+use super::endpoints::literal;
 use super::{Output, Site, TEMPLATES, WORKER, lines};
 use crate::policy::plan::{HashAlgorithm, KeyOrigin, KeySource, Plan};
 use crate::render::{escape, template};
@@ -95,7 +96,7 @@ fn keys(plan: &Plan, before: &str) -> Result<String, String> {
     let mut entries = Vec::new();
     for client in &plan.clients {
         for value in client.keys.iter().filter_map(|key| key.value.as_ref()) {
-            let pattern = format!(r"~^{before}{}\z", regex::escape(value.reveal()));
+            let pattern = format!(r"~^{before}{}\z", literal(value.reveal()));
             entries.push((escape::nginx_map_key(&pattern)?, Value::from(client.name.as_str())));
         }
     }

@@ -3,6 +3,7 @@
 //! In: the plan. Out: two files and an empty folder for the log. The dynamic file is a Go template: Traefik itself puts the keys in from its
 //! environment, so no key is in it. Invariant: a key that is unset, too short or ill-formed becomes a rule that matches nothing.
 
+pub mod labels;
 mod routers;
 mod rules;
 
@@ -22,6 +23,42 @@ const TEMPLATES: &[Template] = &[
     ("traefik/dynamic.yml.tmpl", include_str!("../../../templates/traefik/dynamic.yml.tmpl")),
 ];
 
+/// What of a request never reaches the upstream, beside `Authorization`. `Upgrade`: a tunnel would pass by every rule.
+const REQUEST_HEADERS_REMOVED: &[&str] = &[
+    "X-API-Key",
+    "Cookie",
+    "Proxy-Authorization",
+    "Origin",
+    "Referer",
+    "Forwarded",
+    "X-Forwarded-Prefix",
+    "X-Forwarded-Host",
+    "X-Forwarded-Port",
+    "X-Forwarded-Server",
+    "X-Forwarded-Tls-Client-Cert",
+    "X-Forwarded-Tls-Client-Cert-Info",
+    "X-HTTP-Method-Override",
+    "X-Llmguard-Client",
+    "Upgrade",
+];
+
+/// What of the upstream's answer never reaches a client.
+const RESPONSE_HEADERS_REMOVED: &[&str] = &[
+    "Server",
+    "Access-Control-Allow-Origin",
+    "Access-Control-Allow-Credentials",
+    "Access-Control-Allow-Methods",
+    "Access-Control-Allow-Headers",
+    "Access-Control-Expose-Headers",
+    "Access-Control-Max-Age",
+    "Access-Control-Allow-Private-Network",
+    "X-Accel-Redirect",
+    "X-Accel-Buffering",
+    "X-Accel-Charset",
+    "X-Accel-Expires",
+    "X-Accel-Limit-Rate",
+];
+
 /// How long streams may go on after Traefik was told to stop.
 const LONGEST_GRACE: Duration = Duration::from_secs(120);
 
@@ -34,7 +71,7 @@ pub fn render(plan: &Plan, site: &Site, out: &mut Output) {
     let extra = ["Run in this folder, with the keys in the environment: traefik --configFile=traefik.yml".to_owned()];
     let head = out.head(plan, site, &extra);
     for (path, template, values) in [
-        ("traefik/traefik.yml", "traefik/traefik.yml", static_values(plan, &head)),
+        ("traefik/traefik.yml", "traefik/traefik.yml", static_values(plan, &head, false)),
         ("traefik/dynamic.yml", "traefik/dynamic.yml.tmpl", dynamic_values(plan, &head)),
     ] {
         match values.and_then(|values| template::render(TEMPLATES, template, values)) {
@@ -81,20 +118,29 @@ fn gaps(plan: &Plan, out: &mut Output) {
     }
 }
 
-/// The Basic password of a client as an entry of `users`, if Traefik can verify it.
-fn bcrypt(client: &Client) -> Option<String> {
+/// The bcrypt hash of a client's password: the variable that holds it, or the hash.
+fn password(client: &Client) -> Option<(Option<&str>, &str)> {
     let password = client.password.as_ref().filter(|password| password.algorithm != Some(HashAlgorithm::Argon2id))?;
     match (&password.env, &password.hash) {
-        (Some(name), _) => Some(format!(r#"{}:{{{{ template "lg-hash" (env "{name}") }}}}"#, client.name)),
-        (None, Some(hash)) => Some(format!("{}:{}", client.name, hash.reveal())),
+        (Some(name), _) => Some((Some(name), "")),
+        (None, Some(hash)) => Some((None, hash.reveal())),
         (None, None) => None,
     }
 }
 
-fn static_values(plan: &Plan, head: &[String]) -> Result<Value, String> {
+/// A client as an entry of `users`, if Traefik can verify its password.
+fn user(client: &Client) -> Option<String> {
+    password(client).map(|(env, hash)| match env {
+        Some(name) => format!(r#"{}:{{{{ template "lg-hash" (env "{name}") }}}}"#, client.name),
+        None => format!("{}:{hash}", client.name),
+    })
+}
+
+/// The static file's values; with `labels` the dynamic part comes from Docker, and timeouts to the upstream must stand here.
+fn static_values(plan: &Plan, head: &[String], labels: bool) -> Result<Value, String> {
     let listen = &plan.listen;
     let (acme, email, ca) = match &listen.tls {
-        Tls::Auto { email, ca } => (true, email.as_deref(), ca.as_deref()),
+        Tls::Auto { email, ca } if !labels => (true, email.as_deref(), ca.as_deref()),
         _ => (false, None, None),
     };
     let log_path = match &plan.log {
@@ -108,7 +154,10 @@ fn static_values(plan: &Plan, head: &[String]) -> Result<Value, String> {
         trusted => strings(&listen.trusted_proxies),
         header => int(plan.limits.header),
         acme, acme_email => email, acme_ca => ca,
-        tls => listen.tls != Tls::Off,
+        tls => listen.tls != Tls::Off && !labels,
+        labels,
+        connect => go_duration(plan.timeouts.connect),
+        read => go_duration(plan.timeouts.read),
         names => strings(&listen.server_names),
         client_timeout => go_duration(plan.timeouts.client_header + plan.timeouts.client_body),
         grace => go_duration(plan.timeouts.read.min(LONGEST_GRACE)),
@@ -126,7 +175,7 @@ fn dynamic_values(plan: &Plan, head: &[String]) -> Result<Value, String> {
         Tls::Internal => (Some("tls/leaf.pem".to_owned()), Some("tls/leaf.key".to_owned())),
         Tls::Off | Tls::Auto { .. } => (None, None),
     };
-    let users = if plan.auth.basic { plan.clients.iter().filter_map(bcrypt).collect() } else { Vec::new() };
+    let users = if plan.auth.basic { plan.clients.iter().filter_map(user).collect() } else { Vec::new() };
     let users =
         users.iter().map(|user| escape::yaml_with_actions(user).map(Value::from)).collect::<Result<Vec<_>, _>>()?;
     let authorization = match plan.upstream.api_key.as_ref().map(|key| &key.origin) {
@@ -152,6 +201,8 @@ fn dynamic_values(plan: &Plan, head: &[String]) -> Result<Value, String> {
         users, several,
         attempts => plan.upstream.servers.len().max(2),
         body => int(plan.limits.body.max(1)),
+        request_headers_removed => REQUEST_HEADERS_REMOVED.iter().map(|name| name_value(name)).collect::<Vec<_>>(),
+        response_headers_removed => RESPONSE_HEADERS_REMOVED.iter().map(|name| name_value(name)).collect::<Vec<_>>(),
         upstream_host => plan.upstream.host.as_str(),
         authorization => escape::yaml_with_actions(&authorization)?,
         strategy => match plan.upstream.balance { Balance::LeastConnections => "p2c", Balance::RoundRobin => "wrr" },
@@ -241,11 +292,16 @@ fn rate_values(rate: &Rate) -> Value {
 fn go_duration(duration: Duration) -> Value {
     let nanos = duration.as_nanos();
     let text = match nanos {
-        _ if nanos % 1_000_000_000 == 0 => format!("{}s", nanos / 1_000_000_000),
-        _ if nanos % 1_000_000 == 0 => format!("{}ms", nanos / 1_000_000),
+        _ if nanos.is_multiple_of(1_000_000_000) => format!("{}s", nanos / 1_000_000_000),
+        _ if nanos.is_multiple_of(1_000_000) => format!("{}ms", nanos / 1_000_000),
         _ => format!("{nanos}ns"),
     };
     Value::from_safe_string(text)
+}
+
+/// A header's name, which is text of the program.
+fn name_value(name: &str) -> Value {
+    Value::from_safe_string(name.to_owned())
 }
 
 /// What Go's int64 can hold.

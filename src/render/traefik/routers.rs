@@ -248,7 +248,7 @@ impl Tree {
             return;
         }
         // Never without users: Traefik unmounts such a router, and what it guards falls through.
-        let users: Vec<_> = plan.clients.iter().filter(|client| super::bcrypt(client).is_some()).collect();
+        let users: Vec<_> = plan.clients.iter().filter(|client| super::password(client).is_some()).collect();
         if users.is_empty() {
             return;
         }

@@ -1,0 +1,153 @@
+#!/usr/bin/env bash
+# overhead.sh [ROUNDS [SECONDS [TARGET…]]]: what the rendered gateway costs, beside the same server that only forwards.
+#
+# Both stand in front of one nginx that answers at once, so the difference is the gateway's work for a request: an
+# upper bound, as a model takes seconds. Rounds alternate between the ways, so a change of the machine's mood meets all
+# alike; the table has the medians. The policy has no rate limit (it would refuse the load) and is measured with and
+# without its access log. Only a quiet machine gives numbers worth reading. TARGET: nginx, caddy or traefik-file.
+# Needs wrk and the servers of tests/servers/install.sh. $LLMGUARD is the program, by default built here.
+set -eu
+cd "$(dirname "$0")/.."
+readonly rounds=${1:-5} seconds=${2:-3}
+readonly targets=" ${*:3} "
+readonly connections=16 key=bench-0123456789abcdefghijklmnopqrstuvwxyz
+readonly bare=18080 guarded=18081 logged=18082 upstream=18434
+export BENCH_KEY=$key
+
+command -v wrk >/dev/null || { echo "wrk is needed: apt-get install wrk" >&2; exit 2; }
+tests/servers/install.sh
+# shellcheck source=/dev/null
+. "${LLMGUARD_SERVERS:-.servers}/env"
+if [ -z "${LLMGUARD:-}" ]; then
+    cargo build --quiet
+    LLMGUARD=$PWD/target/debug/llmguard
+fi
+readonly configs=$PWD/benches/overhead
+work=$(mktemp -d)
+chmod 755 "$work" # nginx's workers are not root
+pids=()
+finish() {
+    for pid in "${pids[@]}"; do kill "$pid" 2>/dev/null || true; done
+    wait
+    rm -rf "$work"
+}
+trap finish EXIT
+
+# start PORT FOLDER COMMAND…: in the folder, until the port answers.
+start() {
+    local port=$1 folder=$2 tries=100
+    shift 2
+    (cd "$folder" && exec "$@") >>"$work/servers.log" 2>&1 &
+    pids+=($!)
+    until curl -s -o /dev/null "http://127.0.0.1:$port/"; do
+        tries=$((tries - 1))
+        if [ $tries = 0 ]; then
+            echo "$* does not answer on port $port:" >&2
+            tail "$work/servers.log" >&2
+            exit 1
+        fi
+        sleep 0.1
+    done
+}
+
+# expect PORT STATUS [HEADER]: a number is worth nothing if the answers are wrong.
+expect() {
+    local status tries=50
+    while
+        status=$(curl -s -o /dev/null -w '%{http_code}' ${3:+-H "$3"} -d '{"model":"m"}' "http://127.0.0.1:$1/v1/chat/completions")
+        [ "$status" != "$2" ]
+    do
+        tries=$((tries - 1))
+        if [ $tries = 0 ]; then echo "port $1 answers $status, not $2" >&2; exit 1; fi
+        sleep 0.1 # Traefik answers 404 until its files are read
+    done
+}
+
+render() { # TARGET PORT LOG-FORMAT
+    local folder=$work/$3
+    mkdir -p "$folder"
+    cat >"$folder/llmguard.toml" <<TOML
+[upstream]
+kind = "ollama"
+servers = ["127.0.0.1:$upstream"]
+[listen]
+address = "127.0.0.1:$2"
+[[client]]
+name = "bench"
+api_key = "env:BENCH_KEY"
+[limits]
+rate = false
+[log]
+format = "$3"
+TOML
+    : >"$folder/.env"
+    "$LLMGUARD" -q render --policy "$folder/llmguard.toml" --target "$1" --out "$folder" 2>>"$work/servers.log" ||
+        { cat "$work/servers.log" >&2; exit 1; }
+}
+
+# measure WAY PORT: adds a line `WAY requests/s p50 p99` (milliseconds) to the results.
+measure() {
+    wrk -t1 -c"$connections" -d"${seconds}s" --latency -s "$configs/chat.lua" "http://127.0.0.1:$2/v1/chat/completions" >"$work/wrk"
+    if grep -q 'Non-2xx\|Socket errors' "$work/wrk"; then cat "$work/wrk" >&2; exit 1; fi
+    awk -v way="$1" '
+        function ms(t) { return t ~ /us$/ ? t / 1000 : t ~ /ms$/ ? t + 0 : t * 1000 }
+        $1 == "50%" { p50 = ms($2) } $1 == "99%" { p99 = ms($2) } $1 == "Requests/sec:" { rate = $2 }
+        END { print way, rate, p50, p99 }' "$work/wrk" >>"$work/results"
+}
+
+median() { # WAY COLUMN
+    awk -v way="$1" -v column="$2" '$1 == way { print $column }' "$work/results" | sort -g | awk '{ v[NR] = $1 } END { print v[int((NR + 1) / 2)] }'
+}
+
+# bench NAME TARGET FOLDER BARE-COMMAND -- RENDERED-COMMAND
+bench() {
+    local name=$1 target=$2 folder=$3 bare_command=() way before=${#pids[@]}
+    shift 3
+    if [ "$targets" != "  " ] && [[ $targets != *" $target "* ]]; then return; fi
+    while [ "$1" != -- ]; do bare_command+=("$1"); shift; done
+    shift
+    render "$target" $guarded off
+    render "$target" $logged json
+    : >"$work/results"
+    start $bare "$configs" "${bare_command[@]}"
+    start $guarded "$work/off/$folder" "$@"
+    start $logged "$work/json/$folder" "$@"
+    expect $bare 200
+    for port in $guarded $logged; do
+        expect "$port" 200 "Authorization: Bearer $key"
+        expect "$port" 401
+    done
+    for _ in $(seq "$rounds"); do
+        measure bare $bare
+        measure guarded $guarded
+        measure logged $logged
+    done
+    for way in bare guarded logged; do
+        awk -v name="$name" -v way="$way" -v rate="$(median $way 2)" -v base="$(median bare 2)" -v p50="$(median $way 3)" -v p99="$(median $way 4)" \
+            'BEGIN { printf "%-14s %-26s %9.0f %6.0f %% %9.1f µs %8.2f %8.2f\n", name, label(way), rate, 100 * rate / base, 1e6 / rate - 1e6 / base, p50, p99 }
+            function label(way) { return way == "bare" ? "only forwards" : way == "guarded" ? "policy" : "policy and access log" }'
+    done
+    for pid in "${pids[@]:$before}"; do
+        kill "$pid" 2>/dev/null || true
+        wait "$pid" 2>/dev/null || true
+    done
+    pids=("${pids[@]:0:$before}")
+}
+
+start $upstream "$work" "$LLMGUARD_NGINX" -p "$work" -c "$configs/upstream.conf"
+echo "$(nproc) cores shared by wrk, gateway and upstream; $connections connections; medians of $rounds rounds of $seconds s"
+printf '%-14s %-26s %9s %8s %12s %8s %8s\n' server way requests/s 'of bare' 'cost/req.' 'p50 ms' 'p99 ms'
+for nginx in LLMGUARD_NGINX_OLD LLMGUARD_NGINX; do
+    if [ -z "${!nginx:-}" ]; then continue; fi
+    version=$("${!nginx}" -v 2>&1)
+    bench "nginx ${version##*/}" nginx nginx "${!nginx}" -p "$work" -c "$configs/nginx.conf" -- "${!nginx}" -p . -c nginx.conf -g 'daemon off;'
+done
+if [ -n "${LLMGUARD_CADDY:-}" ]; then
+    version=$("$LLMGUARD_CADDY" version)
+    version=${version%% *}
+    bench "Caddy ${version#v}" caddy caddy "$LLMGUARD_CADDY" run --config Caddyfile -- "$LLMGUARD_CADDY" run --config Caddyfile --envfile ../.env
+fi
+if [ -n "${LLMGUARD_TRAEFIK:-}" ]; then
+    version=$("$LLMGUARD_TRAEFIK" version | awk '$1 == "Version:" { print $2 }')
+    bench "Traefik $version" traefik-file traefik "$LLMGUARD_TRAEFIK" --configFile=traefik.yml -- "$LLMGUARD_TRAEFIK" --configFile=traefik.yml
+fi
