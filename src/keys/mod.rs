@@ -43,6 +43,11 @@ pub fn generate() -> Result<Secret, Error> {
     Ok(Secret::new(base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(bytes.as_ref())))
 }
 
+/// A key or a hash as the line that its owner asked for.
+pub fn line(secret: &Secret) -> Zeroizing<String> {
+    Zeroizing::new(format!("{}\n", secret.reveal()))
+}
+
 /// `key new`: the variable that the policy names for `client` (the first of its list that isn't set yet) with `key` in `.env`.
 ///
 /// `in_environment` tells whether the process environment sets a name. Errors: as [`edit::keys`], a broken `.env`, no

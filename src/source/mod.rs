@@ -123,6 +123,21 @@ impl Span {
     }
 }
 
+/// The bytes of a file and its permission bits. Errors: what the system says.
+pub fn read_bytes(path: &Path) -> Result<(Vec<u8>, u32), String> {
+    let mode = |file: &std::fs::File| {
+        file.metadata().map(|meta| std::os::unix::fs::PermissionsExt::mode(&meta.permissions()) & 0o7777)
+    };
+    let read = || {
+        let mut file = std::fs::File::open(path)?;
+        let mut bytes = Vec::new();
+        let mode = mode(&file)?;
+        std::io::Read::read_to_end(&mut file, &mut bytes)?;
+        Ok((bytes, mode))
+    };
+    read().map_err(|error: std::io::Error| io_reason(&error))
+}
+
 /// What an input/output error means, without the operating system's error number.
 pub fn io_reason(error: &std::io::Error) -> String {
     use std::io::ErrorKind::*;
