@@ -5,7 +5,7 @@
 
 use annotate_snippets::{AnnotationKind, Group, Level, Renderer, Snippet};
 
-use crate::source::{SourceFile, Span};
+use crate::source::{LineColumn, SourceFile, Span};
 
 /// How bad a problem is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -66,34 +66,55 @@ impl Diagnostic {
             Severity::Warning => Level::WARNING,
             Severity::Note => Level::NOTE,
         };
+        let renderer = if color { Renderer::styled() } else { Renderer::plain() };
         let mut group = Group::with_title(level.primary_title(self.message.as_str()));
+        let mut moved = None;
         if let (Some(file), Some((span, label))) = (&self.file, &self.span) {
-            let (text, first_line, span) = excerpt(file, *span);
+            let excerpt = excerpt(file, *span);
             let label = if label.is_empty() { None } else { Some(label.as_str()) };
+            let shown = excerpt.text[..excerpt.span.start].chars().count() + 1;
+            let at = |column: usize| format!("{}:{}:{column}", file.name, excerpt.place.line);
+            moved = (shown != excerpt.place.column).then(|| (at(shown), at(excerpt.place.column)));
             group = group.element(
-                Snippet::source(text)
+                Snippet::source(excerpt.text)
                     .path(file.name.as_str())
-                    .line_start(first_line)
-                    .annotation(AnnotationKind::Primary.span(span.start..span.end).label(label)),
+                    .line_start(excerpt.place.line)
+                    .annotation(AnnotationKind::Primary.span(excerpt.span.start..excerpt.span.end).label(label)),
             );
         }
         if let Some(help) = &self.help {
             group = group.element(Level::HELP.message(help.as_str()));
         }
-        let renderer = if color { Renderer::styled() } else { Renderer::plain() };
-        renderer.render(&[group])
+        let picture = renderer.render(&[group]);
+        // The picture counts columns in what it shows, and hidden text moves what stands behind it.
+        match moved {
+            Some((shown, place)) => picture.replacen(&shown, &place, 1),
+            None => picture,
+        }
     }
 }
 
-/// The first line of a span and the span inside it: enough to show, whatever the size of the file.
-fn excerpt(file: &SourceFile, span: Span) -> (&str, usize, Span) {
+/// What is shown of a file for one problem.
+struct Excerpt {
+    /// Where the problem begins in the file.
+    place: LineColumn,
+    /// The line, its secrets hidden.
+    text: String,
+    /// The problem's place in that text.
+    span: Span,
+}
+
+/// The first line of a span: enough to show, whatever the size of the file.
+fn excerpt(file: &SourceFile, span: Span) -> Excerpt {
     let text: &str = &file.text;
     let start = span.start.min(text.len());
-    let line_start = text[..start].rfind('\n').map_or(0, |at| at + 1);
-    let line_end = text[start..].find('\n').map_or(text.len(), |at| start + at);
-    let end = span.end.clamp(start, line_end.max(start));
-    let line = file.line_column(start).line;
-    (&text[line_start..line_end], line, Span { start: start - line_start, end: end - line_start })
+    let line = Span {
+        start: text[..start].rfind('\n').map_or(0, |at| at + 1),
+        end: text[start..].find('\n').map_or(text.len(), |at| start + at),
+    };
+    let (text, start_shown) = file.shown(line, start);
+    let (_, end_shown) = file.shown(line, span.end.clamp(start, line.end));
+    Excerpt { place: file.line_column(start), text, span: Span { start: start_shown, end: end_shown.max(start_shown) } }
 }
 
 impl Sink {

@@ -2,11 +2,12 @@
 
 use super::load::{self, count};
 use super::{Exit, Global, PolicyArgs, say};
+use crate::diag::Severity;
 
 pub(super) fn run(args: &PolicyArgs, global: &Global) -> Exit {
     // Notes (such as a variable that isn't set yet) belong to what `check` is asked for.
     let talkative = Global { color: global.color, quiet: global.quiet, verbose: !global.quiet };
-    match load::policy(args, &talkative) {
+    match load::policy_and_certificate(args, &talkative, Severity::Error) {
         Err(exit) => exit,
         Ok(loaded) => {
             let plan = &loaded.plan;

@@ -5,11 +5,11 @@ use std::path::{Path, PathBuf};
 
 use super::{Exit, Global, PolicyArgs, fail, say};
 use crate::diag::{Diagnostic, Severity, Sink};
-use crate::policy::plan::Plan;
+use crate::policy::plan::{Plan, Tls};
 use crate::policy::variables::Variables;
-use crate::policy::{env_file, validate};
+use crate::policy::{certificate, env_file, secrets, validate};
 use crate::secret::Secret;
-use crate::source::SourceFile;
+use crate::source::{self, SourceFile};
 
 /// The policy's name when it isn't given.
 pub(super) const DEFAULT_NAME: &str = "llmguard.toml";
@@ -49,25 +49,73 @@ pub(super) fn env_path(args: &PolicyArgs, policy: &Path) -> PathBuf {
 
 /// Reads the policy; what is wrong with it is said to the user, and warnings too unless `quiet`.
 pub(super) fn policy(args: &PolicyArgs, global: &Global) -> Result<Loaded, Exit> {
+    read(args, global, None)
+}
+
+/// Reads the policy, and the certificate that it names; `missing` is how bad it is when that can't be read here.
+pub(super) fn policy_and_certificate(args: &PolicyArgs, global: &Global, missing: Severity) -> Result<Loaded, Exit> {
+    read(args, global, Some(missing))
+}
+
+fn read(args: &PolicyArgs, global: &Global, certificate_missing: Option<Severity>) -> Result<Loaded, Exit> {
     let path = find(args)?;
-    let file = SourceFile::read(&path).map_err(|reason| {
+    let file = SourceFile::read(&path).map(|file| secrets::hide(&file)).map_err(|reason| {
         fail(
             &format!("can't read the policy `{}`: {reason}", path.display()),
-            Some("name another file with --policy FILE"),
+            Some(if reason.contains("UTF-8") { "save it as UTF-8" } else { "name another file with --policy FILE" }),
         )
     })?;
     let mut sink = Sink::default();
     let variables = variables(args, &path, &mut sink)?;
     let plan = validate::plan(&file, &variables, &mut sink);
+    if let (Some(plan), Some(missing)) = (&plan, certificate_missing) {
+        certificate(&file, plan, missing, &mut sink);
+    }
     let warnings = sink.list.iter().filter(|problem| problem.severity == Severity::Warning).count();
     let errors = sink.list.iter().filter(|problem| problem.severity == Severity::Error).count();
     show(sink, global);
     match plan {
         Some(plan) if errors == 0 => Ok(Loaded { file, plan, warnings }),
         _ => {
-            say(&format!("{}: {} in the policy, nothing done", path.display(), count(errors, "error")));
+            say(&format!("{}: {}, nothing done", path.display(), count(errors, "error")));
             Err(Exit::Failed)
         }
+    }
+}
+
+/// What is wrong with the pair of `tls = "files"`.
+fn certificate(policy: &SourceFile, plan: &Plan, missing: Severity, sink: &mut Sink) {
+    let Tls::Files { certificate, private_key } = &plan.listen.tls else { return };
+    let place = |key: &str| plan.places.at(&format!("listen.{key}"));
+    let folder = std::path::absolute(policy.folder()).unwrap_or_default();
+    let mut read = |key: &str, path: &Path| {
+        let name = path.strip_prefix(&folder).unwrap_or(path).display().to_string();
+        match source::read_bytes(path) {
+            Ok((bytes, mode)) => Some((name, bytes, mode)),
+            Err(reason) => {
+                let message = format!("can't read `{name}`, the `listen.{key}`: {reason}");
+                let help = "name a PEM file, relative to the policy; what can't be read here is not checked";
+                sink.push(Diagnostic::new(missing, message).at(policy, place(key), "").help(help));
+                None
+            }
+        }
+    };
+    let (chain, key) = (read("certificate", certificate), read("private_key", private_key));
+    let (Some((chain, chain_bytes, chain_mode)), Some((key, key_bytes, key_mode))) = (chain, key) else { return };
+    let problems = certificate::check(
+        certificate::File { name: &chain, bytes: &chain_bytes, mode: Some(chain_mode) },
+        certificate::File { name: &key, bytes: &key_bytes, mode: Some(key_mode) },
+        &plan.listen.server_names,
+        std::time::SystemTime::now(),
+    );
+    for problem in problems {
+        let severity = match problem.severity {
+            certificate::Severity::Error => Severity::Error,
+            certificate::Severity::Warning => Severity::Warning,
+        };
+        let about_key = problem.message.starts_with(&format!("`{key}`"));
+        let place = place(if about_key { "private_key" } else { "certificate" });
+        sink.push(Diagnostic::new(severity, problem.message).at(policy, place, "").help(problem.remedy));
     }
 }
 
@@ -101,9 +149,10 @@ fn variables(args: &PolicyArgs, policy: &Path, sink: &mut Sink) -> Result<Variab
 
 /// Says what was found: errors always, warnings unless quiet, notes when verbose or in `check`.
 fn show(sink: Sink, global: &Global) {
+    // Notes beside errors would only hide them.
     let least = match (global.quiet, global.verbose) {
         (true, _) => Severity::Error,
-        (_, true) => Severity::Note,
+        (_, true) if !sink.has_errors() => Severity::Note,
         _ => Severity::Warning,
     };
     for problem in sink.sorted().iter().filter(|problem| problem.severity <= least) {

@@ -5,6 +5,7 @@
 
 mod check;
 mod decide;
+mod key;
 mod load;
 mod prove;
 mod render;
@@ -76,6 +77,9 @@ enum Command {
     Decide(decide::Args),
     /// Start the installed servers with the rendered policy on loopback, ask them, and report every difference.
     Prove(prove::Args),
+    /// Make, rotate and retire API keys; hash passwords.
+    #[command(subcommand)]
+    Key(key::Args),
     /// Print the JSON Schema of the policy.
     Schema,
 }
@@ -93,6 +97,7 @@ pub fn run() -> ExitCode {
         Command::Render(args) => render::run(&args, &cli.global),
         Command::Decide(args) => decide::run(&args, &cli.global),
         Command::Prove(args) => prove::run(&args, &cli.global),
+        Command::Key(args) => key::run(&args, &cli.global),
         Command::Schema => print_json(&crate::policy::file::schema()),
     };
     ExitCode::from(exit as u8)

@@ -13,6 +13,7 @@ use base64::Engine as _;
 use zeroize::Zeroizing;
 
 use crate::policy::env_file::{self, EnvFile};
+pub use crate::policy::variables::default_name as default_variable;
 use crate::secret::Secret;
 pub use error::Error;
 
@@ -40,6 +41,11 @@ pub fn generate() -> Result<Secret, Error> {
     getrandom::fill(bytes.as_mut())
         .map_err(|error| Error::new(format!("the system gave no random bytes ({error})"), "try again"))?;
     Ok(Secret::new(base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(bytes.as_ref())))
+}
+
+/// A key or a hash as the line that its owner asked for.
+pub fn line(secret: &Secret) -> Zeroizing<String> {
+    Zeroizing::new(format!("{}\n", secret.reveal()))
 }
 
 /// `key new`: the variable that the policy names for `client` (the first of its list that isn't set yet) with `key` in `.env`.
@@ -151,17 +157,6 @@ pub fn retire(policy: &str, env: &str, client: &str, in_environment: &dyn Fn(&st
     }
     change.variable = Some(name.to_owned());
     Ok(change)
-}
-
-/// The variable that a client's key gets by default: `my-laptop` → `MY_LAPTOP_KEY`.
-pub fn default_variable(client: &str) -> String {
-    let name: String =
-        client.chars().map(|c| if c.is_ascii_alphanumeric() { c.to_ascii_uppercase() } else { '_' }).collect();
-    if name.starts_with(|first: char| first.is_ascii_digit()) {
-        format!("CLIENT_{name}_KEY")
-    } else {
-        format!("{name}_KEY")
-    }
 }
 
 /// The variable of an `env:NAME`.

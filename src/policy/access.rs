@@ -30,6 +30,8 @@ pub(super) struct Lists<'k> {
     kind: &'k Kind,
     allow: Vec<Entry>,
     deny: Vec<Entry>,
+    /// Whether every entry of both lists could be read, so that what they leave is what was meant.
+    complete: bool,
 }
 
 impl<'k> Lists<'k> {
@@ -47,11 +49,19 @@ impl<'k> Lists<'k> {
                 );
             }
         }
-        let lists = Lists { kind, allow, deny };
-        for entry in &lists.allow {
+        let given = |list: &Option<Spanned<Vec<Spanned<String>>>>| list.as_ref().map(|list| list.value.len());
+        let complete = given(&file.allow).is_none_or(|count| count == allow.len())
+            && given(&file.deny).is_none_or(|count| count == deny.len());
+        let lists = Lists { kind, allow, deny, complete };
+        for entry in lists.allow.iter().filter(|entry| entry.guarded.is_none()) {
             lists.refuse_dead_grant(entry, check);
         }
         lists
+    }
+
+    /// Whether nobody without a list of their own may use anything, and the lists say so without a mistake.
+    pub(super) fn nothing(&self) -> bool {
+        self.complete && self.common().allow.is_empty()
     }
 
     /// What everybody may use who has no list of their own.
@@ -64,12 +74,26 @@ impl<'k> Lists<'k> {
         let entries = entries(self.kind, "access.public", file.public.as_ref(), &[], file.places.at(""), check);
         for entry in &entries {
             let guarded = entry.guarded.or_else(|| self.guarded_endpoint(entry));
-            if let Some(group) = guarded {
-                check.error(
+            match guarded {
+                Some(group) if entry.written => check.error(
                     entry.span,
                     format!("`access.public` opens `{}` of group `{group}` to everybody", entry.text),
                     "let a client with a key do this instead",
-                );
+                ),
+                Some(group) => check.error(
+                    entry.span,
+                    format!("`access.public` opens group `{group}` to everybody"),
+                    "let a client with a key do this instead",
+                ),
+                None => {
+                    if let Some(deny) = self.deny.iter().find(|deny| denies_all(deny, entry)) {
+                        check.warning(
+                            entry.span,
+                            format!("`{}` is not public: `access.deny` covers it by `{}`", entry.text, deny.text),
+                            "take it out of one of the two lists",
+                        );
+                    }
+                }
             }
         }
         self.without_denied(entries.iter().flat_map(|entry| &entry.endpoints))
@@ -77,11 +101,19 @@ impl<'k> Lists<'k> {
 
     /// What one client may use.
     pub(super) fn client(&self, file: &ClientFile, check: &mut Check<'_>) -> EndpointSet {
-        if file.allow.is_none() {
+        let Some(list) = &file.allow else {
+            // A list of the wrong type has its own error.
+            if self.nothing() && !file.places.keys.contains_key("allow") {
+                check.warning(
+                    file.places.at(""),
+                    "this client may use nothing: `access.allow` less `access.deny` is empty",
+                    "name what clients may use in `access.allow`, such as [\"inference\", \"models\"]",
+                );
+            }
             return self.common();
-        }
+        };
         let own = entries(self.kind, "allow", file.allow.as_ref(), &[], file.places.at("allow"), check);
-        if own.is_empty() {
+        if list.value.is_empty() {
             check.error(
                 file.places.at("allow"),
                 "`allow` is empty: this client could do nothing",
@@ -107,13 +139,22 @@ impl<'k> Lists<'k> {
             }
             self.refuse_dead_grant(entry, check);
         }
-        self.without_denied(own.iter().flat_map(|entry| &entry.endpoints))
+        let set = self.without_denied(own.iter().flat_map(|entry| &entry.endpoints));
+        let dead = |entry: &Entry| entry.guarded.is_some() || self.guarded_endpoint(entry).is_some();
+        if set.allow.is_empty() && own.len() == list.value.len() && !own.is_empty() && !own.iter().any(dead) {
+            check.warning(
+                list.span,
+                "this client may use nothing: `access.deny` covers the whole list",
+                "take what it needs out of `access.deny`",
+            );
+        }
+        set
     }
 
     /// A guarded grant that `access.deny` covers would do nothing.
     fn refuse_dead_grant(&self, entry: &Entry, check: &mut Check<'_>) {
         let guarded = entry.guarded.or_else(|| if entry.written { self.guarded_endpoint(entry) } else { None });
-        let (Some(group), Some(deny)) = (guarded, self.deny.iter().find(|deny| self.denies_all(deny, entry))) else {
+        let (Some(group), Some(deny)) = (guarded, self.deny.iter().find(|deny| denies_all(deny, entry))) else {
             return;
         };
         check.error(
@@ -121,10 +162,6 @@ impl<'k> Lists<'k> {
             format!("`{}` would do nothing: `access.deny` covers it by `{}`", entry.text, deny.text),
             format!("set `access.deny` to a list that leaves `{group}` out where this grant is meant, such as deny = [\"{}\"]", if group == "admin" { "account" } else { "admin" }),
         );
-    }
-
-    fn denies_all(&self, deny: &Entry, entry: &Entry) -> bool {
-        entry.endpoints.iter().all(|endpoint| deny.endpoints.iter().any(|denied| covers(denied, endpoint)))
     }
 
     fn guarded_endpoint(&self, entry: &Entry) -> Option<&'static str> {
@@ -153,6 +190,10 @@ impl<'k> Lists<'k> {
         except.dedup();
         EndpointSet { allow, except }
     }
+}
+
+fn denies_all(deny: &Entry, entry: &Entry) -> bool {
+    entry.endpoints.iter().all(|endpoint| deny.endpoints.iter().any(|denied| covers(denied, endpoint)))
 }
 
 /// Whether every request of `inner` is one of `outer`.
@@ -202,12 +243,15 @@ type Resolved = (Vec<Endpoint>, Option<&'static str>, bool);
 fn entry(kind: &Kind, text: &str) -> Result<Resolved, parse::Wrong> {
     if let Some((method, path)) = text.split_once(' ') {
         if method.is_empty() || method.len() > 24 || !method.bytes().all(|byte| byte.is_ascii_uppercase()) {
-            return parse::wrong(
-                format!("has a method that can't be matched: `{}`", method.escape_debug()),
-                "write METHOD /path with the method in capitals, such as \"GET /v1/models\"",
-            );
+            let capitals = method.to_ascii_uppercase();
+            let help = if !capitals.is_empty() && capitals.bytes().all(|byte| byte.is_ascii_uppercase()) {
+                format!("methods are matched byte for byte: \"{capitals} {}\"", path.escape_debug())
+            } else {
+                "write one method in capitals and the path, such as \"GET /v1/models\"".to_owned()
+            };
+            return parse::wrong(format!("has a method that can't be matched: `{}`", method.escape_debug()), help);
         }
-        let path = parse::path(path, true).map_err(|(message, help)| (format!("names a {message}"), help))?;
+        let path = parse::path(path, true).map_err(|(message, help)| (format!("can't hold this: {message}"), help))?;
         let known = kind.endpoints.iter().map(endpoint_of);
         let model = known
             .filter(|known| known.method == method && known.path.overlaps(&path))
@@ -218,8 +262,8 @@ fn entry(kind: &Kind, text: &str) -> Result<Resolved, parse::Wrong> {
     }
     if text == "all" {
         return parse::wrong(
-            "names `all`, which would open what nobody has looked at",
-            "name the groups: inference, models, …",
+            "names `all`, which is no group: nobody has looked at all that an upstream may come to have",
+            format!("name the groups: {}", kind.group_names().join(", ")),
         );
     }
     match kind.group(text) {
@@ -231,7 +275,9 @@ fn entry(kind: &Kind, text: &str) -> Result<Resolved, parse::Wrong> {
             let help = match nearest(text, kind.group_names().into_iter()) {
                 Some(known) => format!("did you mean `{known}`?"),
                 None if text.starts_with('/') => {
-                    format!("an endpoint needs its method: \"POST {}\"", text.escape_debug())
+                    let known = kind.endpoints.iter().find(|endpoint| endpoint.path == text);
+                    let method = known.map_or("METHOD", |endpoint| endpoint.method.as_str());
+                    format!("an endpoint needs its method: \"{method} {}\"", text.escape_debug())
                 }
                 None => format!(
                     "groups of {}: {}; or an endpoint as \"METHOD /path\"",

@@ -3,6 +3,7 @@
 //! In: the tables and the variables. Out: [`Client`]s. Invariant: no two clients share a name or a key; no key stands in the policy.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 
 use super::access::Lists;
 use super::file::ClientFile;
@@ -22,39 +23,34 @@ pub(super) fn read(
     check: &mut Check<'_>,
 ) -> Vec<Client> {
     let mut names: BTreeMap<String, Span> = BTreeMap::new();
-    let mut keys: BTreeMap<String, String> = BTreeMap::new();
-    let mut out = Vec::new();
+    let mut out: Vec<Client> = Vec::new();
     for file in files {
         let table = file.places.at("");
         let name = name(file, &mut names, check);
         let sources = sources(file, check);
-        for source in &sources {
-            let Some(value) = &source.value else { continue };
-            if let Some(other) = keys.insert(value.reveal().to_owned(), name.clone()) {
-                let whose = if other == name {
-                    "this client has it twice".to_owned()
+        for (index, source) in sources.iter().enumerate() {
+            let others = out.iter().flat_map(|client| client.keys.iter().map(|key| (client.name.as_str(), key)));
+            let own = sources[..index].iter().map(|key| (name.as_str(), key));
+            if let Some((other, _)) = others.chain(own).find(|(_, key)| same(key, source)) {
+                let message = if other == name {
+                    format!("client `{name}` has the same key twice")
                 } else {
-                    format!("client `{other}` has it too")
+                    format!("clients `{other}` and `{name}` have the same key")
                 };
-                check.error(
-                    source.span,
-                    format!("the key of client `{name}` is not its own: {whose}"),
-                    "make a key for each with `llmguard key new NAME`",
-                );
+                check.error(source.span, message, "give each its own: `llmguard key new NAME` makes one");
             }
         }
         let password = file.password_hash.as_ref().and_then(|hash| password(hash, check));
         if sources.is_empty()
             && password.is_none()
-            && !file.places.keys.contains_key("api_key")
-            && file.password_hash.is_none()
+            && !["api_key", "password_hash"].iter().any(|key| file.places.keys.contains_key(*key))
         {
             check.error(
                 table,
                 format!("client `{name}` has neither `api_key` nor `password_hash`"),
                 format!(
-                    "add api_key = \"env:{}_KEY\" and run `llmguard key new {name}`",
-                    name.to_ascii_uppercase().replace('-', "_")
+                    "add api_key = \"env:{}\" and run `llmguard key new {name}`",
+                    super::variables::default_name(&name)
                 ),
             );
         }
@@ -73,6 +69,11 @@ pub(super) fn read(
         out.push(Client { name, keys: sources, password, set, rate, places: file.places.clone() });
     }
     out
+}
+
+/// Whether two references are one key, as far as known.
+fn same(a: &KeySource, b: &KeySource) -> bool {
+    a.origin == b.origin || a.value.as_ref().is_some_and(|value| b.value.as_ref() == Some(value))
 }
 
 fn name(file: &ClientFile, names: &mut BTreeMap<String, Span>, check: &mut Check<'_>) -> String {
@@ -122,25 +123,20 @@ pub(super) fn source(reference: &Spanned<String>, check: &mut Check<'_>) -> Opti
         (KeyOrigin::Env(name), value)
     } else if let Some(path) = reference.value.strip_prefix("file:") {
         if path.is_empty() || path.contains(|c: char| c.is_control()) {
-            check.error(span, "`file:` names no file", "write file:PATH, relative to the policy");
+            check.error(
+                span,
+                format!("`{}` names no file", reference.value.escape_debug()),
+                "write file:PATH, relative to the policy",
+            );
             return None;
         }
         let path = check.absolute(path);
-        let value = match SourceFile::read(&path) {
-            Ok(file) => Some(Secret::new(file.text.trim_end_matches(['\n', '\r']))),
-            Err(reason) => {
-                check.add(
-                    Severity::Note,
-                    span,
-                    format!("`{}` can't be read ({reason}): this key opens nothing", path.display()),
-                    "make the file with one line, the key, readable by its owner only",
-                );
-                None
-            }
-        };
+        let value = key_file(reference, &path, check);
         (KeyOrigin::File(path), value)
     } else {
-        check.error(span, "a literal API key stands in the policy", "keep it out of files that are shared: write \"env:NAME\" here and NAME=… in .env, and make a fresh key with `llmguard key new`");
+        let message =
+            if reference.value.is_empty() { "`api_key` is empty" } else { "a literal API key stands in the policy" };
+        check.error(span, message, literal_help(&reference.value));
         return None;
     };
     let value = value.filter(|value| !value.reveal().is_empty());
@@ -157,6 +153,46 @@ pub(super) fn source(reference: &Spanned<String>, check: &mut Check<'_>) -> Opti
         }
     }
     Some(KeySource { origin, value, span })
+}
+
+/// The key in a file; the file may still be missing.
+fn key_file(reference: &Spanned<String>, path: &Path, check: &mut Check<'_>) -> Option<Secret> {
+    let shown = reference.value.escape_debug();
+    let mut unset = |reason: &str| {
+        check.add(
+            Severity::Note,
+            reference.span,
+            format!("`{shown}` {reason}: this key opens nothing"),
+            "make the file with one line, the key, readable by its owner only",
+        );
+        None
+    };
+    match SourceFile::read(path) {
+        Err(reason) => unset(&format!("can't be read ({reason})")),
+        Ok(file) => match file.text.trim_end_matches(['\n', '\r']) {
+            "" => unset("is empty"),
+            key if key.contains('\n') => {
+                check.error(reference.span, format!("`{shown}` holds more than one line"), "keep one key in each file");
+                None
+            }
+            key => Some(Secret::new(key)),
+        },
+    }
+}
+
+/// What to write where a key should have been named.
+fn literal_help(text: &str) -> String {
+    let name = text.trim_start_matches(['$', '{']).trim_end_matches('}');
+    let name = name.strip_prefix("ENV:").unwrap_or(name);
+    let upper = name.bytes().all(|byte| byte.is_ascii_uppercase() || byte.is_ascii_digit() || byte == b'_');
+    let told = name.len() < text.len() || ["KEY", "TOKEN", "SECRET"].iter().any(|word| name.ends_with(word));
+    if text.is_empty() {
+        return "write \"env:NAME\", or leave the key out".to_owned();
+    }
+    if upper && told && parse::variable(name).is_ok() {
+        return format!("did you mean \"env:{name}\"?");
+    }
+    "keep it out of files that are shared: write \"env:NAME\" here and NAME=… in .env, and make a fresh key with `llmguard key new`".to_owned()
 }
 
 fn password(hash: &Spanned<String>, check: &mut Check<'_>) -> Option<Password> {
@@ -180,7 +216,19 @@ fn password(hash: &Spanned<String>, check: &mut Check<'_>) -> Option<Password> {
     let algorithm = match text.as_deref().map(parse::hash) {
         None => None,
         Some(Ok(algorithm)) => Some(algorithm),
+        Some(Err(_)) if hash.value.starts_with("file:") => {
+            check.error(
+                span,
+                "`password_hash` can't come from a file",
+                "write the hash here, or \"env:NAME\" and NAME='…' in .env",
+            );
+            return None;
+        }
         Some(Err((message, help))) => {
+            let message = match &env {
+                Some(name) => format!("variable `{name}`: {message}"),
+                None => message,
+            };
             check.error(span, message, help);
             return None;
         }

@@ -8,6 +8,7 @@ use schemars::JsonSchema;
 use toml::de::{DeTable, DeValue};
 
 use super::plan::Places;
+use super::syntax;
 use super::value::{ApiKeys, Count, Duration, GpuSetting, HealthSetting, RateSetting, Size, Spanned, Value};
 use crate::diag::{Diagnostic, Severity, Sink};
 use crate::source::{SourceFile, Span};
@@ -50,6 +51,9 @@ pub struct PolicyFile {
     /// Where every key stands.
     #[schemars(skip)]
     pub places: Places,
+    /// Whether the text is not TOML.
+    #[schemars(skip)]
+    pub broken: bool,
 }
 
 /// Declares a table of the policy: its struct, and how it is read. The field names are the keys.
@@ -246,16 +250,10 @@ const TABLES: &[&str] =
 /// Reads a policy's text.
 pub fn read(file: &SourceFile, sink: &mut Sink) -> PolicyFile {
     let (root, errors) = DeTable::parse_recoverable(&file.text);
-    for error in errors {
-        let span = Span::new(error.span().unwrap_or_default());
-        sink.push(
-            Diagnostic::new(Severity::Error, first_lower(error.message()))
-                .at(file, span, "")
-                .help("this is not valid TOML"),
-        );
-    }
-    let mut top = Table::new(file, sink, "", root.get_ref(), Span::default());
-    let mut policy = PolicyFile { version: top.take("version"), ..PolicyFile::default() };
+    let broken = !errors.is_empty();
+    let mut form = Sink::default();
+    let mut top = Table::new(file, &mut form, "", root.get_ref(), Span::default());
+    let mut policy = PolicyFile { version: top.take("version"), broken, ..PolicyFile::default() };
     policy.upstream = top.table("upstream").map(UpstreamFile::read);
     policy.listen = top.table("listen").map(ListenFile::read).unwrap_or_default();
     policy.auth = top.table("auth").map(AuthFile::read).unwrap_or_default();
@@ -284,6 +282,7 @@ pub fn read(file: &SourceFile, sink: &mut Sink) -> PolicyFile {
         }
     }
     policy.places = places;
+    sink.list.extend(syntax::problems(file, errors, form));
     policy
 }
 
@@ -353,6 +352,9 @@ impl<'a, 'i> Table<'a, 'i> {
             self.wrong_type(key, span, &format!("must be a list of tables: write each as `[[{key}]]`"));
             return Vec::new();
         };
+        if list.is_empty() {
+            self.wrong_type(key, span, &format!("is an empty list: write at least one `[[{key}]]`"));
+        }
         let mut out = Vec::new();
         for item in list.iter() {
             let span = Span::new(item.span());
@@ -369,14 +371,22 @@ impl<'a, 'i> Table<'a, 'i> {
     }
 
     /// Reports the keys that nobody asked for, and gives back where the others stand.
-    fn finish(self) -> Places {
+    fn finish(mut self) -> Places {
         for (name, _) in self.table.iter().filter(|(name, _)| !self.known.contains(&name.get_ref().as_ref())) {
             let key = name.get_ref().as_ref();
-            let place = if self.name.is_empty() { "the policy".to_owned() } else { format!("[{}]", self.name) };
+            let place = match self.name.as_str() {
+                "" => "the policy".to_owned(),
+                "client" => "[[client]]".to_owned(),
+                name => format!("[{name}]"),
+            };
             let message = format!("unknown key `{}` in {place}", key.escape_debug());
             let known = if self.name.is_empty() { TABLES } else { &self.known };
             let help = match nearest(key, known.iter().copied()) {
-                Some(known) => format!("did you mean `{known}`?"),
+                Some(known) => {
+                    // What was meant is there, so that nobody reports it as missing too.
+                    self.places.keys.entry(known.to_owned()).or_insert(Span::new(name.span()));
+                    format!("did you mean `{known}`?")
+                }
                 None => format!("known keys: {}", known.join(", ")),
             };
             self.sink
@@ -394,9 +404,4 @@ pub fn nearest<'k>(word: &str, known: impl Iterator<Item = &'k str>) -> Option<&
         .filter(|(score, _)| *score > 0.8)
         .max_by(|(a, _), (b, _)| a.total_cmp(b))
         .map(|(_, candidate)| candidate)
-}
-
-fn first_lower(text: &str) -> String {
-    let mut chars = text.chars();
-    chars.next().map(|first| first.to_lowercase().chain(chars).collect()).unwrap_or_default()
 }

@@ -6,11 +6,17 @@
 mod access;
 pub mod certificate;
 mod clients;
+mod cors;
+mod deploy;
 pub mod env_file;
 pub mod file;
+mod listen;
 mod parse;
 pub mod plan;
 pub mod rate;
+pub mod secrets;
+mod syntax;
+mod upstream;
 pub mod validate;
 pub mod value;
 pub mod variables;

@@ -53,19 +53,32 @@ pub fn listen(text: &str) -> Result<(IpAddr, u16), Wrong> {
     match text.parse::<SocketAddr>() {
         Ok(address) if address.port() == 0 => wrong("port 0 is no port", HELP),
         Ok(address) => Ok((address.ip(), address.port())),
-        Err(_) if text.starts_with(':') => {
+        Err(_) if text.starts_with(':') && !text.starts_with("::") => {
             wrong(format!("`{}` doesn't say on which addresses", text.escape_debug()), HELP)
         }
         Err(_) => wrong(format!("`{}` is no address and port", text.escape_debug()), HELP),
     }
 }
 
+/// Whether a text could be an API key, and so must not be shown.
+pub fn could_be_key(text: &str) -> bool {
+    text.len() >= 16 && text.bytes().all(|byte| byte.is_ascii_graphic() && !matches!(byte, b'$' | b'{' | b'}'))
+}
+
 /// The name of a variable in `env:NAME`.
 pub fn variable(name: &str) -> Result<String, Wrong> {
+    if name.is_empty() {
+        return wrong("`env:` names no variable", "write env:NAME, such as \"env:LAPTOP_KEY\"");
+    }
     let mut bytes = name.bytes();
     let first = bytes.next().is_some_and(|byte| byte.is_ascii_alphabetic() || byte == b'_');
     if first && bytes.all(|byte| byte.is_ascii_alphanumeric() || byte == b'_') && name.len() <= 128 {
         Ok(name.to_owned())
+    } else if could_be_key(name) {
+        wrong(
+            "what follows `env:` is no variable's name, and may be the key itself",
+            "name a variable, such as \"env:LAPTOP_KEY\", and put the key into .env",
+        )
     } else {
         wrong(
             format!("`{}` is no variable's name", name.escape_debug()),
@@ -78,7 +91,7 @@ pub fn variable(name: &str) -> Result<String, Wrong> {
 pub fn path(text: &str, params: bool) -> Result<PathPattern, Wrong> {
     const HELP: &str = "paths are matched byte for byte: start with /, use A-Z a-z 0-9 . _ ~ - @ + , = : only, no // and no dot segments";
     let shown = text.escape_debug();
-    let Some(rest) = text.strip_prefix('/') else { return wrong(format!("path `{shown}` has no leading /"), HELP) };
+    let Some(rest) = text.strip_prefix('/') else { return wrong(format!("path `{shown}` has no leading `/`"), HELP) };
     let segments: Vec<&str> = rest.split('/').collect();
     for (index, segment) in segments.iter().enumerate() {
         let param = segment.starts_with(':');
@@ -87,7 +100,14 @@ pub fn path(text: &str, params: bool) -> Result<PathPattern, Wrong> {
         if param
             && (!params || segment.len() == 1 || !segment[1..].bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_'))
         {
-            return wrong(format!("path `{shown}` has a parameter that can't stand here"), HELP);
+            return wrong(
+                format!("path `{shown}` has a parameter that can't stand here"),
+                if params {
+                    "a parameter is a whole segment, such as \"GET /v1/models/:model\""
+                } else {
+                    "this is one exact path, such as \"/health\""
+                },
+            );
         }
         if (segment.is_empty() && !last) || matches!(*segment, "." | "..") || !segment.bytes().all(plain) {
             return wrong(format!("path `{shown}` can't be matched byte for byte by every server"), HELP);
@@ -165,6 +185,9 @@ pub fn hash(text: &str) -> Result<HashAlgorithm, Wrong> {
     .find(|(prefix, _)| text.starts_with(prefix));
     match kind {
         Some((_, kind)) => wrong(format!("the hash is {kind}, which the targets don't all verify safely"), HELP),
+        None if text.split_once(':').is_some_and(|(_, hash)| hash.starts_with('$')) => {
+            wrong("the value is a whole line of a password file", "leave out the name and the colon before the hash")
+        }
         None => wrong("the value is no password hash", HELP),
     }
 }

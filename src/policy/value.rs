@@ -7,6 +7,7 @@ use std::borrow::Cow;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use toml::de::DeValue;
 
+use super::file::nearest;
 use super::rate::Rate;
 use crate::source::Span;
 
@@ -63,10 +64,12 @@ impl Value for bool {
 
 impl Value for u64 {
     fn from_toml(value: &DeValue<'_>, _: Span) -> Result<Self, Problem> {
-        let number = value.as_integer().and_then(|number| u64::from_str_radix(number.as_str(), number.radix()).ok());
-        match number {
-            Some(number) => Ok(number),
-            None => problem(
+        let written = value.as_integer();
+        let number = written.and_then(|number| u64::from_str_radix(number.as_str(), number.radix()).ok());
+        match (number, written) {
+            (Some(number), _) => Ok(number),
+            (None, Some(written)) => problem(format!("can't be {written}"), "write a whole number without a sign"),
+            (None, None) => problem(
                 format!("must be a whole number, not {}", type_name(value)),
                 "write a number without quotes or sign",
             ),
@@ -197,9 +200,11 @@ impl Value for RateSetting {
             return bad(format!("must be a string, a table or false, not {}", type_name(value)));
         };
         for (key, _) in table.iter() {
-            if !["requests", "per", "burst"].contains(&key.get_ref().as_ref()) {
+            const KEYS: &[&str] = &["requests", "per", "burst"];
+            if !KEYS.contains(&key.get_ref().as_ref()) {
                 let message = format!("has an unknown key `{}`", key.get_ref().escape_debug());
-                return Err(Problem { message, help: HELP.to_owned(), span: Some(Span::new(key.span())) });
+                let help = did_you_mean(key.get_ref(), KEYS, HELP);
+                return Err(Problem { message, help, span: Some(Span::new(key.span())) });
             }
         }
         let count = |key: &str| -> Result<Option<u32>, Problem> {
@@ -233,6 +238,10 @@ impl Value for ApiKeys {
     fn from_toml(value: &DeValue<'_>, span: Span) -> Result<Self, Problem> {
         match value.as_str() {
             Some(text) => Ok(ApiKeys(vec![Spanned { value: text.to_owned(), span }])),
+            None if value.as_array().is_none() => problem(
+                format!("must be a string or a list of strings, not {}", type_name(value)),
+                "write \"env:NAME\" or [\"env:NAME\", \"env:NAME_2\"]",
+            ),
             None => match Vec::from_toml(value, span)? {
                 list if list.is_empty() => problem("is an empty list", "write \"env:NAME\", or leave the key out"),
                 list => Ok(ApiKeys(list)),
@@ -255,7 +264,11 @@ impl Value for HealthSetting {
         match value.as_bool() {
             Some(false) => Ok(HealthSetting::Off),
             Some(true) => problem("is true, which names no path", "write \"/health\", or false for none"),
-            None => String::from_toml(value, span).map(HealthSetting::Path),
+            None => String::from_toml(value, span).map(HealthSetting::Path).map_err(|_| Problem {
+                message: format!("must be a path or false, not {}", type_name(value)),
+                help: "write \"/health\", or false for none".to_owned(),
+                span: None,
+            }),
         }
     }
 }
@@ -272,7 +285,7 @@ pub enum GpuSetting {
         /// `None`: absent; `Some(None)`: `"all"`.
         count: Option<Option<u32>>,
         /// Empty: absent.
-        device_ids: Vec<String>,
+        device_ids: Vec<Spanned<String>>,
     },
 }
 
@@ -281,8 +294,8 @@ impl Value for GpuSetting {
         const HELP: &str = "write { vendor = \"nvidia\", count = \"all\" }, { vendor = \"nvidia\", count = 2 }, \
             { vendor = \"nvidia\", device_ids = [\"0\"] }, { vendor = \"amd\" }, or false for the CPU only";
         let bad = |message: String, span: Option<Span>| Err(Problem { message, help: HELP.to_owned(), span });
-        if value.as_bool() == Some(false) {
-            return Ok(GpuSetting::Off);
+        if let Some(on) = value.as_bool() {
+            return if on { bad("is true, which says no vendor".to_owned(), None) } else { Ok(GpuSetting::Off) };
         }
         let Some(table) = value.as_table() else {
             return bad(format!("must be a table or false, not {}", type_name(value)), None);
@@ -304,11 +317,13 @@ impl Value for GpuSetting {
                     _ => return wrong("is neither \"all\" nor a number from 1 to 64"),
                 },
                 "device_ids" => match Vec::<Spanned<String>>::from_toml(item.get_ref(), span) {
-                    Ok(list) if !list.is_empty() => device_ids = list.into_iter().map(|id| id.value).collect(),
-                    _ => return wrong("is no list of strings"),
+                    Ok(list) if !list.is_empty() => device_ids = list,
+                    _ => return wrong("is no list of ids, such as [\"0\"]"),
                 },
                 other => {
-                    return bad(format!("has an unknown key `{}`", other.escape_debug()), Some(Span::new(key.span())));
+                    let near = did_you_mean(other, &["vendor", "count", "device_ids"], HELP);
+                    let message = format!("has an unknown key `{}`", other.escape_debug());
+                    return Err(Problem { message, help: near, span: Some(Span::new(key.span())) });
                 }
             }
         }
@@ -322,6 +337,14 @@ impl Value for GpuSetting {
             }
             Some(vendor) => Ok(GpuSetting::On { vendor, count, device_ids }),
         }
+    }
+}
+
+/// The known key nearest to an unknown one, else the help for the whole value.
+fn did_you_mean(key: &str, known: &[&str], otherwise: &str) -> String {
+    match nearest(key, known.iter().copied()) {
+        Some(known) => format!("did you mean `{known}`?"),
+        None => otherwise.to_owned(),
     }
 }
 
@@ -368,14 +391,14 @@ macro_rules! schemas {
 
 schemas! {
     Count: { "type": "integer", "minimum": 1, "maximum": 1_000_000 },
-    Duration: { "type": "string", "pattern": "^[0-9]+(ms|s|m|h)$" },
-    Size: { "type": "string", "pattern": "^[0-9]+([kKmMgG]([iI][bB])?)$" },
+    Duration: { "type": "string", "pattern": "^0*[1-9][0-9]*(ms|s|m|h)$" },
+    Size: { "type": "string", "pattern": "^0*[1-9][0-9]*[kKmMgG]([iI][bB])?$" },
     RateSetting: { "oneOf": [
         { "const": false },
-        { "type": "string", "pattern": "^[0-9]+/(s|min)$" },
+        { "type": "string", "pattern": "^0*[1-9][0-9]*/(s|min)$" },
         { "type": "object", "additionalProperties": false, "required": ["requests", "per"], "properties": {
             "requests": { "type": "integer", "minimum": 1, "maximum": 1_000_000 },
-            "per": { "type": "string", "pattern": "^[0-9]+(ms|s|m|h)$" },
+            "per": { "type": "string", "pattern": "^0*[1-9][0-9]*(ms|s|m|h)$" },
             "burst": { "type": "integer", "minimum": 1, "maximum": 1_000_000 },
         } },
     ] },
@@ -387,9 +410,15 @@ schemas! {
     GpuSetting: { "oneOf": [
         { "const": false },
         { "type": "object", "additionalProperties": false, "required": ["vendor"], "properties": {
-            "vendor": { "enum": ["nvidia", "amd"] },
+            "vendor": { "const": "nvidia" },
             "count": { "oneOf": [{ "const": "all" }, { "type": "integer", "minimum": 1, "maximum": 64 }] },
-            "device_ids": { "type": "array", "minItems": 1, "items": { "type": "string" } },
+        } },
+        { "type": "object", "additionalProperties": false, "required": ["vendor", "device_ids"], "properties": {
+            "vendor": { "const": "nvidia" },
+            "device_ids": { "type": "array", "minItems": 1, "items": { "type": "string", "pattern": "^[A-Za-z0-9_.:=/-]+$" } },
+        } },
+        { "type": "object", "additionalProperties": false, "required": ["vendor"], "properties": {
+            "vendor": { "const": "amd" },
         } },
     ] },
 }

@@ -15,6 +15,17 @@ pub struct Variables {
     pub file: Option<BTreeMap<String, Secret>>,
 }
 
+/// The variable that a client's key gets where nobody chose one: `my-laptop` → `MY_LAPTOP_KEY`.
+pub fn default_name(client: &str) -> String {
+    let name: String =
+        client.chars().map(|c| if c.is_ascii_alphanumeric() { c.to_ascii_uppercase() } else { '_' }).collect();
+    if name.starts_with(|first: char| first.is_ascii_digit()) {
+        format!("CLIENT_{name}_KEY")
+    } else {
+        format!("{name}_KEY")
+    }
+}
+
 impl Variables {
     /// The value of a variable; `None` where it is unset or empty.
     pub fn get(&self, name: &str) -> Option<&Secret> {

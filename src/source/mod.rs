@@ -16,6 +16,8 @@ pub struct SourceFile {
     pub path: PathBuf,
     /// The whole text.
     pub text: Arc<str>,
+    /// Places that are not shown to anybody, sorted and apart from each other: see [`SourceFile::hiding`].
+    secrets: Arc<[Span]>,
     lines: Arc<[usize]>,
 }
 
@@ -42,7 +44,41 @@ impl SourceFile {
     pub fn new(name: impl Into<String>, path: impl Into<PathBuf>, text: impl Into<Arc<str>>) -> Self {
         let text = text.into();
         let lines = std::iter::once(0).chain(text.match_indices('\n').map(|(at, _)| at + 1)).collect();
-        SourceFile { name: name.into(), path: path.into(), text, lines }
+        SourceFile { name: name.into(), path: path.into(), text, secrets: Arc::new([]), lines }
+    }
+
+    /// The same file whose `secrets` are shown as `***` wherever a part of it is shown.
+    pub fn hiding(&self, mut secrets: Vec<Span>) -> Self {
+        secrets.extend(self.secrets.iter());
+        secrets.sort();
+        let mut apart: Vec<Span> = Vec::new();
+        for span in secrets {
+            match apart.last_mut() {
+                Some(last) if span.start <= last.end => last.end = last.end.max(span.end),
+                _ => apart.push(span),
+            }
+        }
+        SourceFile { secrets: apart.into(), ..self.clone() }
+    }
+
+    /// The text of a span as it may be shown, and where the byte `offset` of the file stands in it (in a secret: at its start).
+    pub fn shown(&self, span: Span, offset: usize) -> (String, usize) {
+        const HIDDEN: &str = "***";
+        let mut out = String::new();
+        let mut at = span.start;
+        let mut moved = None;
+        for secret in self.secrets.iter().filter(|secret| secret.end > span.start && secret.start < span.end) {
+            let (start, end) = (secret.start.max(at), secret.end.min(span.end));
+            if offset < end && moved.is_none() {
+                moved = Some(out.len() + offset.min(start).saturating_sub(at));
+            }
+            out.push_str(self.slice(Span { start: at, end: start }));
+            out.push_str(HIDDEN);
+            at = end;
+        }
+        let moved = moved.unwrap_or(out.len() + offset.min(span.end).saturating_sub(at));
+        out.push_str(self.slice(Span { start: at, end: span.end }));
+        (out, moved)
     }
 
     /// Reads a UTF-8 file. A byte-order mark at its start is dropped.
@@ -51,7 +87,8 @@ impl SourceFile {
     pub fn read(path: &Path) -> Result<Self, String> {
         let bytes = std::fs::read(path).map_err(|error| io_reason(&error))?;
         let text = String::from_utf8(bytes).map_err(|error| {
-            format!("not UTF-8 text (first bad byte at offset {})", error.utf8_error().valid_up_to())
+            let before = &error.as_bytes()[..error.utf8_error().valid_up_to()];
+            format!("not UTF-8 text (line {})", before.iter().filter(|byte| **byte == b'\n').count() + 1)
         })?;
         let text = text.strip_prefix('\u{feff}').map(str::to_owned).unwrap_or(text);
         Ok(SourceFile::new(path.display().to_string(), path, text))
@@ -86,6 +123,21 @@ impl Span {
     }
 }
 
+/// The bytes of a file and its permission bits. Errors: what the system says.
+pub fn read_bytes(path: &Path) -> Result<(Vec<u8>, u32), String> {
+    let mode = |file: &std::fs::File| {
+        file.metadata().map(|meta| std::os::unix::fs::PermissionsExt::mode(&meta.permissions()) & 0o7777)
+    };
+    let read = || {
+        let mut file = std::fs::File::open(path)?;
+        let mut bytes = Vec::new();
+        let mode = mode(&file)?;
+        std::io::Read::read_to_end(&mut file, &mut bytes)?;
+        Ok((bytes, mode))
+    };
+    read().map_err(|error: std::io::Error| io_reason(&error))
+}
+
 /// What an input/output error means, without the operating system's error number.
 pub fn io_reason(error: &std::io::Error) -> String {
     use std::io::ErrorKind::*;
@@ -111,5 +163,20 @@ mod tests {
         assert_eq!(file.line_column(0), LineColumn { line: 1, column: 1 });
         assert_eq!(file.line_column(2 + 6), LineColumn { line: 2, column: 4 });
         assert_eq!(file.line_column(999).line, 3);
+    }
+
+    #[test]
+    fn what_is_hidden_is_not_shown() {
+        let text = "a = 'secret' # b 'other'";
+        let file = SourceFile::new("x", "x", text);
+        let hidden = [text.find("secret").unwrap(), text.find("other").unwrap()];
+        let file = file.hiding(vec![Span::new(hidden[1]..hidden[1] + 5), Span::new(hidden[0]..hidden[0] + 6)]);
+        for (offset, place) in [(0, 0), (5, 5), (8, 5), (11, 8), (18, 15), (20, 15), (23, 18), (24, 19)] {
+            let (shown, at) = file.shown(Span::new(0..text.len()), offset);
+            assert_eq!(shown, "a = '***' # b '***'");
+            assert_eq!(at, place, "{offset}");
+        }
+        assert_eq!(file.shown(Span::new(7..9), 8), ("***".to_owned(), 0));
+        assert_eq!(file.shown(Span::new(0..4), 2), ("a = ".to_owned(), 2));
     }
 }
