@@ -156,7 +156,10 @@ fn authority(caddy: &Path) -> Authority {
 }
 
 fn plan(file: &SourceFile) -> Plan {
-    let keys = [("LAPTOP_KEY", "laptop-key-0123456789abcdefghijklmnop"), ("READER_KEY", "reader-key-0123456789abcdefghijklmnop")];
+    let keys = [
+        ("LAPTOP_KEY", "laptop-key-0123456789abcdefghijklmnop"),
+        ("READER_KEY", "reader-key-0123456789abcdefghijklmnop"),
+    ];
     let process = BTreeMap::from(keys.map(|(name, value)| (name.to_owned(), Secret::new(value))));
     let mut sink = Sink::default();
     let plan = validate::plan(file, &Variables { process, file: None }, &mut sink);
@@ -210,7 +213,9 @@ fn certified(proxy: Proxy, program: &Path, caddy: &Path, trust: &str) {
     let wrong: Vec<String> = report
         .wrong
         .iter()
-        .map(|item| format!("{}: {}: {}", item.question.name, shown(&item.question.request.target), item.complaints.join("; ")))
+        .map(|item| {
+            format!("{}: {}: {}", item.question.name, shown(&item.question.request.target), item.complaints.join("; "))
+        })
         .collect();
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
     assert_eq!(prove::leaks(&engine, &list), [""; 0]);
