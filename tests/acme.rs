@@ -9,11 +9,12 @@
 
 mod common;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use llmguard::diag::Sink;
@@ -71,7 +72,9 @@ const CA: &str = "{
 https://ca.test:9443 {
 	bind 127.0.0.1
 	tls internal
-	acme_server
+	acme_server {
+		challenges CHALLENGE
+	}
 }
 ";
 
@@ -137,9 +140,9 @@ struct Authority {
     root: PathBuf,
 }
 
-fn authority(caddy: &Path) -> Authority {
+fn authority(caddy: &Path, challenge: &str) -> Authority {
     let folder = Scratch::new().unwrap();
-    fs::write(folder.path().join("Caddyfile"), CA).unwrap();
+    fs::write(folder.path().join("Caddyfile"), CA.replace("CHALLENGE", challenge)).unwrap();
     let launch = Launch {
         program: caddy.to_owned(),
         args: ["run", "--config", "Caddyfile"].map(Into::into).to_vec(),
@@ -166,14 +169,19 @@ fn plan(file: &SourceFile) -> Plan {
     plan.unwrap_or_else(|| panic!("{:?}", sink.list.iter().map(|problem| &problem.message).collect::<Vec<_>>()))
 }
 
-/// What answers on port 80 to what is no token.
-fn plain_answers() -> Vec<(String, Option<u16>)> {
-    let targets = ["/", "/health", "/api/tags", "/.well-known/acme-challenge/unknown-token"];
-    let ask = |target: &str| {
-        let request = format!("GET {target} HTTP/1.1\r\nHost: {}\r\nConnection: close\r\n\r\n", NAMES[0]);
-        wire::exchange(&Target::plain(SocketAddr::from(HTTP)), "GET", request.as_bytes(), Duration::from_secs(2)).status
-    };
-    targets.map(|target| (target.to_owned(), ask(target))).to_vec()
+/// Asks port 80 for what is no token, until told to stop; gives every answer that is not 403.
+fn plain_answers(stop: &AtomicBool) -> BTreeSet<(&'static str, u16)> {
+    let mut answers = BTreeSet::new();
+    while !stop.load(Ordering::Relaxed) {
+        for target in ["/", "/health", "/api/tags", "/.well-known/acme-challenge/unknown-token"] {
+            let request = format!("GET {target} HTTP/1.1\r\nHost: {}\r\nConnection: close\r\n\r\n", NAMES[0]);
+            let to = Target::plain(SocketAddr::from(HTTP));
+            let status = wire::exchange(&to, "GET", request.as_bytes(), Duration::from_secs(2)).status;
+            answers.extend(status.map(|status| (target, status)));
+        }
+        std::thread::sleep(Duration::from_millis(2));
+    }
+    answers
 }
 
 /// Waits until the name has a certificate of the CA.
@@ -184,8 +192,8 @@ fn issued(root: &[u8], name: &str) -> bool {
     wire::exchange(&target, "GET", request.as_bytes(), Duration::from_secs(2)).status == Some(200)
 }
 
-fn certified(proxy: Proxy, program: &Path, caddy: &Path, trust: &str) {
-    let authority = authority(caddy);
+fn certified(proxy: Proxy, program: &Path, trust: &str, caddy: &Path, challenge: &str) {
+    let authority = authority(caddy, challenge);
     let root = fs::read(&authority.root).unwrap();
     let file = SourceFile::new("llmguard.toml", "/policy/llmguard.toml", POLICY);
     let plan = plan(&file);
@@ -198,17 +206,23 @@ fn certified(proxy: Proxy, program: &Path, caddy: &Path, trust: &str) {
     let mut launch = stage.launch(program);
     launch.env.push((trust.into(), authority.root.clone().into()));
     let started = Instant::now();
-    let mut engine = Engine::run(stage, &launch).unwrap_or_else(|reason| panic!("{reason:?}"));
-    while let Some(name) = NAMES.iter().find(|name| !issued(&root, name)) {
-        assert!(started.elapsed() < ISSUED, "no certificate for {name}:\n{}", engine.logs());
-        std::thread::sleep(Duration::from_millis(100));
-    }
-    println!("{}: certificates for {NAMES:?} after {:?}", proxy.target(), started.elapsed());
-    let plain = plain_answers();
-    assert!(plain.iter().all(|(_, status)| matches!(status, None | Some(403))), "port 80 answers: {plain:?}");
+    let stop = AtomicBool::new(false);
+    let (mut engine, plain) = std::thread::scope(|scope| {
+        let plain = scope.spawn(|| plain_answers(&stop));
+        let engine = Engine::run(stage, &launch);
+        let waits = || NAMES.iter().any(|name| !issued(&root, name));
+        while engine.is_ok() && waits() && started.elapsed() < ISSUED {
+            std::thread::sleep(Duration::from_millis(50));
+        }
+        stop.store(true, Ordering::Relaxed);
+        (engine.unwrap_or_else(|reason| panic!("{reason:?}")), plain.join().unwrap())
+    });
+    assert!(NAMES.iter().all(|name| issued(&root, name)), "no certificates:\n{}", engine.logs());
+    println!("{} by {challenge}: certificates after {:?}, port 80: {plain:?}", proxy.target(), started.elapsed());
+    assert!(plain.iter().all(|(_, status)| *status == 403), "port 80 answers {plain:?}");
     let list = questions::questions(&engine.moved.plan, &engine.moved.passwords).unwrap();
     let report = prove::ask(&mut engine, &file, &list, |_| {});
-    println!("{}: {} requests, forced {:?}; port 80: {plain:?}", report.server, report.asked, report.forced);
+    println!("{}: {} requests, forced {:?}", report.server, report.asked, report.forced);
     assert!(report.asked >= FEWEST, "only {} requests", report.asked);
     let wrong: Vec<String> = report
         .wrong
@@ -223,16 +237,23 @@ fn certified(proxy: Proxy, program: &Path, caddy: &Path, trust: &str) {
 }
 
 #[test]
-fn caddy_gets_its_certificate_and_answers_by_the_policy() {
-    const TEST: &str = "caddy_gets_its_certificate_and_answers_by_the_policy";
+fn caddy_answers_by_the_policy_with_a_certificate_by_tls_alpn() {
+    const TEST: &str = "caddy_answers_by_the_policy_with_a_certificate_by_tls_alpn";
     let Some(caddy) = common::server(TEST, "LLMGUARD_CADDY") else { return };
-    apart(TEST, || certified(Proxy::Caddy, &caddy, &caddy, "SSL_CERT_FILE"));
+    apart(TEST, || certified(Proxy::Caddy, &caddy, "SSL_CERT_FILE", &caddy, "tls-alpn-01"));
 }
 
 #[test]
-fn traefik_gets_its_certificate_and_answers_by_the_policy() {
-    const TEST: &str = "traefik_gets_its_certificate_and_answers_by_the_policy";
+fn caddy_answers_by_the_policy_with_a_certificate_by_http() {
+    const TEST: &str = "caddy_answers_by_the_policy_with_a_certificate_by_http";
+    let Some(caddy) = common::server(TEST, "LLMGUARD_CADDY") else { return };
+    apart(TEST, || certified(Proxy::Caddy, &caddy, "SSL_CERT_FILE", &caddy, "http-01"));
+}
+
+#[test]
+fn traefik_answers_by_the_policy_with_a_certificate_by_tls_alpn() {
+    const TEST: &str = "traefik_answers_by_the_policy_with_a_certificate_by_tls_alpn";
     let Some(caddy) = common::server(TEST, "LLMGUARD_CADDY") else { return };
     let Some(traefik) = common::server(TEST, "LLMGUARD_TRAEFIK") else { return };
-    apart(TEST, || certified(Proxy::Traefik, &traefik, &caddy, "LEGO_CA_CERTIFICATES"));
+    apart(TEST, || certified(Proxy::Traefik, &traefik, "LEGO_CA_CERTIFICATES", &caddy, "tls-alpn-01"));
 }
