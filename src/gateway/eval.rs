@@ -137,9 +137,8 @@ fn well_formed<'r>(
     if hosts.is_empty() && request.version == Version::Http11 {
         return Err((400, "no Host header"));
     }
-    // An empty one is allowed, and no name (RFC 9112, section 3.2).
-    if hosts.iter().any(|host| !host.is_empty() && http::host_name(host).is_none()) {
-        return Err((400, "the Host header is malformed"));
+    if hosts.iter().any(|host| host.iter().any(|&byte| byte <= b' ' || byte == 0x7f)) {
+        return Err((400, "the Host header holds a blank or a control character"));
     }
     if request.head_bytes() >= 2 * listener.head_bytes {
         return Err((431, "the request head is too large"));

@@ -216,7 +216,6 @@ fn present<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Option<String>>,
 
 #[cfg(test)]
 mod tests {
-
     use super::*;
 
     #[test]

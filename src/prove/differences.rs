@@ -145,9 +145,7 @@ pub const DIFFERENCES: &[Difference] = &[
         id: "raw-forwarded-for",
         proxies: &[Proxy::Traefik],
         says: "with `trusted_proxies` the log shows the raw X-Forwarded-For, X-Real-IP is what the trusted proxy sent",
-        accepts: |case| {
-            case.only(|complaint| case.forwarded_for(complaint) || complaint.starts_with("the body is no"))
-        },
+        accepts: |case| case.only(|complaint| case.forwarded_for(complaint) || complaint.starts_with("the body is no")),
     },
     Difference {
         id: "early-plain-text",

@@ -156,10 +156,8 @@ impl Engine {
         let mut ca = None;
         match &plan.listen.tls {
             Tls::Internal => {
-                let made = internal_tls::internal(&plan.listen.server_names, None,
-                    std::time::SystemTime::now(),
-                )
-                .map_err(NoEngine::Failed)?;
+                let made = internal_tls::internal(&plan.listen.server_names, None, std::time::SystemTime::now())
+                    .map_err(NoEngine::Failed)?;
                 ca = Some(made.ca_pem.clone().into_bytes());
                 let file = |name: &str, content: &str| RenderedFile {
                     path: format!("{}/tls/{name}", proxy.folder()),

@@ -13,6 +13,8 @@ pub enum Language {
     Caddy,
     /// YAML.
     Yaml,
+    /// A compose file: YAML in which Compose reads `$` as a variable.
+    Compose,
     /// YAML that is a Go template first: Traefik's dynamic file.
     GoYaml,
     /// A Dockerfile, a `.env` file or other plain text: nothing but what is surely safe.
@@ -22,13 +24,16 @@ pub enum Language {
 impl Language {
     /// The language of a template, by the ending of its name.
     pub fn of(template: &str) -> Option<Language> {
+        if template.ends_with("docker-compose.yml") {
+            return Some(Language::Compose);
+        }
         let ending = template.rsplit(['.', '/']).next()?;
         Some(match ending {
             "conf" => Language::Nginx,
             "Caddyfile" => Language::Caddy,
             "yml" => Language::Yaml,
             "tmpl" => Language::GoYaml,
-            "Dockerfile" | "env" | "txt" | "js" => Language::Plain,
+            "Dockerfile" | "env" | "envsh" | "txt" | "js" => Language::Plain,
             _ => return None,
         })
     }
@@ -64,6 +69,7 @@ pub fn argument(language: Language, text: &str) -> Result<String, String> {
         Language::Nginx => nginx(text),
         Language::Caddy => caddy(text),
         Language::Yaml => Ok(yaml(text)),
+        Language::Compose => Ok(compose(text).0),
         Language::GoYaml => Ok(yaml(text).replace("{{", "{{`{{`}}")),
         Language::Plain => plain(text),
     }
@@ -262,6 +268,37 @@ fn yaml(text: &str) -> String {
 /// A YAML scalar in a compose file, where Compose reads `$` as a variable: every `$` doubled.
 pub fn compose(text: &str) -> Token {
     Token(yaml(&text.replace('$', "$$")))
+}
+
+/// A scalar in a compose file that is the value of the variable `name`; without it Compose refuses to start.
+///
+/// Errors: a name that isn't `[A-Za-z_][A-Za-z0-9_]*`.
+pub fn compose_variable(name: &str) -> Result<Token, String> {
+    shell_name(name).map(|name| Token(format!("\"${{{name}:?set {name} in .env}}\"")))
+}
+
+/// The name of a service, volume or secret in a compose file.
+///
+/// Errors: anything but `[a-z][a-z0-9-]*`.
+pub fn compose_name(name: &str) -> Result<Token, String> {
+    let allowed = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
+    if name.chars().all(allowed) && name.starts_with(|c: char| c.is_ascii_lowercase()) {
+        Ok(Token(name.to_owned()))
+    } else {
+        Err(format!("`{}` is no name for Compose", name.escape_debug()))
+    }
+}
+
+/// The name of a variable, as shells, env files and Compose read it.
+///
+/// Errors: a name that isn't `[A-Za-z_][A-Za-z0-9_]*`.
+fn shell_name(name: &str) -> Result<&str, String> {
+    let word = |c: char| c.is_ascii_alphanumeric() || c == '_';
+    if name.chars().all(word) && name.starts_with(|c: char| !c.is_ascii_digit()) {
+        Ok(name)
+    } else {
+        Err(format!("`{}` is no variable's name", name.escape_debug()))
+    }
 }
 
 /// A YAML scalar in single quotes that may hold Go template actions: only for text that the program made.

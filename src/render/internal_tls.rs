@@ -63,11 +63,7 @@ pub struct Internal {
 /// `server_names` are host names or addresses, and no others stand in the certificate: Go's servers would serve a client without
 /// SNI by the address that it came to (measured on Caddy 2.11.9 and Traefik 3.7.15). A CA is made anew when the names change,
 /// since it may sign for no others. Errors: a name that no certificate can hold, no randomness.
-pub fn internal(
-    server_names: &[String],
-    existing: Option<Existing>,
-    now: SystemTime,
-) -> Result<Internal, String> {
+pub fn internal(server_names: &[String], existing: Option<Existing>, now: SystemTime) -> Result<Internal, String> {
     let names = Names::new(server_names);
     if let Some(name) = names.dns.iter().find(|name| !name.is_ascii()) {
         return Err(format!("`{name}` can't stand in a certificate: write it in its ASCII form (`xn--…`)"));

@@ -48,6 +48,13 @@ pub const TARGETS: &[Target] = &[
         run: "docker compose -f docker-compose.yml -f DIR/traefik-labels/labels.yml up -d",
         render: super::traefik::labels::render,
     },
+    Target {
+        name: "compose",
+        what: "a Compose project: the proxy, and Ollama on a network of its own",
+        main_file: Some("compose/docker-compose.yml"),
+        run: "cd DIR/compose && docker compose up -d, with the keys in .env there",
+        render: super::compose::render,
+    },
 ];
 
 impl Target {
