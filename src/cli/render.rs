@@ -104,7 +104,8 @@ fn outputs(targets: &[&Target], loaded: &Loaded, accept_weaker: bool, global: &G
     if errors == 0 {
         return Ok(outputs);
     }
-    let weaker = if accept_weaker { "" } else { "; --accept-weaker renders without what can be left out" };
+    let optional = outputs.iter().flat_map(|output| &output.gaps).any(|gap| gap.acceptable);
+    let weaker = if accept_weaker || !optional { "" } else { "; --accept-weaker renders without what can be left out" };
     say(&format!("{}, nothing was written{weaker}", count(errors, "problem")));
     Err(Exit::Failed)
 }
