@@ -51,14 +51,13 @@ fn value(of: &DeValue<'_>, span: Span, secret: bool, secrets: &mut Vec<Span>) {
                 value(item.get_ref(), Span::new(item.span()), secret, secrets);
             }
         }
-        DeValue::String(text) => {
-            if (secret && !is_reference(text) && !text.is_empty())
+        DeValue::String(text)
+            if ((secret && !is_reference(text) && !text.is_empty())
                 || text.contains("PRIVATE KEY")
-                || is_misplaced_key(text)
-            {
-                let quote = if span.end - span.start >= 2 { 1 } else { 0 };
-                secrets.push(Span { start: span.start + quote, end: span.end - quote });
-            }
+                || is_misplaced_key(text)) =>
+        {
+            let quote = if span.end - span.start >= 2 { 1 } else { 0 };
+            secrets.push(Span { start: span.start + quote, end: span.end - quote });
         }
         _ if secret => secrets.push(span),
         _ => {}
