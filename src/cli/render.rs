@@ -7,7 +7,7 @@ use super::{Exit, Global, PolicyArgs, fail, print, say};
 use crate::diag::{Diagnostic, Severity};
 use crate::render::target::{TARGETS, Target};
 use crate::render::write::{self, State};
-use crate::render::{Output, RenderedFile, Site};
+use crate::render::{Output, RenderedFile, Site, certificates};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
@@ -46,10 +46,15 @@ pub(super) fn run(args: &Args, global: &Global) -> Exit {
         Ok(loaded) => loaded,
         Err(exit) => return exit,
     };
-    let outputs = match outputs(&targets, &loaded, args.accept_weaker, global) {
+    let mut outputs = match outputs(&targets, &loaded, args.accept_weaker, global) {
         Ok(outputs) => outputs,
         Err(exit) => return exit,
     };
+    if let Some(dir) = &args.out
+        && let Err(reason) = certificates::add(dir, &targets, &loaded.plan, std::time::SystemTime::now(), &mut outputs)
+    {
+        return fail(&reason, None);
+    }
     match &args.out {
         None => to_stdout(&targets, outputs, global),
         Some(dir) if args.check || args.diff => compare(dir, &outputs, args.diff),
@@ -99,7 +104,8 @@ fn outputs(targets: &[&Target], loaded: &Loaded, accept_weaker: bool, global: &G
     if errors == 0 {
         return Ok(outputs);
     }
-    let weaker = if accept_weaker { "" } else { "; --accept-weaker renders without what can be left out" };
+    let optional = outputs.iter().flat_map(|output| &output.gaps).any(|gap| gap.acceptable);
+    let weaker = if accept_weaker || !optional { "" } else { "; --accept-weaker renders without what can be left out" };
     say(&format!("{}, nothing was written{weaker}", count(errors, "problem")));
     Err(Exit::Failed)
 }
