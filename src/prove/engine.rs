@@ -3,15 +3,15 @@
 //! In: a plan and a program. Out: answers. Invariant: a server runs unprivileged where it can, in a folder of its own, on loopback, and is
 //! gone with its [`Engine`].
 
-use std::ffi::OsString;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
 use super::http2;
-use super::moved::{self, Moved, Phase};
+use super::moved::{Moved, Phase};
 use super::question::Question;
 use super::server::{self, Launch, Running, Scratch};
+use super::stage::{Form, Stage};
 use super::upstream::{Seen, Upstream};
 use super::wire::{self, Exchange, TlsOptions};
 use crate::gateway::Gateway;
@@ -19,9 +19,6 @@ use crate::gateway::eval::{Outcome, evaluate};
 use crate::http::Version;
 use crate::lower;
 use crate::policy::plan::{Plan, Proxy, Tls};
-use crate::render::target::Target;
-use crate::render::write::write;
-use crate::render::{RenderedFile, Site, internal_tls};
 use crate::source::SourceFile;
 
 /// How long an answer may take.
@@ -73,9 +70,9 @@ impl Decides for Evaluator {
 
 /// A real server with what `render` wrote, and the stand-in upstream behind it.
 pub struct Engine {
-    /// Which proxy.
-    pub proxy: Proxy,
-    /// Its version.
+    /// What it runs.
+    pub form: &'static Form,
+    /// The server's version.
     pub version: String,
     /// The plan that it runs.
     pub moved: Moved,
@@ -93,19 +90,7 @@ pub struct Engine {
 impl Proxy {
     /// The render target that runs on this machine.
     pub fn target(self) -> &'static str {
-        match self {
-            Proxy::Nginx => "nginx",
-            Proxy::Caddy => "caddy",
-            Proxy::Traefik => "traefik-file",
-        }
-    }
-
-    fn folder(self) -> &'static str {
-        match self {
-            Proxy::Nginx => "nginx",
-            Proxy::Caddy => "caddy",
-            Proxy::Traefik => "traefik",
-        }
+        Form::of(self).target
     }
 }
 
@@ -121,59 +106,22 @@ pub enum NoEngine {
 impl Engine {
     /// Renders the plan moved aside, starts `program` on it and waits until it answers.
     pub fn start(plan: &Plan, proxy: Proxy, program: &Path, phase: Phase) -> Result<Engine, NoEngine> {
-        let failed = NoEngine::Failed;
-        let port = server::free_port().map_err(|error| failed(format!("no free port: {error}")))?;
-        let count = plan.upstream.servers.len().clamp(1, 8);
-        let upstreams = (0..count)
-            .map(|_| Upstream::start())
-            .collect::<Result<Vec<_>, _>>()
-            .map_err(|error| failed(format!("the stand-in upstream can't listen: {error}")))?;
-        let addresses: Vec<SocketAddr> = upstreams.iter().map(Upstream::addr).collect();
-        let moved = moved::moved(plan, port, &addresses, phase).map_err(failed)?;
-        let folder = Scratch::new().map_err(failed)?;
-        let ca = Engine::render(&moved.plan, proxy, folder.path())?;
-        let version = server::version(program, proxy).map_err(failed)?;
-        let launch = launch(&moved.plan, proxy, program, folder.path());
-        let mut running = Running::start(&launch).map_err(failed)?;
-        let addr = SocketAddr::from(([127, 0, 0, 1], port));
-        running.wait_ready(addr, Duration::from_secs(30)).map_err(failed)?;
-        let mut engine = Engine { proxy, version, moved, upstreams, addr, folder, ca, running, next_id: 1 };
-        engine.wait_loaded().map_err(failed)?;
-        Ok(engine)
+        let stage = Stage::new(plan, Form::of(proxy), phase)?;
+        let launch = stage.launch(program);
+        Engine::run(stage, &launch)
     }
 
-    /// Writes the target's files; gives the CA to trust, if any.
-    fn render(plan: &Plan, proxy: Proxy, folder: &Path) -> Result<Option<Vec<u8>>, NoEngine> {
-        let target = Target::find(proxy.target()).ok_or_else(|| NoEngine::Failed("no such target".to_owned()))?;
-        let site = Site { command: "llmguard prove".to_owned(), root: false };
-        let output = target.render(plan, &site);
-        if !output.gaps.is_empty() {
-            return Err(NoEngine::Gaps(
-                output.gaps.iter().map(|gap| format!("`{}`: {}", gap.key, gap.reason)).collect(),
-            ));
-        }
-        let mut files = output.files;
-        let mut ca = None;
-        match &plan.listen.tls {
-            Tls::Internal => {
-                let made = internal_tls::internal(&plan.listen.server_names, None, std::time::SystemTime::now())
-                    .map_err(NoEngine::Failed)?;
-                ca = Some(made.ca_pem.clone().into_bytes());
-                let file = |name: &str, content: &str| RenderedFile {
-                    path: format!("{}/tls/{name}", proxy.folder()),
-                    content: content.to_owned(),
-                    mode: 0o600,
-                    secret: true,
-                    group: None,
-                };
-                files.push(file("leaf.pem", &made.leaf_pem));
-                files.push(file("leaf.key", made.leaf_key.reveal()));
-            }
-            Tls::Files { certificate, .. } => ca = std::fs::read(certificate).ok(),
-            Tls::Off | Tls::Auto { .. } => {}
-        }
-        write(folder, &files, &output.folders).map_err(NoEngine::Failed)?;
-        Ok(ca)
+    /// Starts a server on what was rendered and waits until it answers.
+    pub fn run(stage: Stage, launch: &Launch) -> Result<Engine, NoEngine> {
+        let failed = NoEngine::Failed;
+        let Stage { form, moved, upstreams, folder, ca } = stage;
+        let version = server::version(&launch.program, form.proxy).map_err(failed)?;
+        let mut running = Running::start(launch).map_err(failed)?;
+        let addr = SocketAddr::new(moved.plan.listen.address, moved.plan.listen.port);
+        running.wait_ready(addr, Duration::from_secs(30)).map_err(failed)?;
+        let mut engine = Engine { form, version, moved, upstreams, addr, folder, ca, running, next_id: 1 };
+        engine.wait_loaded().map_err(failed)?;
+        Ok(engine)
     }
 
     /// Traefik answers 404 to everything until its first configuration is there.
@@ -223,7 +171,7 @@ impl Engine {
 
     /// The server's own output and its logs, for what must not be in them.
     pub fn logs(&self) -> String {
-        let folder = self.folder.path().join(self.proxy.folder()).join("logs");
+        let folder = self.folder.path().join(self.form.folder).join("logs");
         let files = std::fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path());
         let texts = files.chain([self.folder.path().join("server.log")]);
         texts
@@ -240,7 +188,7 @@ impl Engine {
 
 impl Decides for Engine {
     fn name(&self) -> String {
-        format!("{} {}", self.proxy.folder(), self.version)
+        format!("{} {}", self.form.folder, self.version)
     }
 
     fn ask(&mut self, question: &Question) -> Answer {
@@ -255,40 +203,4 @@ impl Decides for Engine {
         };
         Answer::Observed(Box::new((exchange, self.seen(id))))
     }
-}
-
-fn launch(plan: &Plan, proxy: Proxy, program: &Path, folder: &Path) -> Launch {
-    let mut args: Vec<OsString> = Vec::new();
-    match proxy {
-        Proxy::Nginx => {
-            args.extend(["-e", "stderr", "-p", ".", "-c", "nginx.conf", "-g"].map(OsString::from));
-            args.push(nginx_globals(plan, program).into());
-        }
-        Proxy::Caddy => args.extend(["run", "--config", "Caddyfile", "--adapter", "caddyfile"].map(OsString::from)),
-        Proxy::Traefik => args.push("--configFile=traefik.yml".into()),
-    }
-    let mut env: Vec<(OsString, OsString)> =
-        moved::environment(plan).into_iter().map(|(name, value)| (name.into(), value.into())).collect();
-    env.push(("HOME".into(), folder.into()));
-    env.push(("XDG_DATA_HOME".into(), folder.join("data").into()));
-    Launch { program: program.to_owned(), args, env, cwd: folder.join(proxy.folder()), log: folder.join("server.log") }
-}
-
-/// What nginx is told beside the rendered config, which must not depend on how this machine's nginx was built.
-fn nginx_globals(plan: &Plan, program: &Path) -> String {
-    let mut globals = "daemon off;".to_owned();
-    if is_root() {
-        // Its workers would run as nobody, who can't enter this folder.
-        globals.push_str(" user root;");
-    }
-    if !plan.access.models.is_empty()
-        && let Some(module) = server::nginx_module(program, "ngx_http_js_module.so")
-    {
-        globals.push_str(&format!(" load_module {};", module.display()));
-    }
-    globals
-}
-
-fn is_root() -> bool {
-    rustix::process::geteuid().is_root()
 }

@@ -104,11 +104,28 @@ fn per_address(engine: &mut Engine, plan: &Plan, rate: Rate, problems: &mut Vec<
     if let Some(key) = key.filter(|_| refilled < 4) {
         let mut good = plain(plan, "GET", "/api/llmguard-limit", Some(&format!("Bearer {}", key.reveal())));
         good.request.client_ip = question.request.client_ip;
-        let Answer::Observed(observed) = engine.ask(&good) else { return };
-        if observed.0.status != Some(429) {
-            problems.push(format!("limits.rate: over it a good key gets {:?} instead of 429", observed.0.status));
-        } else if observed.0.header("Retry-After").is_none() {
-            problems.push("limits.rate: 429 without Retry-After".to_owned());
+        // Where buckets are per router, those who are known have one of their own to empty.
+        let tries = if engine.form.one_bucket { 1 } else { rate.burst + 8 };
+        let answers = (0..tries).filter_map(|_| match engine.ask(&good) {
+            Answer::Observed(observed) => Some(observed.0),
+            Answer::Decided(_) => None,
+        });
+        let mut last = None;
+        for exchange in answers {
+            let over = exchange.status == Some(429);
+            last = Some(exchange);
+            if over {
+                break;
+            }
+        }
+        match last {
+            Some(exchange) if exchange.status != Some(429) => {
+                problems.push(format!("limits.rate: over it a good key gets {:?} instead of 429", exchange.status));
+            }
+            Some(exchange) if exchange.header("Retry-After").is_none() => {
+                problems.push("limits.rate: 429 without Retry-After".to_owned());
+            }
+            _ => {}
         }
     }
     question.request.client_ip = IpAddr::from([127, 201, 0, 2]);

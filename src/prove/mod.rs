@@ -14,6 +14,7 @@ pub mod moved;
 pub mod question;
 pub mod questions;
 pub mod server;
+pub mod stage;
 pub mod upstream;
 pub mod wire;
 
@@ -97,7 +98,7 @@ pub fn ask(engine: &mut Engine, file: &SourceFile, questions: &[Question], mut p
             observed: &observed,
             complaints: &complaints,
         };
-        match differences::explain(engine.proxy, &case) {
+        match differences::explain(engine.form.proxy, &case) {
             Some(difference) => *report.forced.entry(difference.id).or_default() += 1,
             None => report.wrong.push(Wrong { question: question.clone(), expected, observed, complaints }),
         }

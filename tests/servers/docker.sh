@@ -9,7 +9,7 @@ set -u
 
 here=$(cd "$(dirname "$0")" && pwd)
 mkdir -p "${LLMGUARD_SERVERS:=$here/../../.servers}"
-folder=$(cd "$LLMGUARD_SERVERS" && pwd)/docker.$$
+folder=$(cd "$LLMGUARD_SERVERS" && pwd -P)/docker.$$
 export LLMGUARD_DOCKER_HOST=unix://$folder/socket LLMGUARD_DOCKER_IMAGE=llmguard-idle:1
 readonly START_SECONDS=20 STOP_SECONDS=20
 

@@ -58,10 +58,13 @@ fn gaps(plan: &Plan, out: &mut Output) {
         );
     }
     if plan.clients.len() > MOST_CLIENTS {
-        let reason = format!("eight routers a client make too many labels for more than {MOST_CLIENTS} clients");
+        let reason = format!("the routers of each client make too many labels for more than {MOST_CLIENTS} clients");
         out.refuse("client", plan.places.at("client"), reason, "target `traefik-file`");
     }
 }
+
+/// The middleware with the headers for the listed origin.
+const CORS: &str = "lg-cors";
 
 /// A variable of Compose inside a value, until [`value`] writes it.
 fn variable(name: &str) -> String {
@@ -82,8 +85,8 @@ fn value(text: &str) -> Value {
 /// The labels, in order.
 struct Labels {
     lines: Vec<(String, String)>,
-    /// The middlewares that every router begins with.
-    first: Option<&'static str>,
+    /// What a request from a listed origin has; it gets every answer with the CORS headers.
+    listed: Option<String>,
 }
 
 impl Labels {
@@ -110,14 +113,24 @@ impl Labels {
         }
     }
 
+    /// A router, and before it the same for the listed origin: without parents it is the only way to a header that depends on the request,
+    /// since Traefik's own CORS middleware looks for an Origin that is stripped by then.
     fn router(&mut self, name: &str, priority: usize, rule: &str, middlewares: &[&str], service: &str) {
+        if let Some(listed) = &self.listed {
+            let rule = format!("{listed} && ({rule})");
+            let with_cors: Vec<&str> = [CORS].iter().chain(middlewares).copied().collect();
+            self.one_router(&format!("{name}-cors"), 2 * priority + 1, &rule, &with_cors, service);
+        }
+        self.one_router(name, 2 * priority, rule, middlewares, service);
+    }
+
+    fn one_router(&mut self, name: &str, priority: usize, rule: &str, middlewares: &[&str], service: &str) {
         let router = format!("traefik.http.routers.{name}");
         self.put(format!("{router}.entrypoints"), "llmguard");
         self.put(format!("{router}.priority"), priority.to_string());
         self.put(format!("{router}.rule"), rule);
-        let all: Vec<&str> = self.first.into_iter().chain(middlewares.iter().copied()).collect();
-        if !all.is_empty() {
-            self.put(format!("{router}.middlewares"), all.join(","));
+        if !middlewares.is_empty() {
+            self.put(format!("{router}.middlewares"), middlewares.join(","));
         }
         self.put(format!("{router}.service"), service);
     }
@@ -134,7 +147,12 @@ impl Labels {
 }
 
 fn label_values(plan: &Plan, head: &[String]) -> Result<Value, String> {
-    let mut labels = Labels { lines: Vec::new(), first: plan.cors.is_some().then_some("lg-cors") };
+    let listed = match plan.cors.as_ref().map(|cors| cors.origins.first().filter(|_| !cors.any)) {
+        Some(Some(origin)) => Some(rules::header("Origin", text(origin)?)),
+        Some(None) => Some(rules::ORIGIN.to_owned()),
+        None => None,
+    };
+    let mut labels = Labels { lines: Vec::new(), listed };
     labels.put("traefik.enable".to_owned(), "true");
     before(plan, &mut labels)?;
     callers(plan, &mut labels)?;
@@ -151,11 +169,7 @@ fn before(plan: &Plan, labels: &mut Labels) -> Result<(), String> {
         let rule = rules::unknown_host(&plan.listen.server_names);
         labels.router("lg-unknown-host", 9_000_000, &rule, &["lg-answer", "lg-deny-421"], nowhere);
     }
-    if let Some(cors) = &plan.cors {
-        let listed = match cors.origins.first() {
-            Some(origin) if !cors.any => rules::header("Origin", text(origin)?),
-            _ => rules::ORIGIN.to_owned(),
-        };
+    if let Some(listed) = &labels.listed {
         let rule = format!("Method(`OPTIONS`) && {listed} && HeaderRegexp(`Access-Control-Request-Method`, `.`)");
         labels.router("lg-preflight", 8_000_000, &rule, &["lg-answer", "lg-preflight", "lg-deny-204"], nowhere);
     }
@@ -307,8 +321,8 @@ fn middlewares(plan: &Plan, labels: &mut Labels) -> Result<(), String> {
     labels.response_header("lg-challenge", "WWW-Authenticate", text(&challenge(plan))?);
     if let Some(cors) = &plan.cors {
         let origin = if cors.any { "*" } else { cors.origins.first().map_or("null", String::as_str) };
-        labels.response_header("lg-cors", "Access-Control-Allow-Origin", text(origin)?);
-        labels.response_header("lg-cors", "Access-Control-Expose-Headers", "Retry-After");
+        labels.response_header(CORS, "Access-Control-Allow-Origin", text(origin)?);
+        labels.response_header(CORS, "Access-Control-Expose-Headers", "Retry-After");
         labels.response_header("lg-answer", "Vary", "Origin");
         labels.response_header("lg-preflight", "Access-Control-Allow-Methods", text(&cors.methods.join(", "))?);
         labels.response_header("lg-preflight", "Access-Control-Allow-Headers", text(&cors.headers.join(", "))?);
