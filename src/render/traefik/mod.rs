@@ -59,8 +59,9 @@ const RESPONSE_HEADERS_REMOVED: &[&str] = &[
     "X-Accel-Limit-Rate",
 ];
 
-/// How long streams may go on after Traefik was told to stop.
-const LONGEST_GRACE: Duration = Duration::from_secs(120);
+/// How long streams may go on after Traefik was told to stop; it ends sooner when they do. Not `timeouts.read`: a stream that keeps
+/// sending may be longer.
+const GRACE: Duration = Duration::from_secs(120);
 
 /// From so many clients on the user hears what that costs.
 const MANY_CLIENTS: usize = 2000;
@@ -160,7 +161,7 @@ fn static_values(plan: &Plan, head: &[String], labels: bool) -> Result<Value, St
         read => go_duration(plan.timeouts.read),
         names => strings(&listen.server_names),
         client_timeout => go_duration(plan.timeouts.client_header + plan.timeouts.client_body),
-        grace => go_duration(plan.timeouts.read.min(LONGEST_GRACE)),
+        grace => go_duration(GRACE),
         log => plan.log != Log::Off, log_path,
     })
 }
