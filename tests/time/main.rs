@@ -42,7 +42,8 @@ fn in_time(proxy: Proxy, test: &str, variable: &str) {
     let bench = Bench { proxy, program, wrong: Mutex::default() };
     let only = std::env::var("LLMGUARD_TIME_GROUP").ok();
     std::thread::scope(|threads| {
-        for (name, policy, cases) in GROUPS.iter().filter(|(name, ..)| only.as_deref().is_none_or(|only| only == *name)) {
+        for (name, policy, cases) in GROUPS.iter().filter(|(name, ..)| only.as_deref().is_none_or(|only| only == *name))
+        {
             let bench = &bench;
             threads.spawn(move || cases(Rig::start(bench, name, policy)));
         }

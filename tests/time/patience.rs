@@ -16,7 +16,7 @@ kind = "ollama"
 rate = false
 [timeouts]
 connect = "1s"
-read = "2s"
+read = "3s"
 send = "2s"
 client_header = "2s"
 client_body = "2s"
@@ -39,7 +39,7 @@ api_key = "env:KEY"
 "#;
 
 const AT_ONCE: Duration = Duration::from_millis(250);
-const READ: Duration = Duration::from_secs(2);
+const READ: Duration = Duration::from_secs(3);
 const CLIENT_HEADER: Duration = Duration::from_secs(2);
 const CLIENT_BODY: Duration = Duration::from_secs(2);
 
@@ -100,8 +100,7 @@ fn half_a_body(rig: &Rig<'_>) {
     let (status, bound) = match rig.proxy() {
         // `reset_timedout_connection`: no answer.
         Proxy::Nginx => (None, CLIENT_BODY),
-        // Listed: `read` also runs while a slow body is being uploaded.
-        Proxy::Caddy => (Some(504), READ),
+        Proxy::Caddy => (Some(499), CLIENT_BODY),
         Proxy::Traefik => (Some(TRAEFIK_STALLED_BODY), CLIENT_HEADER + CLIENT_BODY),
     };
     let seen = rig.seen(id);
@@ -113,12 +112,20 @@ fn half_a_body(rig: &Rig<'_>) {
 fn a_refusal_waits_for_no_body(rig: &Rig<'_>) {
     let pull = request("POST", "/api/pull").body(vec![b'x'; 4000], false);
     let unknown = rig.ask_in_parts(&pull, rig.id(), most, None);
-    rig.check("401 before a body", (unknown.status, unknown.head_after < SLACK) == (Some(401), true), (unknown.status, unknown.head_after));
+    rig.check(
+        "401 before a body",
+        (unknown.status, unknown.head_after < SLACK) == (Some(401), true),
+        (unknown.status, unknown.head_after),
+    );
     let known = Question { request: chat().request, ..pull.clone() };
     let mut known = known.body(vec![b'x'; 4000], false);
     known.request.target = b"/api/pull".to_vec();
     let forbidden = rig.ask_in_parts(&known, rig.id(), most, None);
-    rig.check("403 before a body", (forbidden.status, forbidden.head_after < SLACK) == (Some(403), true), (forbidden.status, forbidden.head_after));
+    rig.check(
+        "403 before a body",
+        (forbidden.status, forbidden.head_after < SLACK) == (Some(403), true),
+        (forbidden.status, forbidden.head_after),
+    );
 }
 
 /// Eight parts of a body, 800 ms apart: no pause is too long, the whole takes 6 s.
@@ -135,9 +142,7 @@ fn a_dripping_body(rig: &Rig<'_>) {
         // Listed: `read` also runs while a slow body is being uploaded.
         Proxy::Caddy => matches!(got.status, Some(502 | 504)) && around(got.took, READ),
         // Listed: one bound for head and body.
-        Proxy::Traefik => {
-            got.status == Some(TRAEFIK_STALLED_BODY) && around(got.took, CLIENT_HEADER + CLIENT_BODY)
-        }
+        Proxy::Traefik => got.status == Some(TRAEFIK_STALLED_BODY) && around(got.took, CLIENT_HEADER + CLIENT_BODY),
     };
     let seen = rig.seen(id);
     let whole = seen.iter().all(|seen| seen.body_complete) == (rig.proxy() != Proxy::Caddy);

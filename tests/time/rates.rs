@@ -44,12 +44,19 @@ fn order(rig: &Rig<'_>) {
         ("no good key", wrong("127.30.0.1")),
         ("a good key", good("/api/tags")),
         ("forbidden", good("/api/pull")),
-        ("foreign", request("GET", "/api/tags").with("Origin", "https://evil.test").with("Authorization", "Basic eDp5")),
+        (
+            "foreign",
+            request("GET", "/api/tags").with("Origin", "https://evil.test").with("Authorization", "Basic eDp5"),
+        ),
     ];
     for (what, question) in asked {
         let got = rig.ask(&question.from("127.30.0.1"));
         let retry = got.header("Retry-After").map(|v| String::from_utf8_lossy(v).into_owned());
-        rig.check(what, got.status == Some(429) && retry.as_ref().is_some_and(|v| v.parse::<u32>().is_ok_and(|n| n > 0)), (got.status, retry));
+        rig.check(
+            what,
+            got.status == Some(429) && retry.as_ref().is_some_and(|v| v.parse::<u32>().is_ok_and(|n| n > 0)),
+            (got.status, retry),
+        );
     }
     let health = rig.status(&request("GET", "/health").from("127.30.0.1"));
     rig.check("health has no limit", health == 200, health);
@@ -72,7 +79,10 @@ fn refill(rig: &Rig<'_>) {
 
 fn networks(rig: &Rig<'_>) {
     let ask = |address: &str| rig.status(&wrong("127.0.0.9").with("X-Forwarded-For", address));
-    let one: Vec<u16> = ["2001:db8:1:2::1", "2001:db8:1:2:ffff::2", "2001:db8:1:2:0:0:0:3", "2001:DB8:1:2::4", "2001:db8:1:2::5"].map(ask).to_vec();
+    let one: Vec<u16> =
+        ["2001:db8:1:2::1", "2001:db8:1:2:ffff::2", "2001:db8:1:2:0:0:0:3", "2001:DB8:1:2::4", "2001:db8:1:2::5"]
+            .map(ask)
+            .to_vec();
     let other = ask("2001:db8:1:3::1");
     rig.check("a /64 is one", one == [401, 401, 401, 401, 429] && other == 401, (one, other));
 }
@@ -95,7 +105,8 @@ fn shared(rig: &Rig<'_>) {
     rig.check("one rate for every way", statuses == [200, 200, 200, 429, 429, last], statuses);
     if rig.proxy() == Proxy::Nginx {
         let failed = basic("owner", "wrong-password");
-        let failing = (0..3).map(|_| rig.status(&by_password().with("X-Try", "1").from("127.33.0.1"))).collect::<Vec<_>>();
+        let failing =
+            (0..3).map(|_| rig.status(&by_password().with("X-Try", "1").from("127.33.0.1"))).collect::<Vec<_>>();
         let after = rig.status(&request("GET", "/api/tags").with("Authorization", &failed).from("127.33.0.1"));
         rig.check("failed logins count", failing == [200; 3] && after == 429, (failing, after));
     }

@@ -53,7 +53,8 @@ impl<'a> Rig<'a> {
     pub fn start(bench: &'a Bench, group: &'static str, policy: &str) -> Rig<'a> {
         let file = SourceFile::new("llmguard.toml", "/policy/llmguard.toml", policy);
         let keys = [("KEY", KEY), ("OWNER_KEY", OWNER_KEY)];
-        let process = keys.into_iter().map(|(name, key)| (name.to_owned(), Secret::new(key))).collect::<BTreeMap<_, _>>();
+        let process =
+            keys.into_iter().map(|(name, key)| (name.to_owned(), Secret::new(key))).collect::<BTreeMap<_, _>>();
         let mut sink = Sink::default();
         let plan = validate::plan(&file, &Variables { process, file: None }, &mut sink);
         let plan = plan.unwrap_or_else(|| panic!("{group}: {:?}", sink.sorted()));
@@ -266,6 +267,8 @@ pub fn patiently<T>(bind: impl Fn() -> std::io::Result<T>) -> T {
     panic!("another process has taken a stand-in's port");
 }
 
+const OK: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}";
+
 fn serve(mut socket: &TcpStream, manner: Manner, heads: &Mutex<Vec<u64>>) {
     let mut ahead = Vec::new();
     let mut bytes = [0; 4096];
@@ -275,8 +278,10 @@ fn serve(mut socket: &TcpStream, manner: Manner, heads: &Mutex<Vec<u64>>) {
         if count == 0 {
             return;
         }
-        // Every body here ends with a brace.
-        if !(text.contains("\r\n\r\n") && (text.ends_with('}') || text.ends_with("0\r\n\r\n"))) {
+        // A health check asks with GET; every body here ends with a brace.
+        let healthcheck = text.starts_with("GET ");
+        let ends: &[&str] = if healthcheck { &["\r\n\r\n"] } else { &["}", "\r\n0\r\n\r\n"] };
+        if !(text.contains("\r\n\r\n") && ends.iter().any(|end| text.ends_with(end))) {
             continue;
         }
         ahead.clear();
@@ -286,8 +291,9 @@ fn serve(mut socket: &TcpStream, manner: Manner, heads: &Mutex<Vec<u64>>) {
         });
         heads.lock().unwrap().extend(id);
         let sent = match manner {
+            _ if healthcheck => socket.write_all(OK),
             Manner::Hangs | Manner::Deaf => return,
-            Manner::Answers => socket.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}"),
+            Manner::Answers => socket.write_all(OK),
             Manner::Events(count, apart) => events(socket, count, apart),
         };
         if sent.is_err() {

@@ -2,11 +2,12 @@
 
 use std::time::Duration;
 
+use llmguard::policy::plan::Proxy;
 use llmguard::prove::question::Question;
 use llmguard::prove::upstream::Upstream;
 use llmguard::prove::wire::End;
 
-use crate::rig::{Bare, Manner, Rig, Words as _, chat};
+use crate::rig::{Bare, Manner, Rig, SLACK, Words as _, chat};
 
 pub const POLICY: &str = r#"
 [upstream]
@@ -23,6 +24,9 @@ api_key = "env:KEY"
 "#;
 
 const CONNECT: Duration = Duration::from_secs(1);
+/// Traefik's p2c prefers a dead server, which has nothing in flight, also when it tries again: until its health check has noticed
+/// (`connect`, five seconds at most, and half of that for the answer), a request may get 502 (measured on 3.7.15; seen in its source).
+const TRAEFIK_NOTICES: Duration = Duration::from_millis(2500);
 /// Streams at once.
 const MANY: usize = 30;
 
@@ -31,6 +35,9 @@ pub fn cases(mut rig: Rig<'_>) {
     let hanging = rig.engine.upstreams.remove(1).addr();
     drop(rig.engine.upstreams.remove(0));
     let hangs = Bare::start(hanging, Manner::Hangs);
+    if rig.proxy() == Proxy::Traefik {
+        std::thread::sleep(TRAEFIK_NOTICES);
+    }
     never_twice(&rig, &hangs);
     drop(hangs);
     passed_over(&rig);
@@ -68,11 +75,17 @@ fn never_twice(rig: &Rig<'_>, hangs: &Bare) {
     }
 }
 
-/// Two of three refuse.
+/// Two of three refuse, and the third is busy.
 fn passed_over(rig: &Rig<'_>) {
-    for _ in 0..6 {
-        let (_, got, seen) = rig.ask_and_see(&chat());
-        let right = got.status == Some(200) && seen.len() == 1 && got.took < CONNECT;
-        rig.check("two dead servers are passed over", right, (got.status, got.took));
-    }
+    std::thread::scope(|threads| {
+        threads.spawn(|| rig.ask(&chat().script("stream:16:300")));
+        if rig.proxy() == Proxy::Traefik {
+            std::thread::sleep(TRAEFIK_NOTICES);
+        }
+        for _ in 0..6 {
+            let (_, got, seen) = rig.ask_and_see(&chat());
+            let right = got.status == Some(200) && seen.len() == 1 && got.took < CONNECT + SLACK;
+            rig.check("two dead servers are passed over", right, (got.status, got.took));
+        }
+    });
 }

@@ -16,7 +16,11 @@ pub fn cases(rig: Rig<'_>) {
         std::thread::sleep(Duration::from_millis(900));
         kill_process(pid, signal).unwrap();
         let got = stream.join().unwrap();
-        rig.check("a stream while stopping", got.end == End::Complete && got.chunks.len() == 8, (&got.end, &got.chunks));
+        rig.check(
+            "a stream while stopping",
+            got.end == End::Complete && got.chunks.len() == 8,
+            (&got.end, &got.chunks),
+        );
     });
     let ended = Instant::now();
     let Rig { engine, .. } = rig;
