@@ -39,6 +39,9 @@ fn client<'p>(plan: &'p mut Plan, name: &str) -> &'p mut llmguard::policy::plan:
     plan.clients.iter_mut().find(|client| client.name == name).unwrap()
 }
 
+// What a server has beyond the policy under a name that nobody tells (another key, origin, server name or model) can't be found by
+// asking: those mutations are not here.
+
 /// Clients with different rights, Basic, server names, browsers, public endpoints.
 const TEAM: &[Mutation] = &[
     ("an endpoint more in a set", |plan| plan.access.sets[0].allow.push(endpoint("GET", "/llmguard/more"))),
@@ -66,7 +69,6 @@ const TEAM: &[Mutation] = &[
     ("a client's second key", |plan| {
         client(plan, "laptop").keys[1].value = Some(Secret::new("another-key-of-the-laptop-0000000000000"));
     }),
-    ("a client less", |plan| plan.clients.retain(|client| client.name != "puller")),
     ("a password less", |plan| client(plan, "carol").password = None),
     ("another realm", |plan| plan.auth.realm = "Another".to_owned()),
     ("no Basic", |plan| plan.auth.basic = false),
@@ -76,13 +78,11 @@ const TEAM: &[Mutation] = &[
     ("health elsewhere", |plan| plan.access.health = Some("/healthz".to_owned())),
     ("another origin", |plan| plan.cors.as_mut().unwrap().origins[0] = "https://other.example.com".to_owned()),
     ("an origin more", |plan| plan.cors.as_mut().unwrap().origins.push("https://third.example.com".to_owned())),
-    ("an origin less", |plan| drop(plan.cors.as_mut().unwrap().origins.pop())),
     ("any origin", |plan| {
         let cors = plan.cors.as_mut().unwrap();
         cors.origins.clear();
         cors.any = true;
     }),
-    ("no CORS", |plan| plan.cors = None),
     ("another CORS header", |plan| plan.cors.as_mut().unwrap().headers.push("X-More".to_owned())),
     ("another CORS method", |plan| plan.cors.as_mut().unwrap().methods.push("PUT".to_owned())),
     ("another CORS age", |plan| plan.cors.as_mut().unwrap().max_age += std::time::Duration::from_secs(1)),
@@ -95,7 +95,6 @@ const TEAM: &[Mutation] = &[
     ("a public endpoint less", |plan| drop(plan.access.public.allow.pop())),
     ("a public endpoint more", |plan| plan.access.public.allow.push(endpoint("GET", "/api/ps"))),
     ("another server name", |plan| plan.listen.server_names[0] = "other.example.com".to_owned()),
-    ("a server name less", |plan| drop(plan.listen.server_names.pop())),
     ("a server name more", |plan| plan.listen.server_names.push("third.example.com".to_owned())),
     ("any server name", |plan| plan.listen.server_names.clear()),
     ("another upstream host", |plan| plan.upstream.host = "localhost:1".to_owned()),
@@ -121,7 +120,6 @@ const TRUSTED: &[Mutation] = &[("no trusted proxy", |plan| plan.listen.trusted_p
 /// With a list of models.
 const MODELS: &[Mutation] = &[
     ("no list of models", |plan| plan.access.models.clear()),
-    ("a model less", |plan| drop(plan.access.models.remove(0))),
     ("a prefix instead of a name", |plan| {
         let exact = plan.access.models.iter_mut().find(|model| !model.prefix).unwrap();
         exact.prefix = true;
