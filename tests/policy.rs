@@ -10,7 +10,10 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use llmguard::policy::file;
+use llmguard::diag::Sink;
+use llmguard::policy::variables::Variables;
+use llmguard::policy::{file, validate};
+use llmguard::source::SourceFile;
 
 #[test]
 fn every_policy_says_what_it_should() {
@@ -47,6 +50,39 @@ fn no_key_is_ever_shown() {
         let said = String::from_utf8(check(&folder).stderr).unwrap();
         for line in said.lines().filter(|line| !line.contains("a literal API key stands in the policy")) {
             assert!(!MARKS.iter().any(|mark| line.contains(mark)), "{}: {line}", folder.display());
+        }
+    }
+}
+
+/// A policy with a literal key and password, and every policy that one slip of the keyboard makes of it.
+#[test]
+fn no_slip_shows_a_key() {
+    const KEYS: [&str; 2] = ["sk-literal-0123456789-0123", "hunter2hunter2"];
+    let text = format!(
+        "[upstream]\nkind = 'ollama'\n[[client]]\nname = \"a\"\napi_key = [\n  \"env:A\",\n  \"{}\", # mine\n]\npassword_hash = \"{}\"\nrate = 1\n",
+        KEYS[0], KEYS[1]
+    );
+    let mut slips = vec![text.clone()];
+    for at in 0..text.len() {
+        // A slip inside a key makes another one.
+        if KEYS.iter().any(|key| text.find(key).is_some_and(|start| (start + 1..start + key.len()).contains(&at))) {
+            continue;
+        }
+        for slip in ["", "\"", "'", "[", "]", "{", "=", "#", "\n", "\\", "ü", ","] {
+            slips.push(format!("{}{slip}{}", &text[..at], &text[at..]));
+            slips.push(format!("{}{slip}{}", &text[..at], &text[at + 1..]));
+        }
+    }
+    for slip in slips {
+        let mut sink = Sink::default();
+        validate::plan(&SourceFile::new("p", "p", slip.as_str()), &Variables::default(), &mut sink);
+        for problem in sink.sorted() {
+            let said = problem.render(false);
+            // A password that stands alone looks like any word.
+            let alone = slip.lines().any(|line| line.starts_with(&KEYS[1][1..]) || line.starts_with(KEYS[1]));
+            let keys = if alone { &KEYS[..1] } else { &KEYS[..] };
+            // The first or last character may have gone.
+            assert!(!keys.iter().any(|key| said.contains(&key[1..key.len() - 1])), "{slip}\n{said}");
         }
     }
 }

@@ -19,7 +19,7 @@ pub(super) fn run(args: &PolicyArgs, global: &Global) -> Exit {
                 };
                 say(&format!(
                     "{}: valid: {} in front of {}{warnings}",
-                    plan.policy_file,
+                    loaded.file.name,
                     if plan.auth.anonymous {
                         "anonymous access".to_owned()
                     } else {

@@ -7,7 +7,7 @@ use super::{Exit, Global, PolicyArgs, fail, print, say};
 use crate::diag::{Diagnostic, Severity};
 use crate::render::target::{TARGETS, Target};
 use crate::render::write::{self, State};
-use crate::render::{Output, RenderedFile, Site};
+use crate::render::{Output, RenderedFile, Site, certificates};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
@@ -46,14 +46,19 @@ pub(super) fn run(args: &Args, global: &Global) -> Exit {
         Ok(loaded) => loaded,
         Err(exit) => return exit,
     };
-    let outputs = match outputs(&targets, &loaded, args.accept_weaker, global) {
+    let mut outputs = match outputs(&targets, &loaded, args.accept_weaker, global) {
         Ok(outputs) => outputs,
         Err(exit) => return exit,
     };
+    if let Some(dir) = &args.out
+        && let Err(reason) = certificates::add(dir, &targets, &loaded.plan, std::time::SystemTime::now(), &mut outputs)
+    {
+        return fail(&reason, None);
+    }
     match &args.out {
         None => to_stdout(&targets, outputs, global),
         Some(dir) if args.check || args.diff => compare(dir, &outputs, args.diff),
-        Some(dir) => to_folder(dir, &targets, &outputs, global),
+        Some(dir) => to_folder(dir, &targets, &outputs, args, global),
     }
 }
 
@@ -99,7 +104,8 @@ fn outputs(targets: &[&Target], loaded: &Loaded, accept_weaker: bool, global: &G
     if errors == 0 {
         return Ok(outputs);
     }
-    let weaker = if accept_weaker { "" } else { "; --accept-weaker renders without what can be left out" };
+    let optional = outputs.iter().flat_map(|output| &output.gaps).any(|gap| gap.acceptable);
+    let weaker = if accept_weaker || !optional { "" } else { "; --accept-weaker renders without what can be left out" };
     say(&format!("{}, nothing was written{weaker}", count(errors, "problem")));
     Err(Exit::Failed)
 }
@@ -122,7 +128,7 @@ fn to_stdout(targets: &[&Target], outputs: Vec<Output>, global: &Global) -> Exit
     Exit::Done
 }
 
-fn to_folder(dir: &Path, targets: &[&Target], outputs: &[Output], global: &Global) -> Exit {
+fn to_folder(dir: &Path, targets: &[&Target], outputs: &[Output], args: &Args, global: &Global) -> Exit {
     let files: Vec<RenderedFile> = outputs.iter().flat_map(|output| output.files.iter().cloned()).collect();
     let folders: Vec<String> = outputs.iter().flat_map(|output| output.folders.iter().cloned()).collect();
     if let Err(reason) = write::write(dir, &files, &folders) {
@@ -134,10 +140,21 @@ fn to_folder(dir: &Path, targets: &[&Target], outputs: &[Output], global: &Globa
                 output.files.iter().map(|file| dir.join(&file.path).display().to_string()).collect();
             say(&format!("{}: wrote {}", target.name, paths.join(", ")));
             output.notes.iter().for_each(|note| say(&format!("  {note}")));
-            say(&format!("  run: {}", target.run.replace("DIR", &dir.display().to_string())));
+            let run = target.run.replace("DIR", &dir.display().to_string());
+            say(&format!("  run: {}", run.replace("../.env", &env_from_target(dir, args))));
         }
     }
     Exit::Done
+}
+
+/// The `.env` file as a target's folder below `dir` reaches it.
+fn env_from_target(dir: &Path, args: &Args) -> String {
+    let usual = "../.env".to_owned();
+    let Ok(policy) = load::find(&args.policy) else { return usual };
+    match (std::path::absolute(load::env_path(&args.policy, &policy)), std::path::absolute(dir)) {
+        (Ok(env), Ok(dir)) if env != dir.join(".env") => env.display().to_string(),
+        _ => usual,
+    }
 }
 
 /// `--check` and `--diff`: what differs, without a byte of a secret.

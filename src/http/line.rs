@@ -40,12 +40,23 @@ pub struct Line {
 impl Line {
     /// Reads a request line. Errors: why it is none.
     pub fn read(object: Value) -> Result<Line, String> {
+        let Value::Object(fields) = &object else { return Err("not a JSON object".to_owned()) };
         for required in ["method", "target"] {
-            if object.get(required).is_none() {
+            if !fields.contains_key(required) {
                 return Err(format!("no {required}"));
             }
         }
-        serde_json::from_value(object).map_err(|error| error.to_string())
+        Line::deserialize(&object).map_err(|error| {
+            let wrong = fields.iter().find(|(name, value)| !Line::fits(name, value));
+            wrong.map_or(error.to_string(), |(name, _)| format!("{name}: {error}"))
+        })
+    }
+
+    /// Whether a value has the type of its field.
+    fn fits(name: &str, value: &Value) -> bool {
+        let mut line = serde_json::json!({"method": "", "target": ""});
+        line[name] = value.clone();
+        Line::deserialize(&line).is_ok()
     }
 
     /// The protocol. Errors: not one of ours.

@@ -180,6 +180,11 @@ impl Engine {
             .collect()
     }
 
+    /// The server's process id, for a test that sends it a signal of its own.
+    pub fn pid(&self) -> u32 {
+        self.running.pid()
+    }
+
     /// Stops the server and gives its status.
     pub fn stop(self) -> Option<std::process::ExitStatus> {
         self.running.stop(Duration::from_secs(10))

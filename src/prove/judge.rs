@@ -127,12 +127,13 @@ impl Judge<'_> {
 
     fn challenges(&mut self) {
         let auth = &self.plan.auth;
-        let lines = self
-            .observed
-            .exchange
-            .header_all("WWW-Authenticate")
-            .map(|value| String::from_utf8_lossy(value).to_ascii_lowercase());
-        let all = lines.collect::<Vec<_>>().join(", ");
+        let lines = self.observed.exchange.header_all("WWW-Authenticate").map(String::from_utf8_lossy);
+        let given = lines.collect::<Vec<_>>().join(", ");
+        let own = given.matches(&format!("realm=\"{}\"", auth.realm)).count();
+        if own != given.matches("realm=").count() {
+            self.complain(format!("a realm that is not `{}`: `{given}`", auth.realm));
+        }
+        let all = given.to_ascii_lowercase();
         for (scheme, wanted) in [("bearer ", auth.bearer || auth.x_api_key), ("basic ", auth.basic)] {
             let count = all.matches(scheme).count();
             if count != usize::from(wanted) {

@@ -24,6 +24,7 @@ struct Data {
     targets: Vec<String>,
     methods: Vec<String>,
     probes: Vec<String>,
+    model_bodies: Vec<String>,
     credential: Vec<Headers>,
     beside: Vec<Headers>,
 }
@@ -48,6 +49,7 @@ pub fn questions(plan: &Plan, passwords: &Passwords) -> Result<Vec<Question>, St
     asker.origins();
     asker.bodies();
     asker.heads();
+    asker.models();
     if plan.listen.tls != crate::policy::plan::Tls::Off {
         asker.over_http2();
     }
@@ -435,6 +437,51 @@ impl Asker<'_> {
             &format!("{path}?{}", "a".repeat(limit * 2)),
             client,
         );
+    }
+
+    /// Listed models and their neighbours, in bodies and paths; bodies that name none for certain.
+    fn models(&mut self) {
+        let Some(first) = self.plan.access.models.first().map(|model| model.text.clone()) else { return };
+        let callers: Vec<(HeaderList, usize)> =
+            self.plan.clients.iter().filter_map(|client| Some((self.credential(client)?, client.set))).collect();
+        let place = |place: ModelPlace| {
+            callers.iter().find_map(|(headers, set)| {
+                let allow = &self.plan.access.sets.get(*set)?.allow;
+                let endpoint = allow.iter().find(|endpoint| endpoint.model == place && endpoint.method != "HEAD")?;
+                Some((headers.clone(), endpoint.clone()))
+            })
+        };
+        let (in_body, in_path) = (place(ModelPlace::Body), place(ModelPlace::Path));
+        let mut names = vec!["llmguard-other-model".to_owned()];
+        for model in self.plan.access.models.iter().take(6) {
+            let text = &model.text;
+            names.extend([
+                text.clone(),
+                format!("{text}x"),
+                format!("x{text}"),
+                text.to_uppercase(),
+                format!("{text}*"),
+            ]);
+            names.push(text[..text.len() - 1].to_owned());
+        }
+        if let Some((headers, endpoint)) = in_body {
+            let path = example(&endpoint.path);
+            let plain = names.iter().map(|name| format!("{{\"model\":\"{name}\"}}"));
+            let odd = self.data.model_bodies.iter().map(|body| body.replace("{model}", &first));
+            for body in plain.chain(odd).collect::<Vec<_>>() {
+                let name = format!("body `{body}`");
+                let question = self.ask(&name, &endpoint.method, &path, headers.clone());
+                *question = question.clone().body(body.into_bytes(), false);
+            }
+        }
+        // What a path can't spell plainly is asked for by the spellings.
+        let plain = |name: &&String| name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._:-".contains(&byte));
+        if let Some((headers, endpoint)) = in_path {
+            for name in names.iter().filter(plain).filter(|name| !name.is_empty() && !name.starts_with('.')) {
+                let path = example(&endpoint.path).replace("llama3:8b", name);
+                self.ask("a model in the path", &endpoint.method, &path, headers.clone());
+            }
+        }
     }
 
     /// What HTTP/2 carries and HTTP/1 can't: blanks around values, empty values; and the common cases once more.

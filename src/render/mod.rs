@@ -4,6 +4,7 @@
 //! user, and [`Gap`]s: what the target cannot enforce. Invariant: nothing is written here and nothing is dropped silently.
 
 pub mod caddy;
+pub mod certificates;
 pub mod compose;
 pub mod escape;
 pub mod internal_tls;

@@ -15,6 +15,10 @@ pub struct Target {
     pub main_file: Option<&'static str>,
     /// How to run what was written, from DIR.
     pub run: &'static str,
+    /// Its folder below DIR.
+    pub folder: &'static str,
+    /// Whether it serves the certificate of `tls = "internal"`, from `tls/` in its folder.
+    pub internal_tls: bool,
     render: fn(&Plan, &Site, &mut Output),
 }
 
@@ -25,6 +29,8 @@ pub const TARGETS: &[Target] = &[
         what: "nginx.conf, a drop-in for conf.d, and the keys in secrets/",
         main_file: None,
         run: "cd DIR/nginx && nginx -p . -c nginx.conf",
+        folder: "nginx",
+        internal_tls: true,
         render: super::nginx::render,
     },
     Target {
@@ -32,6 +38,8 @@ pub const TARGETS: &[Target] = &[
         what: "a Caddyfile",
         main_file: Some("caddy/Caddyfile"),
         run: "cd DIR/caddy && caddy run --config Caddyfile --envfile ../.env",
+        folder: "caddy",
+        internal_tls: true,
         render: super::caddy::render,
     },
     Target {
@@ -39,6 +47,8 @@ pub const TARGETS: &[Target] = &[
         what: "Traefik's static and dynamic configuration",
         main_file: None,
         run: "cd DIR/traefik && traefik --configFile=traefik.yml, with the keys in the environment",
+        folder: "traefik",
+        internal_tls: true,
         render: super::traefik::render,
     },
     Target {
@@ -46,6 +56,8 @@ pub const TARGETS: &[Target] = &[
         what: "Docker labels for Traefik's own service, and the static file that goes with them",
         main_file: Some("traefik-labels/labels.yml"),
         run: "docker compose -f docker-compose.yml -f DIR/traefik-labels/labels.yml up -d",
+        folder: "traefik-labels",
+        internal_tls: false,
         render: super::traefik::labels::render,
     },
     Target {
@@ -53,6 +65,8 @@ pub const TARGETS: &[Target] = &[
         what: "a Compose project: the proxy, and Ollama on a network of its own",
         main_file: Some("compose/docker-compose.yml"),
         run: "cd DIR/compose && docker compose up -d, with the keys in .env there",
+        folder: "compose",
+        internal_tls: true,
         render: super::compose::render,
     },
 ];

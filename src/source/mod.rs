@@ -144,6 +144,7 @@ pub fn io_reason(error: &std::io::Error) -> String {
     match error.kind() {
         NotFound => "no such file or folder".to_owned(),
         PermissionDenied => "permission denied".to_owned(),
+        NotADirectory => "not a folder".to_owned(),
         IsADirectory => "is a folder".to_owned(),
         StorageFull => "no space left on the device".to_owned(),
         _ => {

@@ -18,7 +18,7 @@ use crate::render::escape;
 const UNPRIVILEGED: u16 = 1024;
 /// Where a CA asks for ACME's TLS challenge, which both Caddy and Traefik answer on their own port.
 const HTTPS: u16 = 443;
-/// The longest that a stop waits for answers to end, in seconds.
+/// The longest that a stop waits for answers to end, in seconds. Not `timeouts.read`: a stream that keeps sending may be longer.
 const LONGEST_STOP: u64 = 120;
 
 /// The proxy's service.
@@ -43,7 +43,7 @@ pub fn proxy(
         command => kind.command.to_vec(),
         home => kind.home,
         stop_signal => kind.stop_signal,
-        stop_time => format!("{}s", plan.timeouts.read.as_secs().clamp(1, LONGEST_STOP)),
+        stop_time => format!("{LONGEST_STOP}s"),
         variables => variables(inside)?,
         template_filter => (plan.deploy.proxy == Proxy::Nginx).then(|| format!("^{}", nginx::PREFIX)),
         secrets => inside.secrets.iter().map(|(name, _)| name.clone()).collect::<Vec<_>>(),

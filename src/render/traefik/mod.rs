@@ -59,8 +59,9 @@ const RESPONSE_HEADERS_REMOVED: &[&str] = &[
     "X-Accel-Limit-Rate",
 ];
 
-/// How long streams may go on after Traefik was told to stop.
-const LONGEST_GRACE: Duration = Duration::from_secs(120);
+/// How long streams may go on after Traefik was told to stop; it ends sooner when they do. Not `timeouts.read`: a stream that keeps
+/// sending may be longer.
+const GRACE: Duration = Duration::from_secs(120);
 
 /// From so many clients on the user hears what that costs.
 const MANY_CLIENTS: usize = 2000;
@@ -160,7 +161,7 @@ fn static_values(plan: &Plan, head: &[String], labels: bool) -> Result<Value, St
         read => go_duration(plan.timeouts.read),
         names => strings(&listen.server_names),
         client_timeout => go_duration(plan.timeouts.client_header + plan.timeouts.client_body),
-        grace => go_duration(plan.timeouts.read.min(LONGEST_GRACE)),
+        grace => go_duration(GRACE),
         log => plan.log != Log::Off, log_path,
     })
 }
@@ -205,6 +206,7 @@ fn dynamic_values(plan: &Plan, head: &[String]) -> Result<Value, String> {
         response_headers_removed => RESPONSE_HEADERS_REMOVED.iter().map(|name| name_value(name)).collect::<Vec<_>>(),
         upstream_host => plan.upstream.host.as_str(),
         authorization => escape::yaml_with_actions(&authorization)?,
+        health => health(plan),
         strategy => match plan.upstream.balance { Balance::LeastConnections => "p2c", Balance::RoundRobin => "wrr" },
         servers => plan.upstream.servers.iter().map(|server| format!("http://{server}")).collect::<Vec<_>>(),
         connect => go_duration(plan.timeouts.connect),
@@ -213,6 +215,20 @@ fn dynamic_values(plan: &Plan, head: &[String]) -> Result<Value, String> {
         certificate, private_key,
         sni => sni_decides(plan),
     })
+}
+
+/// How the servers are watched where there are several: a dead one is left out within `timeouts.connect` (five seconds at most).
+/// Never passively, since then one 500 takes a server out for everybody.
+fn health(plan: &Plan) -> Value {
+    let (method, path) = &plan.upstream.health;
+    let interval = plan.timeouts.connect.clamp(Duration::from_millis(500), Duration::from_secs(5));
+    context! {
+        method => method.as_str(),
+        path => path.as_str(),
+        key => plan.upstream.api_key.is_some(),
+        interval => go_duration(interval),
+        timeout => go_duration(interval / 2),
+    }
 }
 
 /// Whether an unknown SNI can be refused: there are names, and none is an address, which clients never send as SNI.

@@ -1,0 +1,257 @@
+//! Rendered files as their servers read them: checks by the real programs, and the texts inside.
+//!
+//! In: a folder that a target was written to. Out: what the server says against it, or the strings that it reads. Invariant: every
+//! child is one of the test's own and has ended before a function returns.
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::fs;
+use std::io::{Read as _, Write as _};
+use std::net::{SocketAddr, TcpStream};
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use llmguard::policy::plan::{Log, LogPath, Plan, Tls};
+use llmguard::prove::server::{self, Launch, Running};
+use llmguard::render::target::Target;
+use llmguard::render::write::write;
+use llmguard::render::{Output, Site, internal_tls};
+use serde_json::Value;
+
+/// The plan as it can run here: on loopback, without a CA of the outside and without folders of the machine.
+pub fn aside(plan: &Plan, port: u16) -> Plan {
+    let mut plan = plan.clone();
+    plan.listen.address = [127, 0, 0, 1].into();
+    plan.listen.port = port;
+    for (at, server) in plan.upstream.servers.iter_mut().enumerate() {
+        // Names that nobody resolves end nginx's start.
+        (server.host, server.port) = ("127.0.0.1".to_owned(), 9000 + at as u16);
+    }
+    if let Tls::Auto { .. } = plan.listen.tls {
+        plan.listen.tls = Tls::Internal;
+    }
+    if let Log::Json(LogPath::File(path)) = &plan.log
+        && path.starts_with('/')
+    {
+        plan.log = Log::Json(LogPath::Default);
+    }
+    plan
+}
+
+/// Renders for one target.
+pub fn render(target: &str, plan: &Plan) -> Output {
+    Target::find(target)
+        .unwrap()
+        .render(plan, &Site { command: format!("llmguard render --target {target}"), root: false })
+}
+
+/// Writes an output below `dir`, with the certificate that `tls = "internal"` needs.
+pub fn put(dir: &Path, plan: &Plan, output: &Output) {
+    write(dir, &output.files, &output.folders).unwrap();
+    if plan.listen.tls == Tls::Internal {
+        let made = internal_tls::internal(&plan.listen.server_names, None, std::time::SystemTime::now()).unwrap();
+        for folder in ["nginx", "caddy", "traefik"] {
+            fs::create_dir_all(dir.join(folder).join("tls")).unwrap();
+            fs::write(dir.join(folder).join("tls/leaf.pem"), &made.leaf_pem).unwrap();
+            fs::write(dir.join(folder).join("tls/leaf.key"), made.leaf_key.reveal()).unwrap();
+        }
+    }
+}
+
+/// Runs a program in `dir` with nothing but these variables; its output, or what it said as it failed.
+pub fn run(
+    program: &Path,
+    dir: &Path,
+    args: &[&str],
+    env: &BTreeMap<String, String>,
+) -> Result<(String, String), String> {
+    let mut command = Command::new(program);
+    command.args(args).current_dir(dir).env_clear().envs(env).env("HOME", dir).env("XDG_DATA_HOME", dir.join("data"));
+    command.env("PATH", "/usr/bin:/bin").stdin(Stdio::null());
+    let output = command.output().unwrap();
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    if output.status.success() {
+        Ok((text(&output.stdout), text(&output.stderr)))
+    } else {
+        Err(format!("{}: {}{}", output.status, text(&output.stdout), text(&output.stderr)))
+    }
+}
+
+/// `nginx -t`; warnings count, but the one about `listen … http2`, which 1.22 needs.
+pub fn nginx(program: &Path, dir: &Path, plan: &Plan) -> Result<(), String> {
+    let mut globals = "daemon off; user root;".to_owned();
+    if !plan.access.models.is_empty()
+        && let Some(module) = server::nginx_module(program, "ngx_http_js_module.so")
+    {
+        globals.push_str(&format!(" load_module {};", module.display()));
+    }
+    let args = ["-t", "-e", "stderr", "-p", ".", "-c", "nginx.conf", "-g", &globals];
+    let (_, said) = run(program, &dir.join("nginx"), &args, &BTreeMap::new())?;
+    let complaint = |line: &&str| {
+        ["[warn]", "[error]", "[alert]", "[emerg]"].iter().any(|level| line.contains(level))
+            && !line.contains("\"listen ... http2\" directive is deprecated")
+    };
+    match said.lines().find(complaint) {
+        Some(line) => Err(line.to_owned()),
+        None => Ok(()),
+    }
+}
+
+/// `caddy validate`, and the configuration as Caddy reads it.
+pub fn caddy(program: &Path, dir: &Path, env: &BTreeMap<String, String>) -> Result<Value, String> {
+    let dir = dir.join("caddy");
+    run(program, &dir, &["validate", "--config", "Caddyfile", "--adapter", "caddyfile"], env)?;
+    let (json, _) = run(program, &dir, &["adapt", "--config", "Caddyfile", "--adapter", "caddyfile"], env)?;
+    serde_json::from_str(&json).map_err(|error| format!("{error}: {json}"))
+}
+
+/// Starts Traefik on what was written; the configuration as it reads it. Its log must hold no error and each router be enabled.
+pub fn traefik(program: &Path, dir: &Path, env: &BTreeMap<String, String>) -> Result<Value, String> {
+    let dir = dir.join("traefik");
+    let api = SocketAddr::from(([127, 0, 0, 1], server::free_port().unwrap()));
+    let text = fs::read_to_string(dir.join("traefik.yml")).unwrap();
+    let opened = text.replacen(
+        "\nentryPoints:\n",
+        &format!("\napi: {{insecure: true}}\nentryPoints:\n  traefik: {{address: \"{api}\"}}\n"),
+        1,
+    );
+    assert_ne!(text, opened);
+    fs::write(dir.join("test.yml"), opened).unwrap();
+    let env: Vec<(OsString, OsString)> = env.iter().map(|(name, value)| (name.into(), value.into())).collect();
+    let args = vec!["--configFile=test.yml".into()];
+    let log = dir.join("server.log");
+    let mut running =
+        Running::start(&Launch { program: program.to_owned(), args, env, cwd: dir.clone(), log: log.clone() })?;
+    running.wait_ready(api, Duration::from_secs(20))?;
+    let until = Instant::now() + Duration::from_secs(20);
+    let data = loop {
+        let data = get(api, "/api/rawdata").unwrap_or_default();
+        let routers = data["routers"].as_object().into_iter().flatten();
+        if routers.filter(|(name, _)| name.ends_with("@file")).count() > 0 {
+            break data;
+        }
+        if Instant::now() > until {
+            return Err(format!("nothing was loaded: {}", running.log_tail()));
+        }
+        std::thread::sleep(Duration::from_millis(50));
+    };
+    running.stop(Duration::from_millis(300));
+    for part in ["routers", "middlewares", "services"] {
+        for (name, item) in data[part].as_object().into_iter().flatten() {
+            if item["status"] != "enabled" || !item["error"].is_null() {
+                return Err(format!("{part} {name}: {item}"));
+            }
+        }
+    }
+    let log = fs::read_to_string(log).unwrap();
+    match log.lines().find(|line| line.contains("ERR") || line.contains("\"level\":\"error\"")) {
+        Some(line) => Err(line.to_owned()),
+        None => Ok(data),
+    }
+}
+
+fn get(addr: SocketAddr, path: &str) -> Option<Value> {
+    let mut socket = TcpStream::connect_timeout(&addr, Duration::from_secs(1)).ok()?;
+    socket.set_read_timeout(Some(Duration::from_secs(10))).ok()?;
+    socket.write_all(format!("GET {path} HTTP/1.0\r\nHost: localhost\r\n\r\n").as_bytes()).ok()?;
+    let mut answer = Vec::new();
+    socket.read_to_end(&mut answer).ok()?;
+    let text = String::from_utf8(answer).ok()?;
+    serde_json::from_str(text.split_once("\r\n\r\n")?.1).ok()
+}
+
+/// `docker compose config` of some files; the project as Compose reads it.
+pub fn compose(program: &Path, dir: &Path, files: &[&str], env: &BTreeMap<String, String>) -> Result<Value, String> {
+    let lines: String = env.iter().map(|(name, value)| format!("{name}='{value}'\n")).collect();
+    fs::write(dir.join(".env"), lines).unwrap();
+    let mut args: Vec<&str> = files.iter().flat_map(|file| ["-f", *file]).collect();
+    args.extend(["config", "--format", "json"]);
+    let (json, said) = run(program, dir, &args, &BTreeMap::new())?;
+    if !said.is_empty() {
+        return Err(said);
+    }
+    serde_json::from_str(&json).map_err(|error| format!("{error}: {json}"))
+}
+
+/// Every string of a JSON document, keys included.
+pub fn strings(value: &Value, out: &mut Vec<String>) {
+    match value {
+        Value::String(text) => out.push(text.clone()),
+        Value::Array(list) => list.iter().for_each(|item| strings(item, out)),
+        Value::Object(object) => {
+            for (key, item) in object {
+                out.push(key.clone());
+                strings(item, out);
+            }
+        }
+        Value::Null | Value::Bool(_) | Value::Number(_) => {}
+    }
+}
+
+/// Where two JSON documents differ in more than their strings and numbers: a pointer to the first such place.
+pub fn difference(one: &Value, two: &Value) -> Option<String> {
+    let inner = |name: &str, one: &Value, two: &Value| difference(one, two).map(|place| format!("/{name}{place}"));
+    match (one, two) {
+        (Value::String(_), Value::String(_)) | (Value::Number(_), Value::Number(_)) => None,
+        (Value::Array(one), Value::Array(two)) if one.len() == two.len() => {
+            one.iter().zip(two).enumerate().find_map(|(at, (one, two))| inner(&at.to_string(), one, two))
+        }
+        (Value::Object(one), Value::Object(two)) if one.keys().eq(two.keys()) => {
+            one.iter().zip(two.values()).find_map(|((name, one), two)| inner(name, one, two))
+        }
+        (one, two) => (one != two).then(|| format!(": {one} or {two}")),
+    }
+}
+
+/// nginx's configuration as its own reader takes it apart: each directive with its arguments; `{` and `}` are directives of their own.
+pub fn nginx_directives(text: &str) -> Vec<Vec<String>> {
+    let mut out = Vec::new();
+    let mut words: Vec<String> = Vec::new();
+    let mut chars = text.chars().peekable();
+    while let Some(c) = chars.next() {
+        match c {
+            c if c.is_ascii_whitespace() => {}
+            '#' => while chars.next().is_some_and(|c| c != '\n') {},
+            ';' => out.push(std::mem::take(&mut words)),
+            '{' => {
+                out.push(std::mem::take(&mut words));
+                out.push(vec!["{".to_owned()]);
+            }
+            '}' => out.push(vec!["}".to_owned()]),
+            quote @ ('"' | '\'') => {
+                let mut word = String::new();
+                while let Some(c) = chars.next() {
+                    match c {
+                        '\\' => match chars.next().unwrap() {
+                            c @ ('"' | '\'' | '\\') => word.push(c),
+                            c => word.extend(['\\', c]),
+                        },
+                        c if c == quote => break,
+                        c => word.push(c),
+                    }
+                }
+                words.push(word);
+            }
+            c => {
+                let mut word = c.to_string();
+                let mut variable = false;
+                while let Some(&next) = chars.peek() {
+                    let ends = next.is_ascii_whitespace() || next == ';' || (next == '{' && !variable);
+                    if ends {
+                        break;
+                    }
+                    variable = next == '$';
+                    word.push(next);
+                    chars.next();
+                    if next == '\\' {
+                        word.extend(chars.next());
+                    }
+                }
+                words.push(word);
+            }
+        }
+    }
+    assert!(words.is_empty(), "the last directive doesn't end: {words:?}");
+    out
+}
