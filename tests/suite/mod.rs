@@ -230,10 +230,19 @@ fn streams(engine: &mut Engine, policy: &Policy, wrong: &mut Vec<String>) {
     question = question.body(b"{\"model\":\"m\"}".to_vec(), false);
     question.script = "stream:4:300";
     question.request.client_ip = std::net::IpAddr::from([127, 99, 0, 1]);
-    let Answer::Observed(observed) = engine.ask(&question) else { return };
-    let first = observed.0.chunks.first().map(|(at, _)| *at);
-    if first.is_none_or(|at| at > Duration::from_millis(250)) || observed.0.chunks.len() < 4 {
-        wrong.push(format!("{}: a stream of 4 chunks 300 ms apart came at {:?}", policy.name, observed.0.chunks));
+    // A busy machine may be late once: held back by the server it would be late each time.
+    let mut late = Vec::new();
+    for _ in 0..3 {
+        let Answer::Observed(observed) = engine.ask(&question) else { return };
+        let chunks = observed.0.chunks;
+        if chunks.first().is_some_and(|(at, _)| *at <= Duration::from_millis(250)) && chunks.len() >= 4 {
+            late.clear();
+            break;
+        }
+        late.push(chunks);
+    }
+    if !late.is_empty() {
+        wrong.push(format!("{}: a stream of 4 chunks 300 ms apart came at {late:?}", policy.name));
     }
     question.script = "stream:100:100";
     question.request.client_ip = std::net::IpAddr::from([127, 99, 0, 2]);
