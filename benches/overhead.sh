@@ -3,15 +3,15 @@
 #
 # Both stand in front of one nginx that answers at once, so the difference is the gateway's work for a request: an
 # upper bound, as a model takes seconds. Rounds alternate between the ways, so a change of the machine's mood meets all
-# alike; the table has the medians. The policy has no rate limit (it would refuse the load) and is measured with and
-# without its access log. Only a quiet machine gives numbers worth reading. TARGET: nginx, caddy or traefik-file.
+# alike; the table has the medians and how far the rounds lie apart. The policy has no rate limit (it would refuse the
+# load). With and without an access log (JSON on both sides), each beside the bare server with the same. Only a quiet machine gives numbers worth reading. TARGET: nginx, caddy or traefik-file.
 # Needs wrk and the servers of tests/servers/install.sh. $LLMGUARD is the program, by default built here.
 set -eu
 cd "$(dirname "$0")/.."
 readonly rounds=${1:-5} seconds=${2:-3}
 readonly targets=" ${*:3} "
 readonly connections=16 key=bench-0123456789abcdefghijklmnopqrstuvwxyz
-readonly bare=18080 guarded=18081 logged=18082 upstream=18434
+readonly bare=18080 guarded=18081 logged=18082 bare_logged=18083 upstream=18434
 export BENCH_KEY=$key
 
 command -v wrk >/dev/null || { echo "wrk is needed: apt-get install wrk" >&2; exit 2; }
@@ -99,9 +99,21 @@ median() { # WAY COLUMN
     awk -v way="$1" -v column="$2" '$1 == way { print $column }' "$work/results" | sort -g | awk '{ v[NR] = $1 } END { print v[int((NR + 1) / 2)] }'
 }
 
+# spread WAY: half of the way from the slowest round to the fastest, in % of the median.
+spread() {
+    awk -v way="$1" '$1 == way { print $2 }' "$work/results" | sort -g |
+        awk '{ v[NR] = $1 } END { printf "%.0f", 50 * (v[NR] - v[1]) / v[int((NR + 1) / 2)] }'
+}
+
+# bare_folder NAME: the configs of servers that only forward, each with an access log, on a port of its own.
+bare_folder() {
+    mkdir -p "$work/bare"
+    sed -e "s/$bare/$bare_logged/" -e 's/^\([[:blank:]]*\)#log /\1/' -e '/#nolog$/d' "$configs/$1" >"$work/bare/$1"
+}
+
 # bench NAME TARGET FOLDER BARE-COMMAND -- RENDERED-COMMAND
 bench() {
-    local name=$1 target=$2 folder=$3 bare_command=() way before=${#pids[@]}
+    local name=$1 target=$2 folder=$3 bare_command=() way base before=${#pids[@]}
     shift 3
     if [ "$targets" != "  " ] && [[ $targets != *" $target "* ]]; then return; fi
     while [ "$1" != -- ]; do bare_command+=("$1"); shift; done
@@ -110,9 +122,11 @@ bench() {
     render "$target" $logged json
     : >"$work/results"
     start $bare "$configs" "${bare_command[@]}"
+    start $bare_logged "$work/bare" "${bare_command[@]/#"$configs"/"$work/bare"}"
     start $guarded "$work/off/$folder" "$@"
     start $logged "$work/json/$folder" "$@"
     expect $bare 200
+    expect $bare_logged 200
     for port in $guarded $logged; do
         expect "$port" 200 "Authorization: Bearer $key"
         expect "$port" 401
@@ -120,12 +134,15 @@ bench() {
     for _ in $(seq "$rounds"); do
         measure bare $bare
         measure guarded $guarded
+        measure bare_logged $bare_logged
         measure logged $logged
     done
-    for way in bare guarded logged; do
-        awk -v name="$name" -v way="$way" -v rate="$(median $way 2)" -v base="$(median bare 2)" -v p50="$(median $way 3)" -v p99="$(median $way 4)" \
-            'BEGIN { printf "%-14s %-26s %9.0f %6.0f %% %9.1f µs %8.2f %8.2f\n", name, label(way), rate, 100 * rate / base, 1e6 / rate - 1e6 / base, p50, p99 }
-            function label(way) { return way == "bare" ? "only forwards" : way == "guarded" ? "policy" : "policy and access log" }'
+    for way in bare guarded bare_logged logged; do
+        base=$(median bare 2)
+        if [[ $way == *logged ]]; then base=$(median bare_logged 2); fi
+        awk -v name="$name" -v way="$way" -v rate="$(median $way 2)" -v base="$base" -v noise="$(spread $way)" -v p50="$(median $way 3)" -v p99="$(median $way 4)" \
+            'BEGIN { printf "%-14s %-26s %9.0f  ±%2d %% %6.0f %% %9.1f µs %8.2f %8.2f\n", name, label(way), rate, noise, 100 * rate / base, 1e6 / rate - 1e6 / base, p50, p99 }
+            function label(way) { return (way ~ /bare/ ? "only forwards" : "policy") (way ~ /logged/ ? ", access log" : "") }'
     done
     for pid in "${pids[@]:$before}"; do
         kill "$pid" 2>/dev/null || true
@@ -136,7 +153,8 @@ bench() {
 
 start $upstream "$work" "$LLMGUARD_NGINX" -p "$work" -c "$configs/upstream.conf"
 echo "$(nproc) cores shared by wrk, gateway and upstream; $connections connections; medians of $rounds rounds of $seconds s"
-printf '%-14s %-26s %9s %8s %12s %8s %8s\n' server way requests/s 'of bare' 'cost/req.' 'p50 ms' 'p99 ms'
+printf '%-14s %-26s %9s %6s %8s %12s %8s %8s\n' server way requests/s noise 'of bare' 'cost/req.' 'p50 ms' 'p99 ms'
+for config in nginx.conf Caddyfile traefik.yml dynamic.yml; do bare_folder "$config"; done
 for nginx in LLMGUARD_NGINX_OLD LLMGUARD_NGINX; do
     if [ -z "${!nginx:-}" ]; then continue; fi
     version=$("${!nginx}" -v 2>&1)

@@ -187,13 +187,12 @@ impl Tree {
         let mut known = Vec::new();
         for (at, group) in groups.iter().enumerate() {
             let number = at + 1;
-            let parent = self.pass(&format!("lg-group-{number}"), &group.members, 1, rules::ALL.to_owned(), &[]);
             let limiter = format!("lg-rate-{number}");
             let rule = sets.get(group.set).map_or_else(|| rules::NEVER.to_owned(), rules::set);
             let own: &[&str] = if group.rate.is_some() { &[&limiter] } else { &[] };
-            leaves.extend(self.pass(&format!("lg-allowed-{number}"), &parent, 2, rule, own));
+            leaves.extend(self.pass(&format!("lg-allowed-{number}"), &group.members, 2, rule, own));
             self.rates.extend(group.rate.map(|rate| (number, rate)));
-            known.extend(parent);
+            known.extend(group.members.iter().cloned());
         }
         self.answer("lg-forbidden", &known, 1, rules::ALL.to_owned(), 403, &[]);
         leaves
