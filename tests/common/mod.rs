@@ -41,7 +41,7 @@ fn installed(variable: &str) -> Option<String> {
 }
 
 /// Writes past the test harness, which would hide the line of a test that passes.
-fn skip(name: &str, reason: &str) {
+pub fn skip(name: &str, reason: &str) {
     let line = format!("SKIPPED {name}: {reason}\n");
     let _ = io::stderr().write_all(line.as_bytes());
     if let Some(file) = env::var_os("LLMGUARD_SKIPS") {
