@@ -43,7 +43,7 @@ pub struct Sink {
 impl Diagnostic {
     /// A problem without a place.
     pub fn new(severity: Severity, message: impl Into<String>) -> Self {
-        Diagnostic { severity, message: message.into(), file: None, span: None, help: None }
+        Diagnostic { severity, message: shortened(message.into()), file: None, span: None, help: None }
     }
 
     /// The same problem at a place in a file.
@@ -55,7 +55,7 @@ impl Diagnostic {
 
     /// The same problem with what to do about it.
     pub fn help(mut self, help: impl Into<String>) -> Self {
-        self.help = Some(help.into());
+        self.help = Some(shortened(help.into()));
         self
     }
 
@@ -92,6 +92,19 @@ impl Diagnostic {
             None => picture,
         }
     }
+}
+
+/// From so many bytes on a text is shown in part: a message holds the user's text, which may be a whole file.
+const MOST_TEXT: usize = 2000;
+
+/// The text, or its beginning and its end.
+fn shortened(text: String) -> String {
+    if text.len() <= MOST_TEXT {
+        return text;
+    }
+    let start: String = text.chars().take(MOST_TEXT / 2).collect();
+    let end = text.char_indices().rev().nth(MOST_TEXT / 8).map_or(0, |(at, _)| at);
+    format!("{start} … {}", &text[end..])
 }
 
 /// What is shown of a file for one problem.

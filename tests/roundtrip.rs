@@ -10,6 +10,8 @@ mod common;
 mod policies;
 #[path = "common/reading.rs"]
 mod reading;
+#[path = "common/texts.rs"]
+mod texts;
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -18,7 +20,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use llmguard::diag::Sink;
-use llmguard::policy::plan::{HashAlgorithm, KeyOrigin, Log, LogPath, Plan, Proxy};
+use llmguard::policy::plan::{HashAlgorithm, KeyOrigin, Log, LogPath, Plan, Proxy, Tls};
 use llmguard::policy::rate::Rate;
 use llmguard::policy::validate;
 use llmguard::prove::engine::{Engine, NoEngine};
@@ -117,7 +119,7 @@ fn harmless(plan: &Plan) -> Plan {
 }
 
 /// What must stand in one piece in what a server reads.
-fn texts(plan: &Plan) -> Vec<String> {
+fn wanted(plan: &Plan) -> Vec<String> {
     let mut out = vec![plan.upstream.host.clone()];
     if !plan.auth.anonymous {
         out.push(plan.auth.realm.clone());
@@ -129,7 +131,7 @@ fn texts(plan: &Plan) -> Vec<String> {
 /// Texts of a policy that are in none of the strings that a server read. Regular expressions put `\` before signs.
 fn lost(plan: &Plan, strings: &[String]) -> Result<(), String> {
     let plain: Vec<String> = strings.iter().map(|text| text.replace('\\', "")).collect();
-    match texts(plan).iter().find(|text| !plain.iter().any(|string| string.contains(text.as_str()))) {
+    match wanted(plan).iter().find(|text| !plain.iter().any(|string| string.contains(text.as_str()))) {
         Some(text) => Err(format!("`{text}` is nowhere in one piece")),
         None => Ok(()),
     }
@@ -137,7 +139,7 @@ fn lost(plan: &Plan, strings: &[String]) -> Result<(), String> {
 
 fn nginx_words(output: &Output) -> Vec<Vec<String>> {
     let conf = output.files.iter().filter(|file| file.path.ends_with(".conf") || file.path.ends_with(".map"));
-    conf.flat_map(|file| reading::nginx_directives(&file.content)).collect()
+    conf.flat_map(|file| texts::nginx_directives(&file.content)).collect()
 }
 
 #[test]
@@ -203,7 +205,7 @@ fn loaded(
         let env: BTreeMap<String, String> = moved::environment(&plan).into_iter().collect();
         let Some(one) = read(&dir, &plan, &env)? else { return Ok(()) };
         let mut strings = Vec::new();
-        reading::strings(&one, &mut strings);
+        texts::strings(&one, &mut strings);
         lost(&plan, &strings)?;
         if target == "traefik-file" {
             return Ok(());
@@ -212,7 +214,7 @@ fn loaded(
         let dir = case.out("two");
         reading::put(&dir, &plain, &reading::render(target, &plain));
         let two = read(&dir, &plain, &env)?.unwrap_or_default();
-        match reading::difference(&one, &two) {
+        match texts::difference(&one, &two) {
             Some(place) => Err(format!("the texts of the policy change what the server reads: {place}")),
             None => Ok(()),
         }
@@ -282,6 +284,10 @@ fn provable(plan: &Plan, proxy: Proxy) -> Plan {
     // The gateway is asked many times from one address until it is there, and nginx rounds what is rarer than once a minute.
     plan.limits.rate = plan.limits.rate.map(|_| Rate { requests: 600, per: Duration::from_secs(60), burst: 600 });
     plan.limits.connections = plan.limits.connections.map(|count| count.min(1000));
+    // The certificate of the files is for another name, which Traefik would refuse as it should.
+    if plan.listen.tls != Tls::Off && !plan.listen.server_names.is_empty() {
+        plan.listen.tls = Tls::Internal;
+    }
     // What one of the servers can't do, so that each policy can be asked everywhere.
     if proxy == Proxy::Traefik {
         plan.access.models.clear();

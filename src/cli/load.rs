@@ -147,6 +147,9 @@ fn variables(args: &PolicyArgs, policy: &Path, sink: &mut Sink) -> Result<Variab
     Ok(Variables { process, file: Some(values) })
 }
 
+/// How many problems are shown: a file of another kind has one in each of its lines.
+const MOST_PROBLEMS: usize = 100;
+
 /// Says what was found: errors always, warnings unless quiet, notes when verbose or in `check`.
 fn show(sink: Sink, global: &Global) {
     // Notes beside errors would only hide them.
@@ -155,8 +158,17 @@ fn show(sink: Sink, global: &Global) {
         (_, true) if !sink.has_errors() => Severity::Note,
         _ => Severity::Warning,
     };
-    for problem in sink.sorted().iter().filter(|problem| problem.severity <= least) {
+    let mut problems = sink.sorted();
+    if problems.len() > MOST_PROBLEMS {
+        problems.sort_by_key(|problem| problem.severity);
+    }
+    let shown = || problems.iter().filter(|problem| problem.severity <= least);
+    for problem in shown().take(MOST_PROBLEMS) {
         say(&format!("{}\n", problem.render(true)));
+    }
+    let rest = shown().count().saturating_sub(MOST_PROBLEMS);
+    if rest > 0 {
+        say(&format!("… and {}", count(rest, "problem")));
     }
 }
 

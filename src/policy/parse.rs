@@ -36,7 +36,7 @@ pub fn server(text: &str) -> Result<Server, Wrong> {
     }
 }
 
-/// A DNS name or IPv4 address: letters, digits, `-`, `_` and dots between them.
+/// A DNS name or IPv4 address: letters, digits, `-` (inside), `_` and dots between them.
 pub fn is_host_name(text: &str) -> bool {
     text.len() <= 253
         && text.split('.').all(|label| {
@@ -44,6 +44,7 @@ pub fn is_host_name(text: &str) -> bool {
                 && label.len() <= 63
                 && label.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'))
                 && !label.starts_with('-')
+                && !label.ends_with('-')
         })
 }
 
@@ -249,7 +250,7 @@ mod tests {
     fn servers_and_addresses() {
         assert_eq!(server("gpu1:11434").unwrap().to_string(), "gpu1:11434");
         assert_eq!(server("[::1]:11434").unwrap().to_string(), "[::1]:11434");
-        for bad in ["gpu1", "http://gpu1:1", "gpu1:0", "gpu1:x", "a b:1", ":1", "$x:1"] {
+        for bad in ["gpu1", "http://gpu1:1", "gpu1:0", "gpu1:x", "a b:1", ":1", "$x:1", "gpu-:1"] {
             assert!(server(bad).is_err(), "{bad}");
         }
         assert!(listen(":8080").is_err());

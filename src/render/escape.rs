@@ -76,6 +76,9 @@ pub fn argument(language: Language, text: &str) -> Result<String, String> {
     .map_err(|why| format!("`{}` can't be written here: {why}", text.escape_debug()))
 }
 
+/// The longest word of nginx's configuration: it must fit into a buffer of 4096 bytes, together with its end (`NGX_CONF_BUFFER`).
+const NGINX_WORD: usize = 4000;
+
 /// One nginx argument. Measured on 1.22.1: a `$` in quotes is a variable and has no escape; NUL ends the file.
 fn nginx(text: &str) -> Result<String, String> {
     if text.contains('$') {
@@ -90,10 +93,18 @@ fn nginx_regex(text: &str) -> Result<String, String> {
         return Err("control characters".to_owned());
     }
     let bare = |c: char| c.is_ascii_alphanumeric() || "._:/@,=+-[]".contains(c);
-    if !text.is_empty() && text.chars().all(bare) {
-        return Ok(text.to_owned());
+    let quoted = if !text.is_empty() && text.chars().all(bare) {
+        text.to_owned()
+    } else {
+        format!("\"{}\"", text.replace('\\', r"\\").replace('"', "\\\""))
+    };
+    if quoted.len() > NGINX_WORD {
+        return Err(format!(
+            "nginx's reader takes no word of more than {NGINX_WORD} bytes, and this has {}",
+            quoted.len()
+        ));
     }
-    Ok(format!("\"{}\"", text.replace('\\', r"\\").replace('"', "\\\"")))
+    Ok(quoted)
 }
 
 /// The left side of an nginx `map` entry, where `$` is no variable.
@@ -244,6 +255,12 @@ pub fn caddy_argument(text: &str) -> Result<Token, String> {
     caddy_word(text).or_else(|_| argument(Language::Caddy, text).map(Token))
 }
 
+/// Whether YAML takes a character for itself: no control character, no line break of its own (YAML 1.1 has three more), no byte-order
+/// mark and no noncharacter, which its readers refuse.
+fn printable(c: char) -> bool {
+    !c.is_control() && !matches!(c, '\u{2028}' | '\u{2029}' | '\u{feff}' | '\u{fffe}' | '\u{ffff}')
+}
+
 /// A YAML scalar in double quotes, by JSON's escapes and those of YAML's own line breaks.
 fn yaml(text: &str) -> String {
     let mut out = String::with_capacity(text.len() + 2);
@@ -255,7 +272,7 @@ fn yaml(text: &str) -> String {
             '\n' => out.push_str("\\n"),
             '\t' => out.push_str("\\t"),
             '\r' => out.push_str("\\r"),
-            c if c.is_control() || matches!(c, '\u{85}' | '\u{2028}' | '\u{2029}' | '\u{feff}') => {
+            c if !printable(c) => {
                 out.push_str(&format!("\\u{:04x}", u32::from(c)));
             }
             c => out.push(c),
@@ -336,10 +353,10 @@ fn plain(text: &str) -> Result<String, String> {
     if text.chars().all(safe) { Ok(text.to_owned()) } else { Err("only letters, digits and ._/:@=+,-".to_owned()) }
 }
 
-/// Text inside a `#` comment: control characters escaped, `{$` parted, which Caddy would expand even here (measured on 2.11.7),
+/// Text inside a `#` comment: control characters and YAML's line breaks escaped, `{$` parted, which Caddy would expand even here (measured on 2.11.7),
 /// and `{{`, which Traefik's Go template would.
 pub fn comment(text: &str) -> Token {
     let shown: String =
-        text.chars().flat_map(|c| if c.is_control() { c.escape_debug().collect() } else { vec![c] }).collect();
+        text.chars().flat_map(|c| if printable(c) { vec![c] } else { c.escape_unicode().collect() }).collect();
     Token(shown.replace("{$", "{ $").replace("{{", "{ {"))
 }

@@ -4,8 +4,12 @@
 
 pub mod atomic;
 
+use std::io::Read as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+
+/// The largest file that is read: a policy of ten thousand clients has one MiB, a device has no end.
+pub const MOST_BYTES: u64 = 16 << 20;
 
 /// One text that was read, with what is needed to speak about places in it.
 #[derive(Debug, Clone)]
@@ -83,9 +87,14 @@ impl SourceFile {
 
     /// Reads a UTF-8 file. A byte-order mark at its start is dropped.
     ///
-    /// Errors: what the system says, or that the file is not UTF-8, as a sentence without the file's name.
+    /// Errors: what the system says, or that the file is over [`MOST_BYTES`] or not UTF-8, as a sentence without the file's name.
     pub fn read(path: &Path) -> Result<Self, String> {
-        let bytes = std::fs::read(path).map_err(|error| io_reason(&error))?;
+        let mut bytes = Vec::new();
+        let read = |file: std::fs::File| file.take(MOST_BYTES + 1).read_to_end(&mut bytes);
+        std::fs::File::open(path).and_then(read).map_err(|error| io_reason(&error))?;
+        if bytes.len() as u64 > MOST_BYTES {
+            return Err(format!("larger than {} MiB", MOST_BYTES >> 20));
+        }
         let text = String::from_utf8(bytes).map_err(|error| {
             let before = &error.as_bytes()[..error.utf8_error().valid_up_to()];
             format!("not UTF-8 text (line {})", before.iter().filter(|byte| **byte == b'\n').count() + 1)

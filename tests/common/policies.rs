@@ -83,7 +83,7 @@ fn port() -> impl Strategy<Value = u16> {
 }
 
 fn host() -> impl Strategy<Value = String> {
-    "[a-z0-9_][A-Za-z0-9_-]{0,62}(\\.[a-z_][a-z0-9_-]{0,62}){1,2}"
+    "[a-z0-9_]([A-Za-z0-9_-]{0,61}[a-z])?(\\.[a-z_]([a-z0-9_-]{0,61}[a-z])?){1,2}"
 }
 
 fn server() -> impl Strategy<Value = String> {
@@ -224,7 +224,7 @@ struct Cors {
 fn cors() -> impl Strategy<Value = Cors> {
     let scheme =
         prop_oneof![6 => Just("https".to_owned()), 2 => Just("http".to_owned()), 1 => "[a-z][a-z0-9+.-]{0,12}"];
-    let host = prop_oneof![4 => "[a-z0-9_][a-z0-9_-]{0,20}(\\.[a-z0-9_][a-z0-9_-]{0,62}){0,3}", 1 => Just("[2001:db8::1]".to_owned())];
+    let host = prop_oneof![4 => "[a-z0-9_]([a-z0-9_-]{0,20}[a-z0-9])?(\\.[a-z0-9_]([a-z0-9_-]{0,61}[a-z])?){0,3}", 1 => Just("[2001:db8::1]".to_owned())];
     let origin = (scheme, host, of(select(vec![1_u16, 3000, 65535]))).prop_map(|(scheme, host, port)| {
         format!("{scheme}://{host}{}", port.map_or(String::new(), |port| format!(":{port}")))
     });
@@ -358,7 +358,7 @@ fn listen() -> impl Strategy<Value = Listen> {
     ]);
     (
         of(address),
-        vec(prop_oneof!["[a-z0-9_][a-z0-9_-]{0,62}", host()], 0..4),
+        vec(prop_oneof!["[a-z_]([a-z0-9_-]{0,61}[a-z])?", host()], 0..4),
         select(vec!["off", "off", "files", "auto", "internal"]),
         (file(), file()),
         any::<(bool, bool)>(),

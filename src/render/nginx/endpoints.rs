@@ -77,7 +77,7 @@ pub fn model_places(plan: &Plan) -> Result<Value, String> {
         entries.push((exactly(endpoint)?, Value::from("forbidden")));
     }
     for endpoint in endpoints.iter().filter(|endpoint| endpoint.model == ModelPlace::Path) {
-        if let Some(path) = listed(plan, &endpoint.path) {
+        for path in listed(plan, &endpoint.path) {
             entries.push((matching(endpoint, &path)?, Value::from("forward")));
         }
         entries.push((exactly(endpoint)?, Value::from("forbidden")));
@@ -88,30 +88,30 @@ pub fn model_places(plan: &Plan) -> Result<Value, String> {
     Ok(lines(entries))
 }
 
-/// The regular expression of `path` with its last parameter being a listed model; `None`: no listed model is one segment.
-fn listed(plan: &Plan, path: &PathPattern) -> Option<String> {
+/// The regular expressions of `path` with its last parameter being a listed model: one each, because all of them could be too long for a
+/// word. A model that is no segment of a path has none.
+fn listed(plan: &Plan, path: &PathPattern) -> Vec<String> {
+    let Some(last) = path.segments.iter().rposition(|segment| matches!(segment, Segment::Param(_))) else {
+        return Vec::new();
+    };
     let part = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | ':' | '-');
-    let models: Vec<String> = plan
-        .access
-        .models
-        .iter()
-        .filter(|model| model.text.chars().all(part) && !model.text.starts_with('.'))
+    let models = plan.access.models.iter();
+    let models = models.filter(|model| model.text.chars().all(part) && !model.text.starts_with('.'));
+    models
         .map(|model| match (model.prefix, model.text.is_empty()) {
             (true, true) => PARAM_REGEX.to_owned(),
             (true, false) => format!("{}[A-Za-z0-9._:-]*", literal(&model.text)),
             (false, _) => literal(&model.text),
         })
-        .collect();
-    let last = path.segments.iter().rposition(|segment| matches!(segment, Segment::Param(_)))?;
-    if models.is_empty() {
-        return None;
-    }
-    let part = |(at, segment): (usize, &Segment)| match segment {
-        Segment::Param(_) if at == last => format!("/({})", models.join("|")),
-        Segment::Param(_) => format!("/{PARAM_REGEX}"),
-        Segment::Literal(text) => format!("/{}", literal(text)),
-    };
-    Some(path.segments.iter().enumerate().map(part).collect())
+        .map(|model| {
+            let part = |(at, segment): (usize, &Segment)| match segment {
+                Segment::Param(_) if at == last => format!("/{model}"),
+                Segment::Param(_) => format!("/{PARAM_REGEX}"),
+                Segment::Literal(text) => format!("/{}", literal(text)),
+            };
+            path.segments.iter().enumerate().map(part).collect()
+        })
+        .collect()
 }
 
 /// A regular expression for exactly `text`.

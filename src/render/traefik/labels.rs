@@ -25,6 +25,10 @@ const MOST_CLIENTS: usize = 200;
 pub fn render(plan: &Plan, site: &Site, out: &mut Output) {
     super::gaps(plan, out);
     gaps(plan, out);
+    if plan.clients.len() > MOST_CLIENTS {
+        // What would be made has hundreds of MiB.
+        return;
+    }
     let extra = [
         "A Compose file to put beside that of Traefik: docker compose -f docker-compose.yml -f labels.yml up -d"
             .to_owned(),
