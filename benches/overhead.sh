@@ -3,8 +3,10 @@
 #
 # Both stand in front of one nginx that answers at once, so the difference is the gateway's work for a request: an
 # upper bound, as a model takes seconds. Rounds alternate between the ways, so a change of the machine's mood meets all
-# alike; the table has the medians and how far the rounds lie apart. The policy has no rate limit (it would refuse the
-# load). With and without an access log (JSON on both sides), each beside the bare server with the same. Only a quiet machine gives numbers worth reading. TARGET: nginx, caddy or traefik-file.
+# alike; the table has the medians and how far the rounds lie apart. The server's own processor time for a request is
+# what a busy machine changes least; the second `of bare` is by that. The policy has no rate limit (it would refuse the
+# load). With and without an access log (JSON on both sides), each beside the bare server with the same.
+# TARGET: nginx, caddy or traefik-file.
 # Needs wrk and the servers of tests/servers/install.sh. $LLMGUARD is the program, by default built here.
 set -eu
 cd "$(dirname "$0")/.."
@@ -85,14 +87,23 @@ TOML
         { cat "$work/servers.log" >&2; exit 1; }
 }
 
-# measure WAY PORT: adds a line `WAY requests/s p50 p99` (milliseconds) to the results.
+# cpu PID: microseconds of processor time of a process and its children (the kernel counts in hundredths of a second).
+cpu() {
+    local child files=("/proc/$1/stat")
+    for child in $(pgrep -P "$1"); do files+=("/proc/$child/stat"); done
+    sed 's/.*) //' "${files[@]}" | awk '{ ticks += $12 + $13 } END { print ticks * 10000 }'
+}
+
+# measure WAY PORT PID: adds a line `WAY requests/s p50 p99 cpu` (milliseconds; microseconds a request) to the results.
 measure() {
+    local before
+    before=$(cpu "$3")
     wrk -t1 -c"$connections" -d"${seconds}s" --latency -s "$configs/chat.lua" "http://127.0.0.1:$2/v1/chat/completions" >"$work/wrk"
     if grep -q 'Non-2xx\|Socket errors' "$work/wrk"; then cat "$work/wrk" >&2; exit 1; fi
-    awk -v way="$1" '
+    awk -v way="$1" -v cpu="$(($(cpu "$3") - before))" '
         function ms(t) { return t ~ /us$/ ? t / 1000 : t ~ /ms$/ ? t + 0 : t * 1000 }
-        $1 == "50%" { p50 = ms($2) } $1 == "99%" { p99 = ms($2) } $1 == "Requests/sec:" { rate = $2 }
-        END { print way, rate, p50, p99 }' "$work/wrk" >>"$work/results"
+        $1 == "50%" { p50 = ms($2) } $1 == "99%" { p99 = ms($2) } $1 == "Requests/sec:" { rate = $2 } $2 == "requests" { n = $1 }
+        END { print way, rate, p50, p99, cpu / n }' "$work/wrk" >>"$work/results"
 }
 
 median() { # WAY COLUMN
@@ -132,16 +143,17 @@ bench() {
         expect "$port" 401
     done
     for _ in $(seq "$rounds"); do
-        measure bare $bare
-        measure guarded $guarded
-        measure bare_logged $bare_logged
-        measure logged $logged
+        measure bare $bare "${pids[before + 0]}"
+        measure guarded $guarded "${pids[before + 2]}"
+        measure bare_logged $bare_logged "${pids[before + 1]}"
+        measure logged $logged "${pids[before + 3]}"
     done
     for way in bare guarded bare_logged logged; do
-        base=$(median bare 2)
-        if [[ $way == *logged ]]; then base=$(median bare_logged 2); fi
-        awk -v name="$name" -v way="$way" -v rate="$(median $way 2)" -v base="$base" -v noise="$(spread $way)" -v p50="$(median $way 3)" -v p99="$(median $way 4)" \
-            'BEGIN { printf "%-14s %-26s %9.0f  ±%2d %% %6.0f %% %9.1f µs %8.2f %8.2f\n", name, label(way), rate, noise, 100 * rate / base, 1e6 / rate - 1e6 / base, p50, p99 }
+        base=bare
+        if [[ $way == *logged ]]; then base=bare_logged; fi
+        awk -v name="$name" -v way="$way" -v rate="$(median $way 2)" -v base="$(median $base 2)" -v noise="$(spread $way)" \
+            -v cpu="$(median $way 5)" -v base_cpu="$(median $base 5)" -v p50="$(median $way 3)" -v p99="$(median $way 4)" \
+            'BEGIN { printf "%-14s %-26s %9.0f  ±%2d %% %6.0f %% %8.1f µs %6.0f %% %8.2f %8.2f\n", name, label(way), rate, noise, 100 * rate / base, cpu, 100 * base_cpu / cpu, p50, p99 }
             function label(way) { return (way ~ /bare/ ? "only forwards" : "policy") (way ~ /logged/ ? ", access log" : "") }'
     done
     for pid in "${pids[@]:$before}"; do
@@ -153,7 +165,7 @@ bench() {
 
 start $upstream "$work" "$LLMGUARD_NGINX" -p "$work" -c "$configs/upstream.conf"
 echo "$(nproc) cores shared by wrk, gateway and upstream; $connections connections; medians of $rounds rounds of $seconds s"
-printf '%-14s %-26s %9s %6s %8s %12s %8s %8s\n' server way requests/s noise 'of bare' 'cost/req.' 'p50 ms' 'p99 ms'
+printf '%-14s %-26s %9s %6s %8s %11s %8s %8s %8s\n' server way requests/s noise 'of bare' 'CPU/req.' 'of bare' 'p50 ms' 'p99 ms'
 for config in nginx.conf Caddyfile traefik.yml dynamic.yml; do bare_folder "$config"; done
 for nginx in LLMGUARD_NGINX_OLD LLMGUARD_NGINX; do
     if [ -z "${!nginx:-}" ]; then continue; fi
