@@ -24,6 +24,7 @@ use llmguard::policy::plan::{HashAlgorithm, KeyOrigin, Log, LogPath, Plan, Proxy
 use llmguard::policy::rate::Rate;
 use llmguard::policy::validate;
 use llmguard::prove::engine::{Engine, NoEngine};
+use llmguard::prove::judge::shown;
 use llmguard::prove::moved::Phase;
 use llmguard::prove::{self, moved, questions, server};
 use llmguard::render::Output;
@@ -330,10 +331,11 @@ fn proven(proxy: Proxy, variable: &str, policies: u32) {
             .wrong
             .iter()
             .map(|wrong| {
-                format!(
-                    "{}: {}: policy {:?}: {:?}",
-                    report.server, wrong.question.name, wrong.expected.verdict, wrong.complaints
-                )
+                let request = &wrong.question.request;
+                let headers: Vec<String> =
+                    request.headers.iter().map(|(name, value)| format!("{}: {}", shown(name), shown(value))).collect();
+                let (name, verdict) = (&wrong.question.name, &wrong.expected.verdict);
+                format!("{}: {name}: {headers:?}: policy {verdict:?}: {:?}", report.server, wrong.complaints)
             })
             .collect();
         if wrong.is_empty() { Ok(()) } else { Err(wrong.join("\n")) }
