@@ -109,6 +109,7 @@ pub fn caddy(program: &Path, dir: &Path, env: &BTreeMap<String, String>) -> Resu
 /// [`traefik_once`], again with other ports when somebody else took one of them meanwhile.
 pub fn traefik(program: &Path, dir: &Path, env: &BTreeMap<String, String>) -> Result<Value, String> {
     let mut outcome = Err(String::new());
+    let address = regex::Regex::new("127[.]0[.]0[.]1:[0-9]+\"").unwrap();
     for _ in 0..3 {
         outcome = traefik_once(program, dir, env);
         if !outcome.as_ref().is_err_and(|said| said.contains("address already in use")) {
@@ -117,8 +118,7 @@ pub fn traefik(program: &Path, dir: &Path, env: &BTreeMap<String, String>) -> Re
         let path = dir.join("traefik/traefik.yml");
         let port = format!("127.0.0.1:{}\"", server::free_port().unwrap());
         let text = fs::read_to_string(&path).unwrap();
-        fs::write(&path, regex::Regex::new("127[.]0[.]0[.]1:[0-9]+\"").unwrap().replace(&text, port).as_bytes())
-            .unwrap();
+        fs::write(&path, address.replace(&text, port).as_bytes()).unwrap();
     }
     outcome
 }
