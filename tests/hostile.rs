@@ -289,7 +289,7 @@ fn a_hostile_text_is_refused_or_is_only_a_text() {
             let turn = |every: usize| at % every == 0 && at < 10;
             let servers = Servers {
                 nginx: servers.nginx.iter().skip(at % 2).take(1).cloned().collect(),
-                caddy: servers.caddy.clone().filter(|_| turn(3)),
+                caddy: servers.caddy.clone().filter(|_| turn(5)),
                 traefik: servers.traefik.clone().filter(|_| turn(10)),
                 compose: servers
                     .compose

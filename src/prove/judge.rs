@@ -237,7 +237,7 @@ impl Judge<'_> {
 
     /// Line 11: what is removed, set and replaced.
     fn upstream_headers(&mut self, seen: &Seen, host: &str) {
-        let all = |name: &str| -> Vec<String> { seen.header_all(name).map(shown).collect() };
+        let all = |name: &str| -> Vec<String> { seen.header_all(name).map(whole).collect() };
         let client = client_address(self.plan, self.question).to_string();
         let scheme = if self.plan.listen.tls == Tls::Off { "http" } else { "https" };
         let key = self.plan.upstream.api_key.as_ref().and_then(|key| key.value.as_ref());
@@ -267,7 +267,7 @@ impl Judge<'_> {
             self.complain(format!("the upstream got {name}"));
         }
         for name in ["X-Forwarded-Host", "X-Forwarded-Port", "X-Forwarded-Server"] {
-            let sent: Vec<String> = self.question.request.header(name).map(shown).collect();
+            let sent: Vec<String> = self.question.request.header(name).map(whole).collect();
             if all(name).iter().any(|value| sent.contains(value)) {
                 self.complain(format!("the upstream got the client's {name}"));
             }
@@ -282,7 +282,7 @@ pub fn client_address(plan: &Plan, question: &Question) -> IpAddr {
     if !trusted(&peer) {
         return peer;
     }
-    let values: Vec<String> = question.request.header("x-forwarded-for").map(shown).collect();
+    let values: Vec<String> = question.request.header("x-forwarded-for").map(whole).collect();
     let joined = values.join(",");
     let mut addresses = joined.rsplit(',').map_while(|part| part.trim().parse::<IpAddr>().ok());
     addresses.find(|address| !trusted(address)).unwrap_or(peer)
@@ -290,6 +290,11 @@ pub fn client_address(plan: &Plan, question: &Question) -> IpAddr {
 
 fn list(statuses: &[u16]) -> String {
     statuses.iter().map(u16::to_string).collect::<Vec<_>>().join(" or ")
+}
+
+/// All of the bytes, to be compared.
+fn whole(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
 }
 
 /// Bytes for people: the first hundred.

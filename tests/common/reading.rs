@@ -106,8 +106,25 @@ pub fn caddy(program: &Path, dir: &Path, env: &BTreeMap<String, String>) -> Resu
     serde_json::from_str(&json).map_err(|error| format!("{error}: {json}"))
 }
 
-/// Starts Traefik on what was written; the configuration as it reads it. Its log must hold no error and each router be enabled.
+/// [`traefik_once`], again with other ports when somebody else took one of them meanwhile.
 pub fn traefik(program: &Path, dir: &Path, env: &BTreeMap<String, String>) -> Result<Value, String> {
+    let mut outcome = Err(String::new());
+    let address = regex::Regex::new("127[.]0[.]0[.]1:[0-9]+\"").unwrap();
+    for _ in 0..3 {
+        outcome = traefik_once(program, dir, env);
+        if !outcome.as_ref().is_err_and(|said| said.contains("address already in use")) {
+            break;
+        }
+        let path = dir.join("traefik/traefik.yml");
+        let port = format!("127.0.0.1:{}\"", server::free_port().unwrap());
+        let text = fs::read_to_string(&path).unwrap();
+        fs::write(&path, address.replace(&text, port).as_bytes()).unwrap();
+    }
+    outcome
+}
+
+/// Starts Traefik on what was written; the configuration as it reads it. Its log must hold no error and each router be enabled.
+fn traefik_once(program: &Path, dir: &Path, env: &BTreeMap<String, String>) -> Result<Value, String> {
     let dir = dir.join("traefik");
     let api = SocketAddr::from(([127, 0, 0, 1], server::free_port().unwrap()));
     let text = fs::read_to_string(dir.join("traefik.yml")).unwrap();
@@ -121,6 +138,7 @@ pub fn traefik(program: &Path, dir: &Path, env: &BTreeMap<String, String>) -> Re
     let env: Vec<(OsString, OsString)> = env.iter().map(|(name, value)| (name.into(), value.into())).collect();
     let args = vec!["--configFile=test.yml".into()];
     let log = dir.join("server.log");
+    let _ = fs::remove_file(&log);
     let mut running =
         Running::start(&Launch { program: program.to_owned(), args, env, cwd: dir.clone(), log: log.clone() })?;
     running.wait_ready(api, Duration::from_secs(20))?;
