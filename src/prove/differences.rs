@@ -102,6 +102,12 @@ pub const DIFFERENCES: &[Difference] = &[
         },
     },
     Difference {
+        id: "one-blank-after-basic",
+        proxies: &[Proxy::Traefik],
+        says: "Go reads one blank only after `Basic` (Caddy is helped by a rewrite): 401",
+        accepts: |case| case.unauthorized() && case.header_has("authorization", |value| value.starts_with(b"basic  ")),
+    },
+    Difference {
         id: "refusals-by-middleware",
         proxies: &[Proxy::Traefik],
         says: "plain-text refusal bodies; 413 to a chunked body comes from a middleware around the proxied answer, whose Cache-Control must stay the upstream's (measured on 3.7.15)",
@@ -217,6 +223,16 @@ impl Case<'_> {
     fn forwarded_for(&self, complaint: &str) -> bool {
         let names = ["X-Real-IP", "X-Forwarded-For", "X-Forwarded-Proto", "X-Forwarded-Host"];
         !self.plan.listen.trusted_proxies.is_empty() && names.iter().any(|name| complaint.contains(name))
+    }
+
+    /// 401, and nothing was forwarded.
+    fn unauthorized(&self) -> bool {
+        self.observed.exchange.status == Some(401) && self.observed.seen.is_empty()
+    }
+
+    /// Whether a header's value, in lower case, passes a test.
+    fn header_has(&self, name: &str, test: impl Fn(&[u8]) -> bool) -> bool {
+        self.question.request.header(name).any(|value| test(&value.to_ascii_lowercase()))
     }
 
     fn basic_sent(&self) -> bool {
