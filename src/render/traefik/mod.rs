@@ -24,6 +24,7 @@ const TEMPLATES: &[Template] = &[
 ];
 
 /// What of a request never reaches the upstream, beside `Authorization`. `Upgrade`: a tunnel would pass by every rule.
+/// `Expect`: the body is at hand, and waiting for an upstream's 100 costs a second (measured on 3.7.15).
 const REQUEST_HEADERS_REMOVED: &[&str] = &[
     "X-API-Key",
     "Cookie",
@@ -40,6 +41,7 @@ const REQUEST_HEADERS_REMOVED: &[&str] = &[
     "X-HTTP-Method-Override",
     "X-Llmguard-Client",
     "Upgrade",
+    "Expect",
 ];
 
 /// What of the upstream's answer never reaches a client.
