@@ -108,6 +108,20 @@ pub const DIFFERENCES: &[Difference] = &[
         accepts: |case| case.unauthorized() && case.header_has("authorization", |value| value.starts_with(b"basic  ")),
     },
     Difference {
+        id: "named-in-connection",
+        proxies: &[Proxy::Traefik],
+        says: "what `Connection` names is removed before anything is matched: a credential named there is none, so 401",
+        accepts: |case| {
+            case.unauthorized()
+                && case.header_has("connection", |value| {
+                    value.split(|&byte| byte == b',').any(|name| {
+                        let name = name.trim_ascii();
+                        name == b"authorization" || name == b"x-api-key"
+                    })
+                })
+        },
+    },
+    Difference {
         id: "refusals-by-middleware",
         proxies: &[Proxy::Traefik],
         says: "plain-text refusal bodies; 413 to a chunked body comes from a middleware around the proxied answer, whose Cache-Control must stay the upstream's (measured on 3.7.15)",

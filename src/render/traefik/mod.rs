@@ -207,6 +207,7 @@ fn dynamic_values(plan: &Plan, head: &[String]) -> Result<Value, String> {
         response_headers_removed => RESPONSE_HEADERS_REMOVED.iter().map(|name| name_value(name)).collect::<Vec<_>>(),
         upstream_host => plan.upstream.host.as_str(),
         authorization => escape::yaml_with_actions(&authorization)?,
+        scheme => if plan.listen.tls == Tls::Off { "http" } else { "https" },
         strategy => match plan.upstream.balance { Balance::LeastConnections => "p2c", Balance::RoundRobin => "wrr" },
         servers => plan.upstream.servers.iter().map(|server| format!("http://{server}")).collect::<Vec<_>>(),
         connect => go_duration(plan.timeouts.connect),
