@@ -6,7 +6,8 @@
 use std::collections::HashMap;
 use std::sync::{Mutex, OnceLock};
 
-use base64::Engine as _;
+use base64::engine::{GeneralPurpose, GeneralPurposeConfig};
+use base64::{Engine as _, alphabet};
 
 use super::*;
 use crate::http::{self, Request, Target, Version};
@@ -240,7 +241,10 @@ fn credentials_of<'v>(value: &'v [u8], scheme: &str) -> Option<&'v [u8]> {
 
 /// User and password of a Basic header (RFC 7617).
 fn basic_credentials(value: &[u8]) -> Option<(String, Vec<u8>)> {
-    let decoded = base64::engine::general_purpose::STANDARD.decode(credentials_of(value, "basic")?).ok()?;
+    // Bits behind the last byte mean nothing (RFC 4648, section 3.5): every server overlooks them, and asks for exact padding.
+    let config = GeneralPurposeConfig::new().with_decode_allow_trailing_bits(true);
+    let engine = GeneralPurpose::new(&alphabet::STANDARD, config);
+    let decoded = engine.decode(credentials_of(value, "basic")?).ok()?;
     let colon = decoded.iter().position(|&byte| byte == b':')?;
     Some((String::from_utf8(decoded[..colon].to_vec()).ok()?, decoded[colon + 1..].to_vec()))
 }

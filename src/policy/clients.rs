@@ -23,15 +23,19 @@ pub(super) fn read(
     check: &mut Check<'_>,
 ) -> Vec<Client> {
     let mut names: BTreeMap<String, Span> = BTreeMap::new();
+    let mut references: BTreeMap<KeyOrigin, String> = BTreeMap::new();
+    let mut values: BTreeMap<String, String> = BTreeMap::new();
     let mut out: Vec<Client> = Vec::new();
     for file in files {
         let table = file.places.at("");
         let name = name(file, &mut names, check);
         let sources = sources(file, check);
-        for (index, source) in sources.iter().enumerate() {
-            let others = out.iter().flat_map(|client| client.keys.iter().map(|key| (client.name.as_str(), key)));
-            let own = sources[..index].iter().map(|key| (name.as_str(), key));
-            if let Some((other, _)) = others.chain(own).find(|(_, key)| same(key, source)) {
+        for source in &sources {
+            // One key, as far as known: the same reference, or the same value.
+            let value = source.value.as_ref().map(|value| value.reveal().to_owned());
+            let by_reference = references.insert(source.origin.clone(), name.clone());
+            let by_value = value.and_then(|value| values.insert(value, name.clone()));
+            if let Some(other) = by_reference.or(by_value) {
                 let message = if other == name {
                     format!("client `{name}` has the same key twice")
                 } else {
@@ -69,11 +73,6 @@ pub(super) fn read(
         out.push(Client { name, keys: sources, password, set, rate, places: file.places.clone() });
     }
     out
-}
-
-/// Whether two references are one key, as far as known.
-fn same(a: &KeySource, b: &KeySource) -> bool {
-    a.origin == b.origin || a.value.as_ref().is_some_and(|value| b.value.as_ref() == Some(value))
 }
 
 fn name(file: &ClientFile, names: &mut BTreeMap<String, Span>, check: &mut Check<'_>) -> String {

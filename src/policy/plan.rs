@@ -196,7 +196,7 @@ pub struct KeySource {
 }
 
 /// How the policy names a secret.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub enum KeyOrigin {
     /// `env:NAME`, NAME being `[A-Za-z_][A-Za-z0-9_]*`.
     Env(String),

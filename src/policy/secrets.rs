@@ -16,11 +16,18 @@ pub fn hide(file: &SourceFile) -> SourceFile {
     let (root, errors) = DeTable::parse_recoverable(&file.text);
     let mut found = Found { file, secrets: Vec::new(), strings: Vec::new() };
     found.table(root.get_ref(), false);
-    let broken: Vec<usize> = errors.iter().map(|error| error.span().unwrap_or_default().start).collect();
+    found.strings.sort();
+    let mut broken: Vec<usize> = errors.iter().map(|error| error.span().unwrap_or_default().start).collect();
+    broken.sort_unstable();
+    // Sorted, since a file may have an error in each of its lines.
+    let within = |place: &std::ops::Range<usize>| {
+        let first = broken.partition_point(|error| *error < place.start);
+        broken.get(first).is_some_and(|error| *error < place.end || place.end == file.text.len())
+    };
     let mut at = 0;
     for line in file.text.split_inclusive('\n') {
         let place = at..at + line.len();
-        if broken.iter().any(|error| place.contains(error) || (*error >= place.end && place.end == file.text.len())) {
+        if within(&place) {
             text(line, at, &mut found.secrets);
         } else if let Some(comment) = found.comment(line, at) {
             text(&line[comment..], at + comment, &mut found.secrets);
@@ -96,7 +103,11 @@ impl Found<'_> {
 
     /// Where the comment of a line begins.
     fn comment(&self, line: &str, at: usize) -> Option<usize> {
-        let outside = |place: usize| !self.strings.iter().any(|span| span.start < place && place < span.end);
+        // Strings are sorted and apart from each other.
+        let outside = |place: usize| {
+            let next = self.strings.partition_point(|span| span.start < place);
+            next.checked_sub(1).and_then(|last| self.strings.get(last)).is_none_or(|span| place >= span.end)
+        };
         line.match_indices('#').map(|(hash, _)| hash).find(|hash| outside(at + hash))
     }
 }

@@ -102,6 +102,26 @@ pub const DIFFERENCES: &[Difference] = &[
         },
     },
     Difference {
+        id: "one-blank-after-basic",
+        proxies: &[Proxy::Traefik],
+        says: "Go reads one blank only after `Basic` (Caddy is helped by a rewrite): 401",
+        accepts: |case| case.unauthorized() && case.header_has("authorization", |value| value.starts_with(b"basic  ")),
+    },
+    Difference {
+        id: "named-in-connection",
+        proxies: &[Proxy::Traefik],
+        says: "what `Connection` names is removed before anything is matched: a credential named there is none, so 401",
+        accepts: |case| {
+            case.unauthorized()
+                && case.header_has("connection", |value| {
+                    value.split(|&byte| byte == b',').any(|name| {
+                        let name = name.trim_ascii();
+                        name == b"authorization" || name == b"x-api-key"
+                    })
+                })
+        },
+    },
+    Difference {
         id: "refusals-by-middleware",
         proxies: &[Proxy::Traefik],
         says: "plain-text refusal bodies; 413 to a chunked body comes from a middleware around the proxied answer, whose Cache-Control must stay the upstream's (measured on 3.7.15)",
@@ -231,6 +251,16 @@ impl Case<'_> {
             });
         }
         ["X-Real-IP", "X-Forwarded-Proto", "X-Forwarded-Host"].iter().any(|name| complaint.contains(name))
+    }
+
+    /// 401, and nothing was forwarded.
+    fn unauthorized(&self) -> bool {
+        self.observed.exchange.status == Some(401) && self.observed.seen.is_empty()
+    }
+
+    /// Whether a header's value, in lower case, passes a test.
+    fn header_has(&self, name: &str, test: impl Fn(&[u8]) -> bool) -> bool {
+        self.question.request.header(name).any(|value| test(&value.to_ascii_lowercase()))
     }
 
     fn basic_sent(&self) -> bool {

@@ -31,6 +31,9 @@ const REMOVED: &[&str] = &[
     "Forwarded",
     "X-Forwarded-Prefix",
     "X-HTTP-Method-Override",
+    // These end at the gateway: a tunnel would pass by every rule, a body that is at hand waits for nothing.
+    "Upgrade",
+    "Expect",
 ];
 
 /// Everything in which an answer is not what the policy means.

@@ -81,6 +81,28 @@ fn basic(name: &str, password: &str) -> String {
     format!("Basic {}", base64::engine::general_purpose::STANDARD.encode(format!("{name}:{password}")))
 }
 
+/// Good and bad spellings of a good login: base64 decoders differ in what they overlook.
+fn basic_spellings(name: &str, password: &str) -> Vec<(&'static str, String)> {
+    let good = basic(name, password);
+    let (bare, padding) = good.split_at(good.trim_end_matches('=').len());
+    let text = good.replacen("Basic ", "", 1);
+    vec![
+        ("without padding", bare.to_owned()),
+        ("one more =", format!("{good}=")),
+        ("a group of padding more", format!("{good}====")),
+        ("padding in between", format!("Basic {}=={}", &text[..4], &text[4..])),
+        ("junk behind", format!("{bare}{padding} x")),
+        ("a blank inside", format!("Basic {} {}", &text[..4], &text[4..])),
+        ("two blanks", format!("Basic  {text}")),
+        ("a tab", format!("Basic\t{text}")),
+        ("no blank", format!("Basic{text}")),
+        ("a colon more in the name", basic(&format!("{name}:"), password)),
+        ("a blank before the name", basic(&format!(" {name}"), password)),
+        ("no name", basic("", password)),
+        ("bytes behind the password", basic(name, &format!("{password}{}", "x".repeat(80)))),
+    ]
+}
+
 /// A path of a pattern: every parameter filled with a plain word.
 fn example(path: &PathPattern) -> String {
     path.segments.iter().fold(String::new(), |text, segment| match segment {
@@ -245,6 +267,10 @@ impl Asker<'_> {
                 &target,
                 vec![header("authorization", &good.replacen("Basic", "basic", 1))],
             );
+            for (what, spelled) in basic_spellings(&client.name, &password) {
+                let headers = vec![header("Authorization", &spelled)];
+                self.ask(&format!("Basic, {what}"), &endpoint.method, &target, headers);
+            }
             self.ask("good Basic", "POST", "/api/pull", vec![header("Authorization", &good)]);
             self.ask(
                 "good Basic beside a wrong key",

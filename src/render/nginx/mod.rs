@@ -65,6 +65,7 @@ fn all(plan: &Plan, site: &Site, out: &mut Output) -> Result<(), String> {
         basic => plan.auth.basic && !plan.auth.anonymous,
         realm => escape::http_quoted(&plan.auth.realm),
         challenge => challenge(plan),
+        basic_challenge => format!("Basic realm=\"{}\"", escape::http_quoted(&plan.auth.realm)),
         log => log,
         upstream_key => plan.upstream.api_key.is_some(),
         models => if models { context! { places => endpoints::model_places(plan)? } } else { Value::from(false) },
