@@ -50,15 +50,14 @@ pub(super) fn problems(file: &SourceFile, errors: Vec<toml::de::Error>, form: Si
     let lost = errors.iter().filter(|error| LOST.iter().any(|word| error.message().contains(word))).map(start).min();
     let mut errors: Vec<_> = errors.iter().filter(|error| lost.is_none_or(|lost| start(error) <= lost)).collect();
     errors.sort_by_key(|error| start(error));
-    let mut lines = Vec::new();
+    let mut lines = std::collections::BTreeSet::new();
     let mut out = Vec::new();
     for error in errors {
         let span = Span::new(error.span().unwrap_or_default());
         let line = file.line_column(span.start).line;
-        if lines.contains(&line) {
+        if !lines.insert(line) {
             continue;
         }
-        lines.push(line);
         out.push(problem(file, error.message(), span));
     }
     out.extend(form.list.into_iter().filter(|problem| {
