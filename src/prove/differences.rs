@@ -149,6 +149,15 @@ pub const DIFFERENCES: &[Difference] = &[
         accepts: |case| normalised(&case.question.request.target).is_some_and(|target| case.same_as(&target)),
     },
     Difference {
+        id: "scheme-of-an-upgrade",
+        proxies: &[Proxy::Traefik],
+        says: "as labels no entry point settings: there Traefik tells the upstream `ws` when a request asks for an upgrade (measured on 3.7.15)",
+        accepts: |case| {
+            case.question.request.header("upgrade").next().is_some()
+                && case.only(|complaint| complaint.starts_with("the upstream got X-Forwarded-Proto [\"ws\"]"))
+        },
+    },
+    Difference {
         id: "semicolon-in-query",
         proxies: &[Proxy::Traefik],
         says: "`;` in a query becomes `&`",
