@@ -12,6 +12,8 @@ use crate::policy::plan::{Plan, Proxy, Tls};
 
 /// One question with everything that is known about it.
 pub struct Case<'a> {
+    /// The render target.
+    pub target: &'static str,
     /// The plan.
     pub plan: &'a Plan,
     /// What the plan means.
@@ -153,7 +155,8 @@ pub const DIFFERENCES: &[Difference] = &[
         proxies: &[Proxy::Traefik],
         says: "as labels no entry point settings: there Traefik tells the upstream `ws` when a request asks for an upgrade (measured on 3.7.15)",
         accepts: |case| {
-            case.question.request.header("upgrade").next().is_some()
+            case.target == "traefik"
+                && case.question.request.header("upgrade").next().is_some()
                 && case.only(|complaint| complaint.starts_with("the upstream got X-Forwarded-Proto [\"ws\"]"))
         },
     },

@@ -91,6 +91,7 @@ pub fn ask(engine: &mut Engine, file: &SourceFile, questions: &[Question], mut p
             continue;
         }
         let case = Case {
+            target: engine.form.target,
             plan: &plan,
             evaluator: &evaluator,
             question,
