@@ -24,6 +24,10 @@ pub mod gateway;
 
 pub mod lower;
 
+pub mod dialect;
+
+pub mod project;
+
 pub mod prove;
 
 pub mod keys;

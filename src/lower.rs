@@ -17,7 +17,7 @@ pub fn gateway(plan: &Plan, file: &SourceFile) -> Gateway {
         address: plan.listen.address,
         port: plan.listen.port,
         tls: plan.listen.tls != Tls::Off,
-        head_bytes: plan.limits.header,
+        wire: Wire::strict(plan.limits.header),
         chain: entry,
         origin: at(
             plan.places.at("listen.address"),
@@ -33,7 +33,7 @@ struct Chains<'p> {
 }
 
 fn at(span: Span, note: impl Into<String>) -> Origin {
-    Origin { file: 0, span, note: note.into() }
+    Origin::new(0, span, note.into())
 }
 
 impl Chains<'_> {
@@ -53,7 +53,7 @@ impl Chains<'_> {
         let mut clauses = Vec::new();
         if !plan.listen.server_names.is_empty() {
             clauses.push(Clause {
-                when: Predicate::Not(Box::new(Predicate::Host(plan.listen.server_names.clone()))),
+                when: is_one_of(Value::Host, &plan.listen.server_names).negated(),
                 steps: Vec::new(),
                 then: Terminal::Respond(421),
                 origin: self.origin("listen.server_names", "the Host is none of the server names"),
@@ -62,9 +62,9 @@ impl Chains<'_> {
         if let Some(cors) = &plan.cors {
             clauses.push(Clause {
                 when: Predicate::All(vec![
-                    Predicate::Method(vec!["OPTIONS".to_owned()]),
+                    Predicate::method(&["OPTIONS"]),
                     listed(cors),
-                    Predicate::Header("access-control-request-method".to_owned(), HeaderTest::Present),
+                    present("access-control-request-method"),
                 ]),
                 steps: Vec::new(),
                 then: Terminal::Respond(204),
@@ -74,8 +74,8 @@ impl Chains<'_> {
         if let Some(health) = &plan.access.health {
             clauses.push(Clause {
                 when: Predicate::All(vec![
-                    Predicate::Method(vec!["GET".to_owned(), "HEAD".to_owned()]),
-                    Predicate::Path(PathTest::Exact(health.clone())),
+                    Predicate::method(&["GET", "HEAD"]),
+                    Predicate::Value(Value::RawPath, Test::Equals(health.clone().into_bytes())),
                 ]),
                 steps: Vec::new(),
                 then: Terminal::Respond(200),
@@ -87,7 +87,7 @@ impl Chains<'_> {
             steps.push(Step::Limit(rate_limit(Per::Ip, rate), self.origin("limits.rate", "counted for this address")));
         }
         if let Some(max) = plan.limits.connections {
-            let limit = Limit { per: Per::Ip, kind: LimitKind::Connections { max } };
+            let limit = Limit { per: Per::Ip, kind: LimitKind::Connections { max }, refusal: 429, waits: false };
             steps.push(Step::Limit(limit, self.origin("limits.connections", "counted for this address")));
         }
         clauses.push(Clause {
@@ -119,10 +119,12 @@ impl Chains<'_> {
                 x_api_key: plan.auth.x_api_key,
                 basic: plan.auth.basic,
                 credentials: credentials(&plan.clients),
+                ..Authenticate::default()
             };
-            let step = Step::Authenticate(authenticate, self.origin("client", "no valid credential"));
-            let origin = at(Span::default(), "");
-            clauses.push(Clause { when: Predicate::Always, steps: vec![step], then: Terminal::Then(known), origin });
+            let proven = Predicate::Authenticated(Arc::new(authenticate));
+            let nobody = self.origin("client", "no valid credential");
+            clauses.push(Clause::new(proven.negated(), Terminal::Respond(401), nobody));
+            clauses.push(Clause::new(Predicate::Always, Terminal::Then(known), Origin::default()));
         }
         self.add(clauses, Terminal::Respond(403), at(Span::default(), ""))
     }
@@ -130,17 +132,17 @@ impl Chains<'_> {
     /// Line 6.
     fn foreign_origin(&self) -> Clause {
         let plan = self.plan;
-        let present = Predicate::Header("origin".to_owned(), HeaderTest::Present);
+        let present = present("origin");
         let foreign = match &plan.cors {
-            Some(cors) => Predicate::All(vec![present, Predicate::Not(Box::new(listed(cors)))]),
+            Some(cors) => Predicate::All(vec![present, listed(cors).negated()]),
             None => present,
         };
         let matters = if plan.auth.anonymous {
             Predicate::Always
         } else {
-            let reads = Predicate::Method(vec!["GET".to_owned(), "HEAD".to_owned()]);
+            let reads = Predicate::method(&["GET", "HEAD"]);
             Predicate::Any(vec![
-                Predicate::Header("authorization".to_owned(), HeaderTest::Scheme("basic".to_owned())),
+                Predicate::Header("authorization".to_owned(), Lines::Any, Test::Scheme("basic".to_owned())),
                 Predicate::All(vec![Predicate::Not(Box::new(reads)), in_set(&plan.access.public)]),
             ])
         };
@@ -168,7 +170,7 @@ impl Chains<'_> {
                 }
             };
             clauses.push(Clause {
-                when: Predicate::Client(client.name.clone()),
+                when: Predicate::Value(Value::Client, Test::Equals(client.name.clone().into_bytes())),
                 steps: Vec::new(),
                 then: Terminal::Then(chain),
                 origin: at(client.places.at(""), format!("client {}", client.name)),
@@ -196,24 +198,33 @@ impl Chains<'_> {
                     .filter(|except| except.method == endpoint.method)
                     .map(|except| Predicate::Not(Box::new(is(except)))),
             );
-            if let Some(allowed) = self.model_test(endpoint) {
-                let mut refused = when.clone();
-                refused.push(Predicate::Not(Box::new(allowed)));
-                let steps =
-                    vec![Step::BodyLimit(plan.limits.body, self.origin("limits.body", "the body is too large"))];
+            let mut too_large = when.clone();
+            too_large.push(Predicate::BodyOver(plan.limits.body));
+            let origin = self.origin("limits.body", "the body is too large");
+            let mut too_large = Clause::new(Predicate::All(too_large), Terminal::Respond(413), origin);
+            let refused = self.model_test(endpoint).map(|allowed| {
+                let refused = when.iter().cloned().chain([allowed.negated()]).collect();
                 let origin = self.origin("access.models", "the model is not allowed, or not certain");
-                clauses.push(Clause { when: Predicate::All(refused), steps, then: Terminal::Respond(403), origin });
-            }
+                Clause::new(Predicate::All(refused), Terminal::Respond(403), origin)
+            });
             let mut steps = Vec::new();
             if let Some(rate) = rate {
                 steps.push(Step::Limit(rate_limit(Per::Client, rate), self.origin(key, "counted for this client")));
             }
-            steps.push(Step::BodyLimit(plan.limits.body, self.origin("limits.body", "the body is too large")));
+            if refused.is_none() {
+                too_large.steps.clone_from(&steps);
+            }
+            clauses.push(too_large);
+            clauses.extend(refused);
             let server = plan.upstream.servers.first().map(Server::to_string).unwrap_or_default();
             clauses.push(Clause {
                 when: Predicate::All(when),
                 steps,
-                then: Terminal::Forward { upstream: server, host: plan.upstream.host.clone() },
+                then: Terminal::Forward(Arc::new(Forward {
+                    upstream: Value::literal(server),
+                    target: Value::Target,
+                    host: Value::literal(plan.upstream.host.as_str()),
+                })),
                 origin: self.origin(key, format!("{note}: {endpoint}")),
             });
         }
@@ -231,7 +242,7 @@ impl Chains<'_> {
             ModelPlace::Body => Some(Predicate::Model(
                 models.iter().map(|model| ModelTest { text: model.text.clone(), prefix: model.prefix }).collect(),
             )),
-            ModelPlace::Path => Some(Predicate::Path(model_path(endpoint, models))),
+            ModelPlace::Path => Some(Predicate::Value(Value::RawPath, model_path(endpoint, models))),
             // A form is never certain: no model holds.
             ModelPlace::Form => Some(Predicate::Model(Vec::new())),
         }
@@ -239,7 +250,7 @@ impl Chains<'_> {
 }
 
 /// The paths of an endpoint whose last parameter is an allowed model.
-fn model_path(endpoint: &Endpoint, models: &[ModelPattern]) -> PathTest {
+fn model_path(endpoint: &Endpoint, models: &[ModelPattern]) -> Test {
     let names: Vec<String> = models
         .iter()
         .map(|model| format!("{}{}", regex::escape(&model.text), if model.prefix { "[A-Za-z0-9._:-]*" } else { "" }))
@@ -254,33 +265,47 @@ fn model_path(endpoint: &Endpoint, models: &[ModelPattern]) -> PathTest {
 /// The condition that a request is this endpoint.
 fn is(endpoint: &Endpoint) -> Predicate {
     let path = match endpoint.path.literal() {
-        Some(literal) => PathTest::Exact(literal),
+        Some(literal) => Test::Equals(literal.into_bytes()),
         None => path_test(&endpoint.path.regex(), &endpoint.path),
     };
-    Predicate::All(vec![Predicate::Method(vec![endpoint.method.clone()]), Predicate::Path(path)])
+    Predicate::All(vec![Predicate::method(&[&endpoint.method]), Predicate::Value(Value::RawPath, path)])
 }
 
 /// A whole-path expression; one that can't be built matches its own pattern's text, which no request can spell.
-fn path_test(regex: &str, path: &PathPattern) -> PathTest {
+fn path_test(regex: &str, path: &PathPattern) -> Test {
     match regex::bytes::RegexBuilder::new(&format!(r"^(?:{regex})\z")).unicode(false).build() {
-        Ok(regex) => PathTest::Regex(regex),
-        Err(_) => PathTest::Exact(path.to_string()),
+        Ok(regex) => Test::Regex(Arc::new(Pattern::Regular(regex)), Captures::Dropped),
+        Err(_) => Test::Equals(path.to_string().into_bytes()),
     }
 }
 
 fn in_set(set: &EndpointSet) -> Predicate {
     let allowed = Predicate::Any(set.allow.iter().map(is).collect());
     let excepted = Predicate::Any(set.except.iter().map(is).collect());
-    Predicate::All(vec![allowed, Predicate::Not(Box::new(excepted))])
+    Predicate::All(vec![allowed, excepted.negated()])
 }
 
+/// A header that stands once and is one of the origins; with `*`: one that is there.
 fn listed(cors: &Cors) -> Predicate {
-    let test = if cors.any { HeaderTest::Present } else { HeaderTest::OneOf(cors.origins.clone()) };
-    Predicate::Header("origin".to_owned(), test)
+    if cors.any {
+        return present("origin");
+    }
+    let origins = cors.origins.iter().map(|origin| origin.clone().into_bytes()).collect();
+    Predicate::Header("origin".to_owned(), Lines::Only, Test::OneOf(origins))
+}
+
+/// A header that is there and not empty.
+fn present(header: &str) -> Predicate {
+    Predicate::Header(header.to_owned(), Lines::Any, Test::NotEmpty)
+}
+
+fn is_one_of(value: Value, texts: &[String]) -> Predicate {
+    Predicate::Value(value, Test::OneOf(texts.iter().map(|text| text.clone().into_bytes()).collect()))
 }
 
 fn rate_limit(per: Per, rate: Rate) -> Limit {
-    Limit { per, kind: LimitKind::Rate { requests: rate.requests, window: rate.per, burst: rate.burst } }
+    let kind = LimitKind::Rate { requests: rate.requests, window: rate.per, burst: rate.burst };
+    Limit { per, kind, refusal: 429, waits: false }
 }
 
 /// Every key and password of every client; one without a value proves nothing.

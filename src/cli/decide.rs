@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use super::{Exit, Global, PolicyArgs, load};
 use crate::gateway::eval::{Outcome, Verdict, evaluate};
-use crate::gateway::{Gateway, Limit, LimitKind, Per, Step};
+use crate::gateway::{Gateway, Limit, LimitKind, Per};
 use crate::http::Request;
 use crate::http::line::{Line, text};
 use crate::lower;
@@ -53,20 +53,10 @@ fn request(gateway: &Gateway, line: &[u8]) -> Result<Request, String> {
     line.version()?;
     let listener =
         gateway.listener(line.port).ok_or_else(|| format!("no listener on port {}", line.port.unwrap_or_default()))?;
-    if let Some(client) = line.client.as_ref().filter(|client| !has_client(gateway, client)) {
+    if let Some(client) = line.client.as_ref().filter(|client| !gateway.has_client(client)) {
         return Err(format!("no client `{client}`"));
     }
     line.request(&format!("{}:{}", listener.address, listener.port))
-}
-
-fn has_client(gateway: &Gateway, name: &str) -> bool {
-    let steps = gateway.chains.iter().flat_map(|chain| &chain.clauses).flat_map(|clause| &clause.steps);
-    steps.into_iter().any(|step| match step {
-        Step::Authenticate(authenticate, _) => {
-            authenticate.credentials.iter().any(|credential| credential.client == name)
-        }
-        _ => false,
-    })
 }
 
 /// The decision line of an outcome.
@@ -77,7 +67,7 @@ pub(super) fn decision(gateway: &Gateway, outcome: &Outcome) -> Value {
         Verdict::Proxied { upstream, target, host } => json!({
             "outcome": "proxied", "client": outcome.client, "upstream": upstream, "target": text(target), "host": host,
         }),
-        Verdict::Unknown(reason) => json!({"outcome": "unknown", "reason": reason}),
+        Verdict::Unknown { reason, .. } => json!({"outcome": "unknown", "reason": reason}),
     };
     let steps = outcome.steps.iter().filter_map(|origin| {
         let file = gateway.files.get(origin.file)?;
@@ -94,9 +84,11 @@ pub(super) fn decision(gateway: &Gateway, outcome: &Outcome) -> Value {
 }
 
 fn limit(limit: &Limit) -> Value {
-    let per = match limit.per {
+    let per = match &limit.per {
         Per::Ip => "ip",
         Per::Client => "client",
+        Per::All => "all",
+        Per::Key(key) => key,
     };
     match &limit.kind {
         LimitKind::Rate { requests, window, burst } => {

@@ -1,19 +1,27 @@
 //! What a gateway does with one request.
 //!
-//! In: a [`Gateway`] and a [`Request`]. Out: an [`Outcome`]. Invariant: total (no panic, at most [`HOPS`] chains), without a special
-//! case for any server, and every outcome names at least one place that caused it.
+//! In: a [`Gateway`] and a [`Request`]. Out: an [`Outcome`]. Invariant: total (no panic, bounded work), without a special case for any
+//! server; every outcome names at least one place that caused it; what can't be known is never taken for a yes or a no: both ways are
+//! walked, and the answer stands only if it is the same.
 
-use std::collections::HashMap;
-use std::sync::{Mutex, OnceLock};
+use std::borrow::Cow;
+use std::sync::Arc;
 
-use base64::engine::{GeneralPurpose, GeneralPurposeConfig};
-use base64::{Engine as _, alphabet};
-
+use super::state::{State, reason};
 use super::*;
-use crate::http::{self, Request, Target, Version};
+use crate::http::Request;
 
-/// How many chains a request may pass: nginx allows ten internal redirects, nobody needs more.
-pub const HOPS: usize = 16;
+/// How often a request may start over before it ends with 500 (nginx 1.22.1 allows ten internal redirects).
+pub const RESTARTS: usize = 10;
+
+/// How many clauses a request may pass; no server's config needs a fraction of it.
+const WORK: usize = 100_000;
+
+/// How many questions whose answer can't be known are tried both ways.
+const FORKS: usize = 6;
+
+/// How deep requests of the gateway to itself go.
+const SUBREQUESTS: usize = 3;
 
 /// What became of a request.
 #[derive(Debug, Clone, PartialEq)]
@@ -24,6 +32,10 @@ pub struct Outcome {
     pub client: Option<String>,
     /// The limits that applied on the way.
     pub limits: Vec<Limit>,
+    /// What else held for it, and where that is said; the last of a kind is in force.
+    pub settings: Vec<(Setting, Origin)>,
+    /// The request headers as they stand at the end: what an upstream gets, the connection's own ones excepted.
+    pub headers: HeaderLines,
     /// The places that led here, in order.
     pub steps: Vec<Origin>,
 }
@@ -45,233 +57,395 @@ pub enum Verdict {
         host: String,
     },
     /// Not to be known from the files.
-    Unknown(String),
-}
-
-struct State<'r> {
-    request: &'r Request,
-    target: Target<'r>,
-    host: Option<String>,
-    client: Option<String>,
+    Unknown {
+        /// Why.
+        reason: String,
+        /// Whether the upstream sees it, whatever the answer is.
+        reached: bool,
+    },
 }
 
 /// Decides about one request.
 pub fn evaluate(gateway: &Gateway, request: &Request) -> Outcome {
-    let mut outcome = Outcome {
-        verdict: Verdict::Unknown("no listener on this port".to_owned()),
-        client: None,
-        limits: Vec::new(),
-        steps: Vec::new(),
+    let mut assumed: Vec<bool> = Vec::new();
+    let mut all: Option<Outcome> = None;
+    loop {
+        let mut run = Run { gateway, assumed: &assumed, asked: 0, doubt: None, work: 0, depth: 0 };
+        let mut outcome = run.request(request);
+        let (asked, doubt) = (run.asked, run.doubt);
+        if asked > FORKS {
+            outcome.verdict = unknown(doubt.clone().unwrap_or_default());
+        }
+        let outcome = match all.take() {
+            Some(first) => merged(first, outcome, doubt.as_deref()),
+            None => outcome,
+        };
+        // The next combination of assumptions, counting upwards from the last question; those beyond were taken for a no.
+        assumed.resize(asked.min(FORKS), false);
+        while assumed.last() == Some(&true) {
+            assumed.pop();
+        }
+        let settled = matches!(outcome.verdict, Verdict::Unknown { reached: false, .. });
+        match assumed.last_mut() {
+            Some(last) if !settled => *last = true,
+            _ => return outcome,
+        }
+        all = Some(outcome);
+    }
+}
+
+/// The outcome of two that may both be: theirs if they decide alike, else unknown.
+fn merged(mut first: Outcome, other: Outcome, why: Option<&str>) -> Outcome {
+    if first.verdict == other.verdict {
+        first.client = first.client.filter(|client| other.client.as_ref() == Some(client));
+        return first;
+    }
+    let reached =
+        |verdict: &Verdict| matches!(verdict, Verdict::Proxied { .. } | Verdict::Unknown { reached: true, .. });
+    let reason = match (&first.verdict, &other.verdict) {
+        (Verdict::Unknown { reason, .. }, _) | (_, Verdict::Unknown { reason, .. }) => reason.clone(),
+        _ => why.unwrap_or("not to be known from the files").to_owned(),
     };
-    let Some(listener) = gateway.listener(request.port) else { return outcome };
-    outcome.steps.push(listener.origin.clone());
-    let (target, host) = match well_formed(listener, request) {
-        Ok(parts) => parts,
-        Err((status, why)) => {
-            outcome.steps.push(Origin { note: why.to_owned(), ..listener.origin.clone() });
-            outcome.verdict = Verdict::Refused(status);
+    let reached = reached(&first.verdict) && reached(&other.verdict);
+    Outcome { verdict: Verdict::Unknown { reason, reached }, client: None, ..first }
+}
+
+/// One way through a gateway.
+struct Run<'g> {
+    gateway: &'g Gateway,
+    /// What is assumed about the first questions that can't be answered.
+    assumed: &'g [bool],
+    asked: usize,
+    /// Why the first of them can't.
+    doubt: Option<String>,
+    work: usize,
+    depth: usize,
+}
+
+/// Where a called chain comes back to.
+#[derive(Clone, Copy)]
+struct Frame {
+    chain: ChainId,
+    clause: usize,
+    step: usize,
+}
+
+/// What to do next.
+enum Go {
+    /// On to this clause and step of a chain.
+    At(Frame),
+    /// It is over.
+    End(Verdict),
+}
+
+struct Walk<'r> {
+    state: State<'r>,
+    stack: Vec<Frame>,
+    errors: Option<Arc<Errors>>,
+    handling: bool,
+    /// The status of the answer, whatever is answered.
+    status: Option<u16>,
+    restarts: usize,
+    outcome: Outcome,
+}
+
+impl Run<'_> {
+    fn request(&mut self, request: &Request) -> Outcome {
+        let mut outcome = Outcome {
+            verdict: unknown("no listener on this port"),
+            client: None,
+            limits: Vec::new(),
+            settings: Vec::new(),
+            headers: Vec::new(),
+            steps: Vec::new(),
+        };
+        let Some(listener) = self.gateway.listener(request.port) else { return outcome };
+        outcome.steps.push(listener.origin.clone());
+        if listener.wire.raw {
+            return self.raw(listener, request, outcome);
+        }
+        if request.tls.is_some_and(|tls| tls != listener.tls) {
+            outcome.steps.push(listener.origin.noted("this listener doesn't speak that protocol"));
+            outcome.verdict = Verdict::Refused(400);
             return outcome;
         }
-    };
-    let mut state = State { request, target, host, client: None };
-    let mut next = listener.chain;
-    for _ in 0..HOPS {
-        let Some(chain) = gateway.chains.get(next.0) else { break };
-        let clause = chain.clauses.iter().find(|clause| holds(&clause.when, &state));
-        let (steps, then, origin) = match clause {
-            Some(clause) => (clause.steps.as_slice(), &clause.then, &clause.origin),
-            None => (&[][..], &chain.otherwise, &chain.origin),
+        let read = match listener.wire.read(request) {
+            Ok(read) => read,
+            Err((status, why)) => {
+                outcome.steps.push(listener.origin.noted(why));
+                outcome.verdict = by_itself(status);
+                return outcome;
+            }
         };
-        if !origin.note.is_empty() {
-            outcome.steps.push(origin.clone());
+        self.walk(State::new(request, listener, read), listener.chain, outcome)
+    }
+
+    /// A listener that passes on bytes: the upstream sees whatever arrives.
+    fn raw(&mut self, listener: &Listener, request: &Request, mut outcome: Outcome) -> Outcome {
+        let chain = self.gateway.chains.get(listener.chain.0);
+        outcome.verdict = match chain.map(|chain| (&chain.otherwise, &chain.origin)) {
+            Some((Terminal::Forward(forward), origin)) => {
+                outcome.steps.push(origin.clone());
+                let upstream = forward.upstream.as_literal().unwrap_or_default();
+                Verdict::Proxied {
+                    upstream: String::from_utf8_lossy(upstream).into_owned(),
+                    target: request.target.clone(),
+                    host: request.header("host").next().map(String::from_utf8_lossy).unwrap_or_default().into_owned(),
+                }
+            }
+            Some((Terminal::Unknown(why), _)) => unknown(why.clone()),
+            _ => Verdict::Refused(444),
+        };
+        outcome
+    }
+
+    /// Walks from a chain to the end.
+    fn walk(&mut self, state: State<'_>, chain: ChainId, outcome: Outcome) -> Outcome {
+        let mut walk =
+            Walk { state, stack: Vec::new(), errors: None, handling: false, status: None, restarts: 0, outcome };
+        let mut at = Frame { chain, clause: 0, step: 0 };
+        let verdict = loop {
+            self.work += 1;
+            if self.work > WORK {
+                break unknown("the chains of this gateway never end");
+            }
+            match self.advance(&mut walk, at) {
+                Go::At(next) => at = next,
+                Go::End(verdict) => break verdict,
+            }
+        };
+        let Walk { state, mut outcome, .. } = walk;
+        outcome.verdict = verdict;
+        outcome.client = state.client;
+        outcome.headers = state.headers;
+        outcome
+    }
+
+    /// Does the clause at a place: its condition, its steps from there on, its end.
+    fn advance(&mut self, walk: &mut Walk<'_>, at: Frame) -> Go {
+        let Some(chain) = self.gateway.chains.get(at.chain.0) else { return Go::End(unknown("a chain is missing")) };
+        let Some(clause) = chain.clauses.get(at.clause) else {
+            note(walk, &chain.origin, None);
+            return self.end(walk, &chain.otherwise, at);
+        };
+        if at.step == 0 {
+            if !self.decide(walk, &clause.when) {
+                return Go::At(Frame { clause: at.clause + 1, ..at });
+            }
+            note(walk, &clause.origin, None);
         }
-        for step in steps {
-            if let Some(status) = run(step, &mut state, &mut outcome) {
-                outcome.verdict = Verdict::Refused(status);
-                return outcome;
+        for (index, step) in clause.steps.iter().enumerate().skip(at.step) {
+            if let Step::Call(chain) = step {
+                walk.stack.push(Frame { step: index + 1, ..at });
+                return Go::At(Frame { chain: *chain, clause: 0, step: 0 });
+            }
+            run(step, walk);
+        }
+        self.end(walk, &clause.then, at)
+    }
+
+    fn end(&mut self, walk: &mut Walk<'_>, terminal: &Terminal, at: Frame) -> Go {
+        let start = |chain: ChainId| Go::At(Frame { chain, clause: 0, step: 0 });
+        match terminal {
+            Terminal::Forward(forward) => Go::End(forwarded(&mut walk.state, forward)),
+            Terminal::Respond(status) => Go::End(by_itself(walk.status.unwrap_or(*status))),
+            Terminal::RespondWith(value) => match walk.state.value(value) {
+                Some(text) => {
+                    let status = std::str::from_utf8(&text).ok().and_then(|text| text.parse().ok()).unwrap_or(500);
+                    Go::End(by_itself(walk.status.unwrap_or(status)))
+                }
+                None => Go::End(unknown(reason(&walk.state))),
+            },
+            Terminal::Error(status) => self.error(walk, *status),
+            Terminal::Next => Go::At(Frame { clause: at.clause + 1, step: 0, ..at }),
+            Terminal::Then(chain) => start(*chain),
+            Terminal::Restart(chain) => {
+                walk.restarts += 1;
+                if walk.restarts > RESTARTS { Go::End(by_itself(500)) } else { start(*chain) }
+            }
+            Terminal::Select(select) => match walk.state.value(&select.on) {
+                Some(value) => match select.find(&value) {
+                    Some(chain) => start(chain),
+                    None => self.end(walk, &select.otherwise, at),
+                },
+                None => Go::End(unknown(reason(&walk.state))),
+            },
+            Terminal::Return => match walk.stack.pop() {
+                Some(frame) => Go::At(frame),
+                None => Go::End(unknown("nothing in the files answers")),
+            },
+            Terminal::Unknown(why) => Go::End(unknown(why.clone())),
+        }
+    }
+
+    /// The gateway fails: whoever handles that status goes on.
+    fn error(&mut self, walk: &mut Walk<'_>, status: u16) -> Go {
+        let errors = walk.errors.clone().filter(|errors| !walk.handling || errors.recursive);
+        let case = errors.as_ref().and_then(|errors| errors.cases.iter().find(|case| case.statuses.contain(status)));
+        let Some(case) = case else { return Go::End(by_itself(walk.status.unwrap_or(status))) };
+        walk.handling = true;
+        walk.state.error = Some(status);
+        note(walk, &case.origin, None);
+        for step in &case.steps {
+            run(step, walk);
+        }
+        walk.status = match &case.status {
+            None => None,
+            Some(value) => match walk.state.value(value).and_then(|text| std::str::from_utf8(&text).ok()?.parse().ok())
+            {
+                Some(status) => Some(status),
+                None => return Go::End(unknown(reason(&walk.state))),
+            },
+        };
+        if case.restart {
+            walk.restarts += 1;
+            if walk.restarts > RESTARTS {
+                return Go::End(by_itself(500));
             }
         }
-        match then {
-            Terminal::Then(chain) => next = *chain,
-            Terminal::Respond(status) => {
-                outcome.verdict = if *status >= 400 { Verdict::Refused(*status) } else { Verdict::Answered(*status) };
-                return outcome;
+        Go::At(Frame { chain: case.chain, clause: 0, step: 0 })
+    }
+
+    /// Whether a condition holds; what can't be known is asked from the assumptions.
+    fn decide(&mut self, walk: &mut Walk<'_>, predicate: &Predicate) -> bool {
+        if let Some(holds) = self.holds(walk, predicate) {
+            return holds;
+        }
+        if self.doubt.is_none() {
+            self.doubt = Some(reason(&walk.state).into_owned());
+        }
+        let answer = self.assumed.get(self.asked).copied().unwrap_or(false);
+        self.asked += 1;
+        answer
+    }
+
+    /// Kleene's logic.
+    fn holds(&mut self, walk: &mut Walk<'_>, predicate: &Predicate) -> Option<bool> {
+        match predicate {
+            Predicate::All(parts) => {
+                let mut all = Some(true);
+                for part in parts {
+                    match self.holds(walk, part) {
+                        Some(false) => return Some(false),
+                        Some(true) => {}
+                        None => all = None,
+                    }
+                }
+                all
             }
-            Terminal::Forward { upstream, host } => {
-                outcome.verdict = Verdict::Proxied {
-                    upstream: upstream.clone(),
-                    target: state.target.origin_form(),
-                    host: host.clone(),
-                };
-                return outcome;
+            Predicate::Any(parts) => {
+                let mut any = Some(false);
+                for part in parts {
+                    match self.holds(walk, part) {
+                        Some(true) => return Some(true),
+                        Some(false) => {}
+                        None => any = None,
+                    }
+                }
+                any
             }
+            Predicate::Not(part) => self.holds(walk, part).map(|holds| !holds),
+            Predicate::Subrequest(chain, path, statuses) => self.subrequest(walk, *chain, path.as_ref(), statuses),
+            other => walk.state.holds_simple(other),
         }
     }
-    outcome.verdict = Verdict::Unknown("the chains of this gateway never end".to_owned());
-    outcome
-}
 
-/// What every HTTP server refuses before any rule of its config (RFC 9112, sections 3 and 5).
-fn well_formed<'r>(
-    listener: &Listener,
-    request: &'r Request,
-) -> Result<(Target<'r>, Option<String>), (u16, &'static str)> {
-    if request.tls.is_some_and(|tls| tls != listener.tls) {
-        return Err((400, "this listener doesn't speak that protocol"));
-    }
-    if request.method.is_empty() || !request.method.iter().all(|&byte| http::is_token_byte(byte)) {
-        return Err((400, "the method is malformed"));
-    }
-    if request.target.iter().any(|&byte| byte <= b' ' || byte == 0x7f) {
-        return Err((400, "the request target holds a blank or a control character"));
-    }
-    for (name, value) in &request.headers {
-        let name_ok = !name.is_empty() && name.iter().all(|&byte| http::is_token_byte(byte));
-        if !name_ok || value.iter().any(|byte| matches!(byte, 0 | b'\r' | b'\n')) {
-            return Err((400, "a header is malformed"));
-        }
-    }
-    let hosts: Vec<&[u8]> = request.header("host").collect();
-    if hosts.len() > 1 {
-        return Err((400, "two Host headers"));
-    }
-    if hosts.is_empty() && request.version == Version::Http11 {
-        return Err((400, "no Host header"));
-    }
-    if hosts.iter().any(|host| host.iter().any(|&byte| byte <= b' ' || byte == 0x7f)) {
-        return Err((400, "the Host header holds a blank or a control character"));
-    }
-    if request.head_bytes() >= 2 * listener.head_bytes {
-        return Err((431, "the request head is too large"));
-    }
-    let target = Target::parse(&request.target).ok_or((400, "the request target is malformed"))?;
-    let host = http::host_name(target.authority.or(hosts.first().copied()).unwrap_or_default());
-    Ok((target, host))
-}
-
-fn holds(predicate: &Predicate, state: &State<'_>) -> bool {
-    match predicate {
-        Predicate::Always => true,
-        Predicate::Method(methods) => methods.iter().any(|method| method.as_bytes() == state.request.method),
-        Predicate::Path(PathTest::Exact(path)) => path.as_bytes() == state.target.path,
-        Predicate::Path(PathTest::Regex(regex)) => regex.is_match(state.target.path),
-        Predicate::Host(names) => state.host.as_ref().is_some_and(|host| names.contains(host)),
-        Predicate::Header(name, HeaderTest::Present) => state.request.header(name).any(|value| !value.is_empty()),
-        Predicate::Header(name, HeaderTest::OneOf(values)) => {
-            state.request.single_header(name).is_some_and(|given| values.iter().any(|value| value.as_bytes() == given))
-        }
-        Predicate::Header(name, HeaderTest::Scheme(word)) => {
-            state.request.header(name).any(|value| credentials_of(value, word).is_some())
-        }
-        Predicate::Client(name) => state.client.as_ref() == Some(name),
-        Predicate::Model(models) => body::model(state.request).is_some_and(|model| {
-            models.iter().any(|test| if test.prefix { model.starts_with(&test.text) } else { model == test.text })
-        }),
-        Predicate::All(parts) => parts.iter().all(|part| holds(part, state)),
-        Predicate::Any(parts) => parts.iter().any(|part| holds(part, state)),
-        Predicate::Not(part) => !holds(part, state),
-    }
-}
-
-/// Does one step; gives the status when it ends the request.
-fn run(step: &Step, state: &mut State<'_>, outcome: &mut Outcome) -> Option<u16> {
-    let (status, origin) = match step {
-        Step::Limit(limit, _) => {
-            outcome.limits.push(limit.clone());
+    /// A request of the gateway to itself: what its answer would be.
+    fn subrequest(
+        &mut self,
+        walk: &mut Walk<'_>,
+        chain: ChainId,
+        path: Option<&Value>,
+        statuses: &Statuses,
+    ) -> Option<bool> {
+        if self.depth >= SUBREQUESTS {
+            walk.state.why = Some("requests of the gateway to itself never end".to_owned());
             return None;
         }
-        Step::Authenticate(authenticate, origin) => {
-            state.client = who(authenticate, state.request);
-            outcome.client.clone_from(&state.client);
-            if state.client.is_some() {
-                return None;
-            }
-            (401, origin)
+        let mut state = walk.state.clone();
+        if let Some(path) = path {
+            state.path = walk.state.value(path);
+            state.target.clone_from(&state.path);
         }
-        Step::BodyLimit(bytes, origin) => {
-            if state.request.body_bytes <= *bytes {
-                return None;
+        self.depth += 1;
+        let outcome = self.walk(state, chain, Outcome { steps: Vec::new(), ..walk.outcome.clone() });
+        self.depth -= 1;
+        walk.outcome.steps.extend(outcome.steps);
+        match outcome.verdict {
+            Verdict::Refused(status) | Verdict::Answered(status) => Some(statuses.contain(status)),
+            Verdict::Proxied { upstream, .. } => {
+                walk.state.why = Some(format!("depends on the answer of {upstream}"));
+                None
             }
-            (413, origin)
+            Verdict::Unknown { reason, .. } => {
+                walk.state.why = Some(reason);
+                None
+            }
         }
+    }
+}
+
+/// Does one step.
+fn run(step: &Step, walk: &mut Walk<'_>) {
+    match step {
+        Step::Limit(limit, origin) => {
+            note(walk, origin, None);
+            walk.outcome.limits.push(limit.clone());
+        }
+        Step::Set(name, value, origin) => {
+            let value = walk.state.value(value);
+            note(walk, origin, None);
+            walk.state.variables.insert(name.clone(), value);
+        }
+        Step::Rewrite(rewrite, origin) => {
+            // All parts are computed from what stood before.
+            let mut new = |value: &Option<Value>| value.as_ref().map(|value| walk.state.value(value));
+            let (method, path) = (new(&rewrite.method), new(&rewrite.path));
+            let (query, target) = (new(&rewrite.query), new(&rewrite.target));
+            let shown = path.clone().or_else(|| target.clone()).or_else(|| method.clone());
+            note(walk, origin, shown.as_ref().map(Option::as_deref));
+            let state = &mut walk.state;
+            state.method = method.flatten().unwrap_or_else(|| std::mem::take(&mut state.method));
+            state.path = path.unwrap_or_else(|| state.path.take());
+            state.query = query.unwrap_or_else(|| state.query.take());
+            state.target = target.unwrap_or_else(|| state.target.take());
+        }
+        Step::RequestHeader(edit, _) => walk.state.edit(edit),
+        Step::OnError(errors) => walk.errors.clone_from(errors),
+        Step::Setting(setting, origin) => walk.outcome.settings.push((setting.clone(), origin.clone())),
+        Step::Call(_) => {}
+    }
+}
+
+/// Leaves a trace, with the bytes that came out if there are any.
+fn note(walk: &mut Walk<'_>, origin: &Origin, bytes: Option<Option<&[u8]>>) {
+    if origin.note.is_empty() {
+        return;
+    }
+    let note = match bytes {
+        None => origin.note.clone(),
+        Some(None) => format!("{} (not to be known)", origin.note).into(),
+        Some(Some(bytes)) => format!("{} `{}`", origin.note, bytes.escape_ascii()).into(),
     };
-    outcome.steps.push(origin.clone());
-    Some(status)
+    walk.outcome.steps.push(origin.noted(note));
 }
 
-/// Who a request's credentials belong to: Bearer's client, else X-API-Key's, else Basic's.
-fn who(authenticate: &Authenticate, request: &Request) -> Option<String> {
-    let of = |test: &dyn Fn(&Proof) -> bool| -> Option<String> {
-        let found = authenticate.credentials.iter().find(|credential| credential.proof.as_ref().is_some_and(test));
-        found.map(|credential| credential.client.clone())
-    };
-    let by_key = |given: &[u8]| of(&|proof| matches!(proof, Proof::Key(key) if key.equals(given)));
-    if let Some(name) = &request.as_client
-        && authenticate.credentials.iter().any(|credential| credential.client == *name)
-    {
-        return Some(name.clone());
+fn forwarded(state: &mut State<'_>, forward: &Forward) -> Verdict {
+    let mut get = |value: &Value| state.value(value);
+    match (get(&forward.upstream), get(&forward.target), get(&forward.host)) {
+        (Some(upstream), Some(target), Some(host)) => Verdict::Proxied {
+            upstream: String::from_utf8_lossy(&upstream).into_owned(),
+            target,
+            host: host.iter().map(|&byte| char::from(byte)).collect(),
+        },
+        _ => Verdict::Unknown { reason: reason(state).into_owned(), reached: true },
     }
-    let authorization = request.single_header("authorization");
-    if authenticate.bearer
-        && let Some(client) = authorization.and_then(|value| credentials_of(value, "bearer")).and_then(by_key)
-    {
-        return Some(client);
-    }
-    if authenticate.x_api_key
-        && let Some(client) = request.single_header("x-api-key").and_then(by_key)
-    {
-        return Some(client);
-    }
-    let (user, password) = basic_credentials(authorization.filter(|_| authenticate.basic)?)?;
-    let own = authenticate.credentials.iter().filter(|credential| credential.client == user);
-    own.filter_map(|credential| match &credential.proof {
-        Some(Proof::PasswordHash(hash)) => Some(hash),
-        _ => None,
-    })
-    .any(|hash| verify(hash, &password))
-    .then_some(user)
 }
 
-/// What follows an authentication scheme and its blanks (RFC 9110, section 11.4); the scheme in any case.
-fn credentials_of<'v>(value: &'v [u8], scheme: &str) -> Option<&'v [u8]> {
-    let (start, rest) = value.split_at_checked(scheme.len())?;
-    let blanks = rest.iter().take_while(|&&byte| byte == b' ').count();
-    (start.eq_ignore_ascii_case(scheme.as_bytes()) && blanks > 0).then(|| &rest[blanks..])
+fn by_itself(status: u16) -> Verdict {
+    if status >= 400 { Verdict::Refused(status) } else { Verdict::Answered(status) }
 }
 
-/// User and password of a Basic header (RFC 7617).
-fn basic_credentials(value: &[u8]) -> Option<(String, Vec<u8>)> {
-    // Bits behind the last byte mean nothing (RFC 4648, section 3.5): every server overlooks them, and asks for exact padding.
-    let config = GeneralPurposeConfig::new().with_decode_allow_trailing_bits(true);
-    let engine = GeneralPurpose::new(&alphabet::STANDARD, config);
-    let decoded = engine.decode(credentials_of(value, "basic")?).ok()?;
-    let colon = decoded.iter().position(|&byte| byte == b':')?;
-    Some((String::from_utf8(decoded[..colon].to_vec()).ok()?, decoded[colon + 1..].to_vec()))
-}
-
-/// Whether a password belongs to a hash. Remembered, since each check costs what an attacker's guess should cost.
-fn verify(hash: &Secret, password: &[u8]) -> bool {
-    type Known = Mutex<HashMap<(String, Vec<u8>), bool>>;
-    static KNOWN: OnceLock<Known> = OnceLock::new();
-    let key = (hash.reveal().to_owned(), password.to_vec());
-    let known = KNOWN.get_or_init(Known::default);
-    if let Ok(known) = known.lock()
-        && let Some(answer) = known.get(&key)
-    {
-        return *answer;
-    }
-    let answer = check(&key.0, password);
-    if let Ok(mut known) = known.lock() {
-        known.insert(key, answer);
-    }
-    answer
-}
-
-fn check(hash: &str, password: &[u8]) -> bool {
-    use argon2::PasswordVerifier as _;
-    if hash.starts_with("$argon2id$") {
-        let Ok(parsed) = argon2::password_hash::phc::PasswordHash::new(hash) else { return false };
-        return argon2::Argon2::default().verify_password(password, &parsed).is_ok();
-    }
-    bcrypt::verify(password, hash).unwrap_or(false)
+fn unknown(why: impl Into<Cow<'static, str>>) -> Verdict {
+    Verdict::Unknown { reason: why.into().into_owned(), reached: false }
 }

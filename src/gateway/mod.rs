@@ -1,41 +1,60 @@
 //! The model: a gateway is a function from a request to a decision.
 //!
-//! In: what [`crate::lower`] says a policy means. Out: the [`Gateway`] that [`eval::evaluate`] runs. Invariant: precedence is already
-//! resolved (the first clause that matches wins), chains name each other by index, and every clause says where it comes from.
+//! In: what [`crate::lower`] says a policy means, and what the dialects read from a server's own configs. Out: the [`Gateway`] that
+//! [`eval::evaluate`] runs. Invariant: precedence is already resolved (clauses run in their order), chains name each other by index, and
+//! every clause says where it comes from.
 
+pub mod auth;
 pub mod body;
 pub mod eval;
+pub mod predicate;
+mod state;
+pub mod step;
+pub mod value;
+pub mod wire;
 
+use std::borrow::Cow;
+use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use crate::secret::Secret;
+pub use auth::{Authenticate, Credential, Proof};
+pub use predicate::{Captures, Lines, ModelTest, Pattern, Predicate, Test};
+pub use step::{
+    Edit, ErrorCase, Errors, HeaderEdit, Limit, LimitKind, Log, Per, Rewrite, Setting, Statuses, Step, TimeoutOf,
+};
+pub use value::{Function, Lookup, Value};
+pub use wire::{PathView, Wire};
+
 use crate::source::{SourceFile, Span};
 
+/// Header lines in their order: name and value.
+pub type HeaderLines = Vec<(Vec<u8>, Vec<u8>)>;
+
 /// A gateway.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct Gateway {
     /// The files that origins point into.
     pub files: Vec<SourceFile>,
-    /// At least one; the first is asked when a request names no port.
+    /// In file order; the first is asked when a request names no port.
     pub listeners: Vec<Listener>,
     /// All chains; a [`ChainId`] is an index.
     pub chains: Vec<Chain>,
 }
 
 /// Index of a chain.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ChainId(pub usize);
 
 /// The place in a file that causes something, and what it says there.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Origin {
     /// Index into [`Gateway::files`].
     pub file: usize,
     /// The place.
     pub span: Span,
-    /// What happens here, for people.
-    pub note: String,
+    /// What happens here, for people; empty: nothing worth a word.
+    pub note: Cow<'static, str>,
 }
 
 /// An address that answers.
@@ -47,20 +66,20 @@ pub struct Listener {
     pub port: u16,
     /// Whether it speaks TLS.
     pub tls: bool,
-    /// The largest request head in bytes; from twice this on a request is refused (431).
-    pub head_bytes: u64,
+    /// What is refused before any rule, and how a target becomes the path that rules see.
+    pub wire: Wire,
     /// Where every request starts.
     pub chain: ChainId,
     /// Where it is declared.
     pub origin: Origin,
 }
 
-/// Clauses in order: the first that matches decides.
+/// Clauses in order: each that matches runs its steps; unless it ends with [`Terminal::Next`], it decides.
 #[derive(Debug, Clone)]
 pub struct Chain {
     /// The clauses.
     pub clauses: Vec<Clause>,
-    /// What happens when none matches.
+    /// What happens when none decided.
     pub otherwise: Terminal,
     /// Where that is said.
     pub origin: Origin,
@@ -71,7 +90,7 @@ pub struct Chain {
 pub struct Clause {
     /// The condition.
     pub when: Predicate,
-    /// What is done, in order; a step may end the request.
+    /// What is done, in order.
     pub steps: Vec<Step>,
     /// How it ends.
     pub then: Terminal,
@@ -79,153 +98,76 @@ pub struct Clause {
     pub origin: Origin,
 }
 
-/// A condition on a request and on who was found to send it.
-#[derive(Debug, Clone)]
-pub enum Predicate {
-    /// Holds.
-    Always,
-    /// One of these methods, exactly.
-    Method(Vec<String>),
-    /// The raw path.
-    Path(PathTest),
-    /// One of these host names, compared without port and case.
-    Host(Vec<String>),
-    /// A header.
-    Header(String, HeaderTest),
-    /// The authenticated client is this one.
-    Client(String),
-    /// The body names, with certainty, one of these models.
-    Model(Vec<ModelTest>),
-    /// All hold.
-    All(Vec<Predicate>),
-    /// One holds.
-    Any(Vec<Predicate>),
-    /// It doesn't hold.
-    Not(Box<Predicate>),
-}
-
-/// A test of a path's bytes.
-#[derive(Debug, Clone)]
-pub enum PathTest {
-    /// Exactly this.
-    Exact(String),
-    /// The whole path matches this expression.
-    Regex(regex::bytes::Regex),
-}
-
-/// A test of a header's values.
-#[derive(Debug, Clone)]
-pub enum HeaderTest {
-    /// It is there and not empty.
-    Present,
-    /// It stands once and is one of these, byte for byte.
-    OneOf(Vec<String>),
-    /// It stands at least once, and one value begins with this word in any case.
-    Scheme(String),
-}
-
-/// A model's name or the start of it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ModelTest {
-    /// The text.
-    pub text: String,
-    /// Whether more may follow.
-    pub prefix: bool,
-}
-
-/// Something that is done to a request.
-#[derive(Debug, Clone)]
-pub enum Step {
-    /// Finds out who it is; nobody: the request ends with 401.
-    Authenticate(Authenticate, Origin),
-    /// A limit that applies from here on. It never changes the decision about a single request.
-    Limit(Limit, Origin),
-    /// A longer body ends the request with 413.
-    BodyLimit(u64, Origin),
-}
-
-/// How callers show who they are.
-#[derive(Debug, Clone)]
-pub struct Authenticate {
-    /// `Authorization: Bearer KEY` counts.
-    pub bearer: bool,
-    /// `X-API-Key: KEY` counts.
-    pub x_api_key: bool,
-    /// `Authorization: Basic` counts.
-    pub basic: bool,
-    /// Who has which credential.
-    pub credentials: Arc<[Credential]>,
-}
-
-/// One credential.
-#[derive(Debug, Clone)]
-pub struct Credential {
-    /// Whose it is.
-    pub client: String,
-    /// What proves it; absent: its value isn't known, so that no request carries it.
-    pub proof: Option<Proof>,
-}
-
-/// What proves who a caller is.
-#[derive(Debug, Clone)]
-pub enum Proof {
-    /// The key itself.
-    Key(Secret),
-    /// A bcrypt or argon2id hash of the password.
-    PasswordHash(Secret),
-}
-
-/// A limit in force.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Limit {
-    /// For whom it counts.
-    pub per: Per,
-    /// What it counts.
-    pub kind: LimitKind,
-}
-
-/// For whom a limit counts.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Per {
-    /// One client address (an IPv6 client's /64).
-    Ip,
-    /// One client of the policy.
-    Client,
-}
-
-/// What a limit counts.
-#[derive(Debug, Clone, PartialEq)]
-pub enum LimitKind {
-    /// `requests` each `window`, `burst` at once.
-    Rate {
-        /// Requests in the window, on average.
-        requests: u32,
-        /// The window.
-        window: std::time::Duration,
-        /// Requests at once.
-        burst: u32,
-    },
-    /// Requests in hand at once.
-    Connections {
-        /// So many.
-        max: u32,
-    },
-}
-
 /// How the work on a request ends, or where it goes on.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub enum Terminal {
     /// The upstream gets it.
-    Forward {
-        /// `host:port` of the first server.
-        upstream: String,
-        /// The Host header that it gets.
-        host: String,
-    },
-    /// The gateway answers by itself.
+    Forward(Arc<Forward>),
+    /// The gateway answers by itself with this status; 444: it closes the connection instead. No error handler is asked.
     Respond(u16),
+    /// The same with a computed status; what is no status is 500.
+    RespondWith(Value),
+    /// The gateway fails with this status: the error handlers in force are asked first.
+    Error(u16),
+    /// The next clause of this chain.
+    Next,
     /// Another chain decides.
     Then(ChainId),
+    /// Another chain decides, counted: after [`eval::RESTARTS`] of these a request ends with 500.
+    Restart(ChainId),
+    /// A table of chains decides which.
+    Select(Arc<Select>),
+    /// Back to behind the innermost [`Step::Call`]; without one nothing answers, which is unknown.
+    Return,
+    /// Not to be known from the files: why.
+    Unknown(Cow<'static, str>),
+}
+
+/// Where a request is sent, and as what.
+#[derive(Debug, Clone)]
+pub struct Forward {
+    /// `host:port` of the first server.
+    pub upstream: Value,
+    /// The request target that it gets.
+    pub target: Value,
+    /// The Host header that it gets.
+    pub host: Value,
+}
+
+/// Chains by a value: exactly, else by the longest prefix, else `otherwise`. Constant time, however many there are.
+#[derive(Debug, Clone)]
+pub struct Select {
+    /// The value that is looked up.
+    pub on: Value,
+    /// By the whole value.
+    pub exact: HashMap<Vec<u8>, ChainId>,
+    /// By its beginning.
+    pub prefixes: HashMap<Vec<u8>, ChainId>,
+    /// The lengths that occur in `prefixes`, longest first.
+    pub lengths: Vec<usize>,
+    /// None of these.
+    pub otherwise: Terminal,
+}
+
+impl Select {
+    /// A table without entries.
+    pub fn new(on: Value, otherwise: Terminal) -> Select {
+        Select { on, exact: HashMap::new(), prefixes: HashMap::new(), lengths: Vec::new(), otherwise }
+    }
+
+    /// Adds a prefix; the first of two equal ones stays.
+    pub fn prefix(&mut self, prefix: &[u8], chain: ChainId) {
+        self.prefixes.entry(prefix.to_vec()).or_insert(chain);
+        if let Err(at) = self.lengths.binary_search_by(|length| prefix.len().cmp(length)) {
+            self.lengths.insert(at, prefix.len());
+        }
+    }
+
+    /// The chain for a value.
+    pub fn find(&self, value: &[u8]) -> Option<ChainId> {
+        let by_prefix = |length: &usize| self.prefixes.get(value.get(..*length)?).copied();
+        self.exact.get(value).copied().or_else(|| self.lengths.iter().find_map(by_prefix))
+    }
 }
 
 impl Gateway {
@@ -235,5 +177,46 @@ impl Gateway {
             None => self.listeners.first(),
             Some(port) => self.listeners.iter().find(|listener| listener.port == port),
         }
+    }
+
+    /// Adds a chain.
+    pub fn add(&mut self, chain: Chain) -> ChainId {
+        self.chains.push(chain);
+        ChainId(self.chains.len() - 1)
+    }
+
+    /// Whether any clause knows this client.
+    pub fn has_client(&self, name: &str) -> bool {
+        let clauses = self.chains.iter().flat_map(|chain| &chain.clauses);
+        clauses.into_iter().any(|clause| {
+            clause.when.any(&mut |part| match part {
+                Predicate::Authenticated(who) => who.credentials.iter().any(|credential| credential.client == name),
+                _ => false,
+            })
+        })
+    }
+}
+
+impl Origin {
+    /// A place and what happens there.
+    pub fn new(file: usize, span: Span, note: impl Into<Cow<'static, str>>) -> Origin {
+        Origin { file, span, note: note.into() }
+    }
+
+    /// The same place with another note.
+    pub fn noted(&self, note: impl Into<Cow<'static, str>>) -> Origin {
+        Origin { note: note.into(), ..*self }
+    }
+}
+
+impl Clause {
+    /// A clause without steps.
+    pub fn new(when: Predicate, then: Terminal, origin: Origin) -> Clause {
+        Clause { when, steps: Vec::new(), then, origin }
+    }
+
+    /// Steps that are always done, then the next clause.
+    pub fn steps(steps: Vec<Step>, origin: Origin) -> Clause {
+        Clause { when: Predicate::Always, steps, then: Terminal::Next, origin }
     }
 }

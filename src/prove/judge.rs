@@ -43,7 +43,7 @@ pub fn complaints(plan: &Plan, question: &Question, expected: &Outcome, observed
         Verdict::Refused(status) => judge.refused(*status),
         Verdict::Answered(status) => judge.answered(*status),
         Verdict::Proxied { target, host, .. } => judge.proxied(target, host),
-        Verdict::Unknown(reason) => judge.list.push(format!("the policy itself says nothing: {reason}")),
+        Verdict::Unknown { reason, .. } => judge.list.push(format!("the policy itself says nothing: {reason}")),
     }
     judge.list
 }

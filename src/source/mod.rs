@@ -11,6 +11,9 @@ use std::sync::Arc;
 /// The largest file that is read: a policy of ten thousand clients has one MiB, a device has no end.
 pub const MOST_BYTES: u64 = 16 << 20;
 
+/// The largest config of a server that is read.
+const MOST_CONFIG_BYTES: u64 = 64 << 20;
+
 /// One text that was read, with what is needed to speak about places in it.
 #[derive(Debug, Clone)]
 pub struct SourceFile {
@@ -20,6 +23,8 @@ pub struct SourceFile {
     pub path: PathBuf,
     /// The whole text.
     pub text: Arc<str>,
+    /// The bytes, where they aren't UTF-8.
+    raw: Option<Arc<[u8]>>,
     /// Places that are not shown to anybody, sorted and apart from each other: see [`SourceFile::hiding`].
     secrets: Arc<[Span]>,
     lines: Arc<[usize]>,
@@ -48,7 +53,27 @@ impl SourceFile {
     pub fn new(name: impl Into<String>, path: impl Into<PathBuf>, text: impl Into<Arc<str>>) -> Self {
         let text = text.into();
         let lines = std::iter::once(0).chain(text.match_indices('\n').map(|(at, _)| at + 1)).collect();
-        SourceFile { name: name.into(), path: path.into(), text, secrets: Arc::new([]), lines }
+        SourceFile { name: name.into(), path: path.into(), text, raw: None, secrets: Arc::new([]), lines }
+    }
+
+    /// Takes bytes that need not be UTF-8. Where they aren't, `text` has one `?` for each byte that doesn't fit, so that spans
+    /// are the same in both.
+    pub fn of_bytes(name: impl Into<String>, path: impl Into<PathBuf>, bytes: Vec<u8>) -> Self {
+        let bytes = match String::from_utf8(bytes) {
+            Ok(text) => return SourceFile::new(name, path, text),
+            Err(error) => error.into_bytes(),
+        };
+        let mut text = String::with_capacity(bytes.len());
+        for chunk in bytes.utf8_chunks() {
+            text.push_str(chunk.valid());
+            text.extend(chunk.invalid().iter().map(|_| '?'));
+        }
+        SourceFile { raw: Some(bytes.into()), ..SourceFile::new(name, path, text) }
+    }
+
+    /// The file's bytes.
+    pub fn bytes(&self) -> &[u8] {
+        self.raw.as_deref().unwrap_or(self.text.as_bytes())
     }
 
     /// The same file whose `secrets` are shown as `***` wherever a part of it is shown.
@@ -101,6 +126,19 @@ impl SourceFile {
         })?;
         let text = text.strip_prefix('\u{feff}').map(str::to_owned).unwrap_or(text);
         Ok(SourceFile::new(path.display().to_string(), path, text))
+    }
+
+    /// Reads a server's config: any bytes, a byte-order mark included.
+    ///
+    /// Errors: what the system says, or that the file is too large, as a sentence without the file's name.
+    pub fn read_config(name: impl Into<String>, path: &Path) -> Result<Self, String> {
+        let mut bytes = Vec::new();
+        let read = |file: std::fs::File| file.take(MOST_CONFIG_BYTES + 1).read_to_end(&mut bytes);
+        std::fs::File::open(path).and_then(read).map_err(|error| io_reason(&error))?;
+        if bytes.len() as u64 > MOST_CONFIG_BYTES {
+            return Err(format!("larger than {} MiB", MOST_CONFIG_BYTES >> 20));
+        }
+        Ok(SourceFile::of_bytes(name, path, bytes))
     }
 
     /// The line and column of a byte offset.

@@ -1,0 +1,75 @@
+//! Existing configs: text → tree with spans → [`crate::gateway::Gateway`]. One folder a dialect.
+//!
+//! In: files that [`crate::project`] names. Out: what they mean, and a diagnostic for each place that isn't understood or that the server
+//! would refuse. Invariant: reading never fails as a whole; a dialect knows no policy.
+
+pub mod document;
+pub mod nginx;
+pub mod tree;
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use crate::diag::Sink;
+use crate::gateway::Gateway;
+use crate::source::Span;
+
+/// What a config means, as far as it was understood.
+#[derive(Debug, Default)]
+pub struct Reading {
+    /// The gateway; its files are all that were read.
+    pub gateway: Gateway,
+    /// What isn't understood (warnings), what the server would refuse to load (errors), what was inferred (notes).
+    pub problems: Sink,
+}
+
+/// What a reader takes for given.
+#[derive(Debug, Clone, Default)]
+pub struct Options {
+    /// Absolute paths in configs are looked up below this folder.
+    pub root: Option<PathBuf>,
+    /// The variables that configs name.
+    pub variables: Variables,
+    /// The version of nginx to assume, as `(1, 22, 1)`; absent: the newest that is known here.
+    pub nginx_version: Option<(u32, u32, u32)>,
+}
+
+/// Variables that a config may name: from the process environment and a file.
+#[derive(Debug, Clone, Default)]
+pub struct Variables {
+    /// Those that are set.
+    pub values: BTreeMap<String, String>,
+    /// Whether the others are known to be unset: a file of variables was read.
+    pub complete: bool,
+}
+
+/// What is known about a variable.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Variable<'v> {
+    /// Its value.
+    Set(&'v str),
+    /// It is unset.
+    Unset,
+    /// It may be set where the server runs.
+    Unknown,
+}
+
+impl Variables {
+    /// What is known about a variable.
+    pub fn get(&self, name: &str) -> Variable<'_> {
+        match (self.values.get(name), self.complete) {
+            (Some(value), _) => Variable::Set(value),
+            (None, true) => Variable::Unset,
+            (None, false) => Variable::Unknown,
+        }
+    }
+}
+
+/// A place in one of the files of a [`crate::gateway::Gateway`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub struct Place {
+    /// Index of the file.
+    pub file: usize,
+    /// The place in it.
+    pub span: Span,
+}

@@ -1,0 +1,3 @@
+//! nginx: its configs as nginx reads them.
+
+pub mod config;

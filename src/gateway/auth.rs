@@ -1,0 +1,168 @@
+//! Who a request's credentials belong to.
+//!
+//! In: the credentials that a gateway knows, and a request. Out: the client's name, or nobody. Invariant: keys and hashes are compared,
+//! never shown; a hash whose scheme isn't known here makes the answer unknown, never yes.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, OnceLock};
+
+use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
+use base64::{Engine as _, alphabet};
+
+use crate::http::Request;
+use crate::secret::Secret;
+
+/// How callers show who they are.
+#[derive(Debug, Clone, Default)]
+pub struct Authenticate {
+    /// `Authorization: Bearer KEY` counts.
+    pub bearer: bool,
+    /// `X-API-Key: KEY` counts.
+    pub x_api_key: bool,
+    /// `Authorization: Basic` counts.
+    pub basic: bool,
+    /// Basic credentials count without their padding too (nginx 1.22.1).
+    pub padding_optional: bool,
+    /// Who has which credential.
+    pub credentials: Arc<[Credential]>,
+    /// The credentials aren't all known: why. A caller whom the known ones don't prove may still be somebody.
+    pub incomplete: Option<String>,
+}
+
+/// One credential.
+#[derive(Debug, Clone)]
+pub struct Credential {
+    /// Whose it is.
+    pub client: String,
+    /// What proves it; absent: its value isn't known, so that no request carries it.
+    pub proof: Option<Proof>,
+}
+
+/// What proves who a caller is.
+#[derive(Debug, Clone)]
+pub enum Proof {
+    /// The key itself.
+    Key(Secret),
+    /// A hash of the password, in the server's own notation.
+    PasswordHash(Secret),
+}
+
+/// Whose credentials a request carries.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Who {
+    /// This client's.
+    Client(String),
+    /// Nobody's.
+    Nobody,
+    /// Not to be known: why.
+    Unknown(String),
+}
+
+impl Authenticate {
+    /// Whose credentials a request with these headers carries: Bearer's client, else X-API-Key's, else Basic's.
+    pub fn who(&self, request: &Request, headers: &Headers<'_>) -> Who {
+        if let Some(name) = &request.as_client
+            && self.credentials.iter().any(|credential| credential.client == *name)
+        {
+            return Who::Client(name.clone());
+        }
+        let by_key = |given: &[u8]| {
+            let found = self
+                .credentials
+                .iter()
+                .find(|credential| matches!(&credential.proof, Some(Proof::Key(key)) if key.equals(given)));
+            found.map(|credential| credential.client.clone())
+        };
+        let authorization = headers.only("authorization");
+        let bearer = authorization.filter(|_| self.bearer).and_then(|value| credentials_of(value, "bearer"));
+        if let Some(client) = bearer.and_then(by_key) {
+            return Who::Client(client);
+        }
+        if let Some(client) = headers.only("x-api-key").filter(|_| self.x_api_key).and_then(by_key) {
+            return Who::Client(client);
+        }
+        let basic = authorization.filter(|_| self.basic).and_then(|value| self.basic_credentials(value));
+        let Some((user, password)) = basic else { return Who::Nobody };
+        let mut unknown = self.incomplete.clone();
+        for credential in self.credentials.iter().filter(|credential| credential.client == user) {
+            let Some(Proof::PasswordHash(hash)) = &credential.proof else { continue };
+            match verify(hash, &password) {
+                Some(true) => return Who::Client(user),
+                Some(false) => {}
+                None => {
+                    unknown = Some(format!("depends on the password hash of `{user}`, whose scheme is not known here"))
+                }
+            }
+        }
+        unknown.map_or(Who::Nobody, Who::Unknown)
+    }
+
+    /// User and password of a Basic header (RFC 7617).
+    fn basic_credentials(&self, value: &[u8]) -> Option<(String, Vec<u8>)> {
+        // Bits behind the last byte mean nothing (RFC 4648, section 3.5): every server overlooks them.
+        let padding =
+            if self.padding_optional { DecodePaddingMode::Indifferent } else { DecodePaddingMode::RequireCanonical };
+        let config =
+            GeneralPurposeConfig::new().with_decode_allow_trailing_bits(true).with_decode_padding_mode(padding);
+        let engine = GeneralPurpose::new(&alphabet::STANDARD, config);
+        let decoded = engine.decode(credentials_of(value, "basic")?).ok()?;
+        let colon = decoded.iter().position(|&byte| byte == b':')?;
+        Some((String::from_utf8(decoded[..colon].to_vec()).ok()?, decoded[colon + 1..].to_vec()))
+    }
+}
+
+/// Headers as they stand on a request's way.
+#[derive(Debug, Clone, Copy)]
+pub struct Headers<'h>(pub &'h [(Vec<u8>, Vec<u8>)]);
+
+impl<'h> Headers<'h> {
+    /// The values of a header, in order.
+    pub fn all(self, name: &str) -> impl Iterator<Item = &'h [u8]> {
+        let lines = self.0.iter().filter(move |(own, _)| own.eq_ignore_ascii_case(name.as_bytes()));
+        lines.map(|(_, value)| value.as_slice())
+    }
+
+    /// The value of a header that stands exactly once.
+    pub fn only(self, name: &str) -> Option<&'h [u8]> {
+        let mut values = self.all(name);
+        let first = values.next()?;
+        values.next().is_none().then_some(first)
+    }
+}
+
+/// What follows an authentication scheme and its blanks (RFC 9110, section 11.4); the scheme in any case.
+pub(super) fn credentials_of<'v>(value: &'v [u8], scheme: &str) -> Option<&'v [u8]> {
+    let (start, rest) = value.split_at_checked(scheme.len())?;
+    let blanks = rest.iter().take_while(|&&byte| byte == b' ').count();
+    (start.eq_ignore_ascii_case(scheme.as_bytes()) && blanks > 0).then(|| &rest[blanks..])
+}
+
+/// Whether a password belongs to a hash. Remembered, since each check costs what an attacker's guess should cost.
+fn verify(hash: &Secret, password: &[u8]) -> Option<bool> {
+    type Known = Mutex<HashMap<(String, Vec<u8>), Option<bool>>>;
+    static KNOWN: OnceLock<Known> = OnceLock::new();
+    let key = (hash.reveal().to_owned(), password.to_vec());
+    let known = KNOWN.get_or_init(Known::default);
+    if let Ok(known) = known.lock()
+        && let Some(answer) = known.get(&key)
+    {
+        return *answer;
+    }
+    let answer = check(&key.0, password);
+    if let Ok(mut known) = known.lock() {
+        known.insert(key, answer);
+    }
+    answer
+}
+
+fn check(hash: &str, password: &[u8]) -> Option<bool> {
+    use argon2::PasswordVerifier as _;
+    if hash.starts_with("$argon2id$") {
+        let Ok(parsed) = argon2::password_hash::phc::PasswordHash::new(hash) else { return Some(false) };
+        return Some(argon2::Argon2::default().verify_password(password, &parsed).is_ok());
+    }
+    if hash.starts_with("$2") {
+        return Some(bcrypt::verify(password, hash).unwrap_or(false));
+    }
+    None
+}

@@ -1,0 +1,132 @@
+//! Conditions on a request, on what was done to it so far, and on who sent it.
+//!
+//! In: values and tests. Out: true, false or not to be known (Kleene's logic; [`super::eval`] computes it). Invariant: a test sees bytes,
+//! never a server's rules.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+
+use ipnet::IpNet;
+
+use super::{Authenticate, ChainId, Statuses, Value};
+
+/// A condition.
+#[derive(Debug, Clone)]
+pub enum Predicate {
+    /// Holds.
+    Always,
+    /// A value passes a test.
+    Value(Value, Test),
+    /// The lines of a request header pass a test. A header that isn't there passes none.
+    Header(String, Lines, Test),
+    /// The address of the client is in one of these networks.
+    Client(Arc<[IpNet]>),
+    /// The request proves who it is; from then on that is known.
+    Authenticated(Arc<Authenticate>),
+    /// The body is longer than this, in bytes.
+    BodyOver(u64),
+    /// The body names, with certainty, one of these models.
+    Model(Vec<ModelTest>),
+    /// A request of the gateway to itself for this path (absent: the same), answered by this chain, ends with one of these statuses.
+    Subrequest(ChainId, Option<Value>, Statuses),
+    /// All hold.
+    All(Vec<Predicate>),
+    /// One holds.
+    Any(Vec<Predicate>),
+    /// It doesn't hold.
+    Not(Box<Predicate>),
+    /// Not to be known from the files: why.
+    Opaque(Cow<'static, str>),
+}
+
+/// Which lines of a repeated header count.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Lines {
+    /// One of them passes.
+    Any,
+    /// There is exactly one, and it passes.
+    Only,
+}
+
+/// A test of bytes.
+#[derive(Debug, Clone)]
+pub enum Test {
+    /// Passes.
+    Anything,
+    /// Not empty.
+    NotEmpty,
+    /// Exactly these bytes.
+    Equals(Vec<u8>),
+    /// One of these.
+    OneOf(Arc<[Vec<u8>]>),
+    /// The same bytes as this value has.
+    Same(Box<Value>),
+    /// Begins so.
+    Prefix(Vec<u8>),
+    /// Ends so.
+    Suffix(Vec<u8>),
+    /// Holds this.
+    Contains(Vec<u8>),
+    /// The same as [`Test`], ASCII letters in any case.
+    AnyCase(Box<Test>),
+    /// Matches; what its groups found is kept.
+    Regex(Arc<Pattern>, Captures),
+    /// Begins with this authentication scheme and a blank, in any case.
+    Scheme(String),
+}
+
+/// What becomes of a regular expression's groups.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Captures {
+    /// Nothing.
+    Dropped,
+    /// They are [`Value::Capture`]s until the next match; named ones are variables too.
+    Numbered,
+    /// They are variables: each of these prefixes and the group's number or name.
+    Prefixed(Arc<[String]>),
+}
+
+/// A regular expression as a server reads it.
+#[derive(Debug, Clone)]
+pub enum Pattern {
+    /// Linear time.
+    Regular(regex::bytes::Regex),
+    /// With look-around, back references or the like; bytes that aren't UTF-8 are not to be known.
+    Fancy(Box<fancy_regex::Regex>),
+    /// Not understood: why.
+    Opaque(Cow<'static, str>),
+}
+
+/// A model's name or the start of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ModelTest {
+    /// The text.
+    pub text: String,
+    /// Whether more may follow.
+    pub prefix: bool,
+}
+
+impl Predicate {
+    /// Whether `test` is true of this predicate or one inside it.
+    pub fn any(&self, test: &mut dyn FnMut(&Predicate) -> bool) -> bool {
+        test(self)
+            || match self {
+                Predicate::All(parts) | Predicate::Any(parts) => parts.iter().any(|part| part.any(test)),
+                Predicate::Not(part) => part.any(test),
+                _ => false,
+            }
+    }
+
+    /// The contrary.
+    pub fn negated(self) -> Predicate {
+        match self {
+            Predicate::Not(inner) => *inner,
+            other => Predicate::Not(Box::new(other)),
+        }
+    }
+
+    /// The method is one of these, exactly.
+    pub fn method(methods: &[&str]) -> Predicate {
+        Predicate::Value(Value::Method, Test::OneOf(methods.iter().map(|method| method.as_bytes().to_vec()).collect()))
+    }
+}

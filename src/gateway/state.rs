@@ -1,0 +1,398 @@
+//! What is known about one request on its way, and the values and conditions that follow from it.
+//!
+//! In: a request as its listener read it, and what steps changed. Out: bytes for values, true or false for conditions, nothing where the
+//! files don't tell. Invariant: asking changes nothing but what the model says it keeps (groups of a match, who it is, table answers).
+
+use std::borrow::Cow;
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use super::auth::{Headers, Who, credentials_of};
+use super::value::{Join, Row};
+use super::wire::{Read, resolve_dots, unescape};
+use super::*;
+use crate::http::{Request, Version};
+
+/// The state of one request.
+#[derive(Debug, Clone)]
+pub(super) struct State<'r> {
+    pub request: &'r Request,
+    pub listener: &'r Listener,
+    pub method: Vec<u8>,
+    /// What goes upstream as things stand.
+    pub target: Option<Vec<u8>>,
+    pub original: Vec<u8>,
+    pub path: Option<Vec<u8>>,
+    pub query: Option<Vec<u8>>,
+    pub host: String,
+    pub authority: Vec<u8>,
+    pub headers: HeaderLines,
+    pub variables: HashMap<Arc<str>, Option<Vec<u8>>>,
+    pub captures: Vec<Vec<u8>>,
+    tables: HashMap<*const Lookup, Option<Vec<u8>>>,
+    pub client: Option<String>,
+    pub error: Option<u16>,
+    /// Why the last thing that couldn't be known can't be known.
+    pub why: Option<String>,
+}
+
+impl<'r> State<'r> {
+    pub fn new(request: &'r Request, listener: &'r Listener, read: Read<'r>) -> State<'r> {
+        let target = read.target.origin_form();
+        State {
+            request,
+            listener,
+            method: request.method.clone(),
+            original: target.clone(),
+            target: Some(target),
+            path: Some(read.path),
+            query: Some(read.target.query.unwrap_or_default().to_vec()),
+            host: read.host.unwrap_or_default(),
+            authority: read.authority,
+            headers: read.headers,
+            variables: HashMap::new(),
+            captures: Vec::new(),
+            tables: HashMap::new(),
+            client: None,
+            error: None,
+            why: None,
+        }
+    }
+
+    fn unknown<T>(&mut self, why: impl Into<String>) -> Option<T> {
+        self.why = Some(why.into());
+        None
+    }
+
+    /// The bytes of a value; `None`: not to be known (`why` says it).
+    pub fn value(&mut self, value: &Value) -> Option<Vec<u8>> {
+        Some(match value {
+            Value::Literal(bytes) => bytes.to_vec(),
+            Value::Concat(parts) => {
+                let mut out = Vec::new();
+                for part in parts {
+                    out.extend(self.value(part)?);
+                }
+                out
+            }
+            Value::Method => self.method.clone(),
+            Value::Target => return self.target.clone(),
+            Value::RawPath => return self.target.as_ref().map(|target| before(target, b'?').to_vec()),
+            Value::Path => return self.path.clone(),
+            Value::Query => return self.query.clone(),
+            Value::OriginalTarget => self.original.clone(),
+            Value::Host => self.host.clone().into_bytes(),
+            Value::Authority => self.authority.clone(),
+            Value::Header(name, join) => self.header(name, *join),
+            Value::Cookie(name) => self.cookie(name),
+            Value::Argument(name) => argument(self.query.as_deref()?, name),
+            Value::Scheme => if self.listener.tls { "https" } else { "http" }.into(),
+            Value::Protocol => match self.request.version {
+                Version::Http10 => "HTTP/1.0",
+                Version::Http11 => "HTTP/1.1",
+                Version::Http2 => "HTTP/2.0",
+            }
+            .into(),
+            Value::ClientIp => self.request.client_ip.to_string().into_bytes(),
+            Value::Port => self.listener.port.to_string().into_bytes(),
+            Value::Client => self.client.clone().unwrap_or_default().into_bytes(),
+            Value::Capture(group) => self.captures.get(*group).cloned().unwrap_or_default(),
+            Value::Variable(name) => return self.variables.get(name).cloned().unwrap_or(Some(Vec::new())),
+            Value::ErrorStatus => self.error.map(|status| status.to_string()).unwrap_or_default().into_bytes(),
+            Value::Body => match (&self.request.body, self.request.body_bytes) {
+                (Some(body), _) => body.clone(),
+                (None, 0) => Vec::new(),
+                (None, _) => return self.unknown("depends on the body, which the request does not give"),
+            },
+            Value::Lookup(table) => return self.lookup(table),
+            Value::First(values) => {
+                for value in values {
+                    let bytes = self.value(value)?;
+                    if !bytes.is_empty() {
+                        return Some(bytes);
+                    }
+                }
+                Vec::new()
+            }
+            Value::Apply(function, value) => {
+                let bytes = self.value(value)?;
+                return self.apply(function, bytes);
+            }
+            Value::Opaque(why) => return self.unknown(why.clone()),
+        })
+    }
+
+    fn header(&self, name: &str, join: Join) -> Vec<u8> {
+        let mut lines = Headers(&self.headers).all(name);
+        match join {
+            Join::First => lines.next().unwrap_or_default().to_vec(),
+            Join::Last => lines.last().unwrap_or_default().to_vec(),
+            Join::With(between) => lines.collect::<Vec<_>>().join(between.as_bytes()),
+        }
+    }
+
+    fn cookie(&self, name: &str) -> Vec<u8> {
+        let lines = Headers(&self.headers).all("cookie").flat_map(|line| line.split(|&byte| byte == b';'));
+        let mut pairs = lines.filter_map(|pair| pair.trim_ascii().strip_prefix(name.as_bytes())?.strip_prefix(b"="));
+        pairs.next().unwrap_or_default().to_vec()
+    }
+
+    fn lookup(&mut self, table: &Arc<Lookup>) -> Option<Vec<u8>> {
+        let key = Arc::as_ptr(table);
+        if !table.volatile
+            && let Some(answer) = self.tables.get(&key)
+        {
+            return answer.clone();
+        }
+        let answer = self.look_up(table);
+        self.tables.insert(key, answer.clone());
+        answer
+    }
+
+    fn look_up(&mut self, table: &Lookup) -> Option<Vec<u8>> {
+        let on = self.value(&table.on)?;
+        let key = if table.any_case { on.to_ascii_lowercase() } else { on.clone() };
+        if let Some(value) = table.exact.get(&key) {
+            return self.value(value);
+        }
+        for (row, value) in &table.rows {
+            let fits = match row {
+                Row::Test(test) => self.test(test, &on),
+                Row::When(predicate) => self.holds_simple(predicate),
+            };
+            match fits {
+                Some(true) => return self.value(value),
+                Some(false) => {}
+                None => return None,
+            }
+        }
+        self.value(&table.otherwise)
+    }
+
+    fn apply(&mut self, function: &Function, bytes: Vec<u8>) -> Option<Vec<u8>> {
+        Some(match function {
+            Function::Lower => bytes.to_ascii_lowercase(),
+            Function::Upper => bytes.to_ascii_uppercase(),
+            Function::Unescape => unescape(&bytes).unwrap_or(bytes),
+            Function::Escape(kept) => escape(&bytes, kept),
+            Function::StripPrefix(prefix) => bytes.strip_prefix(prefix.as_slice()).map(<[u8]>::to_vec).unwrap_or(bytes),
+            Function::StripSuffix(suffix) => bytes.strip_suffix(suffix.as_slice()).map(<[u8]>::to_vec).unwrap_or(bytes),
+            Function::CleanPath => {
+                let mut path = bytes;
+                path.dedup_by(|next, last| *next == b'/' && *last == b'/');
+                resolve_dots(&path, true).unwrap_or(path)
+            }
+            Function::Replace(replace) => match replace.pattern.as_ref() {
+                Pattern::Regular(regex) if replace.all => {
+                    regex.replace_all(&bytes, replace.with.as_slice()).into_owned()
+                }
+                Pattern::Regular(regex) => regex.replace(&bytes, replace.with.as_slice()).into_owned(),
+                Pattern::Fancy(_) => return self.unknown("depends on a replacement with look-around"),
+                Pattern::Opaque(why) => return self.unknown(why.clone()),
+            },
+            Function::ReplaceText(pairs) => replace_text(&bytes, pairs),
+            Function::Before(stop) => before(&bytes, *stop).to_vec(),
+        })
+    }
+
+    /// Whether bytes pass a test.
+    pub fn test(&mut self, test: &Test, bytes: &[u8]) -> Option<bool> {
+        Some(match test {
+            Test::Anything => true,
+            Test::NotEmpty => !bytes.is_empty(),
+            Test::Equals(other) => bytes == other.as_slice(),
+            Test::OneOf(others) => others.iter().any(|other| other.as_slice() == bytes),
+            Test::Same(value) => self.value(value)? == bytes,
+            Test::Prefix(prefix) => bytes.starts_with(prefix),
+            Test::Suffix(suffix) => bytes.ends_with(suffix),
+            Test::Contains(part) => {
+                part.is_empty() || bytes.windows(part.len()).any(|window| window == part.as_slice())
+            }
+            Test::AnyCase(inner) => return self.any_case(inner, bytes),
+            Test::Regex(pattern, captures) => return self.matches(pattern, captures, bytes),
+            Test::Scheme(word) => credentials_of(bytes, word).is_some(),
+        })
+    }
+
+    fn any_case(&mut self, test: &Test, bytes: &[u8]) -> Option<bool> {
+        let lower = bytes.to_ascii_lowercase();
+        Some(match test {
+            Test::Equals(other) => lower == other.to_ascii_lowercase(),
+            Test::OneOf(others) => others.iter().any(|other| other.to_ascii_lowercase() == lower),
+            Test::Same(value) => self.value(value)?.to_ascii_lowercase() == lower,
+            Test::Prefix(prefix) => lower.starts_with(&prefix.to_ascii_lowercase()),
+            Test::Suffix(suffix) => lower.ends_with(&suffix.to_ascii_lowercase()),
+            Test::Contains(part) => return self.test(&Test::Contains(part.to_ascii_lowercase()), &lower),
+            other => return self.test(other, bytes),
+        })
+    }
+
+    fn matches(&mut self, pattern: &Pattern, captures: &Captures, bytes: &[u8]) -> Option<bool> {
+        let (groups, names): (Vec<Vec<u8>>, Vec<Option<String>>) = match pattern {
+            Pattern::Regular(regex) => {
+                if *captures == Captures::Dropped {
+                    return Some(regex.is_match(bytes));
+                }
+                let Some(found) = regex.captures(bytes) else { return Some(false) };
+                let group = |group: Option<regex::bytes::Match<'_>>| group.map(|part| part.as_bytes().to_vec());
+                (
+                    found.iter().map(|part| group(part).unwrap_or_default()).collect(),
+                    regex.capture_names().map(|name| name.map(str::to_owned)).collect(),
+                )
+            }
+            Pattern::Fancy(regex) => {
+                let Ok(text) = std::str::from_utf8(bytes) else {
+                    return self.unknown("a regular expression with look-around meets bytes that are not UTF-8");
+                };
+                match regex.captures(text) {
+                    Err(_) => return self.unknown("a regular expression takes too long"),
+                    Ok(None) => return Some(false),
+                    Ok(Some(found)) => (
+                        found.iter().map(|part| part.map(|part| part.as_str().into()).unwrap_or_default()).collect(),
+                        regex.capture_names().map(|name| name.map(str::to_owned)).collect(),
+                    ),
+                }
+            }
+            Pattern::Opaque(why) => return self.unknown(why.clone()),
+        };
+        match captures {
+            Captures::Dropped => {}
+            Captures::Numbered => {
+                for (name, group) in names.into_iter().zip(&groups) {
+                    if let Some(name) = name {
+                        self.variables.insert(name.into(), Some(group.clone()));
+                    }
+                }
+                self.captures = groups;
+            }
+            Captures::Prefixed(prefixes) => {
+                for prefix in prefixes.iter() {
+                    for (at, (name, group)) in names.iter().zip(&groups).enumerate() {
+                        self.variables.insert(format!("{prefix}{at}").into(), Some(group.clone()));
+                        if let Some(name) = name {
+                            self.variables.insert(format!("{prefix}{name}").into(), Some(group.clone()));
+                        }
+                    }
+                }
+            }
+        }
+        Some(true)
+    }
+
+    /// Whether a condition holds that needs no other chain.
+    pub fn holds_simple(&mut self, predicate: &Predicate) -> Option<bool> {
+        Some(match predicate {
+            Predicate::Always => true,
+            Predicate::Value(value, test) => {
+                let bytes = self.value(value)?;
+                return self.test(test, &bytes);
+            }
+            Predicate::Header(name, lines, test) => return self.header_passes(name, *lines, test),
+            Predicate::Client(networks) => networks.iter().any(|network| network.contains(&self.request.client_ip)),
+            Predicate::Authenticated(authenticate) => {
+                match authenticate.who(self.request, &Headers(&self.headers)) {
+                    Who::Client(name) => self.client = Some(name),
+                    Who::Nobody => return Some(false),
+                    Who::Unknown(why) => return self.unknown(why),
+                }
+                true
+            }
+            Predicate::BodyOver(bytes) => self.request.body_bytes > *bytes,
+            Predicate::Model(models) => body::model(self.request).is_some_and(|model| {
+                models.iter().any(|test| if test.prefix { model.starts_with(&test.text) } else { model == test.text })
+            }),
+            Predicate::Opaque(why) => return self.unknown(why.clone()),
+            Predicate::All(_) | Predicate::Any(_) | Predicate::Not(_) | Predicate::Subrequest(..) => {
+                return self.unknown("a condition inside a table");
+            }
+        })
+    }
+
+    fn header_passes(&mut self, name: &str, lines: Lines, test: &Test) -> Option<bool> {
+        let values: Vec<Vec<u8>> = Headers(&self.headers).all(name).map(<[u8]>::to_vec).collect();
+        if lines == Lines::Only && values.len() != 1 {
+            return Some(false);
+        }
+        let mut known = true;
+        for value in values {
+            match self.test(test, &value) {
+                Some(true) => return Some(true),
+                Some(false) => {}
+                None => known = false,
+            }
+        }
+        known.then_some(false)
+    }
+
+    /// Changes a request header.
+    pub fn edit(&mut self, edit: &HeaderEdit) {
+        let name = edit.name.as_bytes();
+        let is = |own: &[u8]| match (edit.name.strip_suffix('*'), edit.name.strip_prefix('*')) {
+            (Some(start), _) => own.get(..start.len()).is_some_and(|own| own.eq_ignore_ascii_case(start.as_bytes())),
+            (_, Some(end)) => own.to_ascii_lowercase().ends_with(end.to_ascii_lowercase().as_bytes()),
+            _ => own.eq_ignore_ascii_case(name),
+        };
+        match &edit.edit {
+            Edit::Remove => self.headers.retain(|(own, _)| !is(own)),
+            Edit::Default(_) if self.headers.iter().any(|(own, _)| is(own)) => {}
+            Edit::Set(value) | Edit::Add(value) | Edit::Default(value) => {
+                let bytes = self.value(value).unwrap_or_default();
+                if matches!(edit.edit, Edit::Set(_)) {
+                    self.headers.retain(|(own, _)| !own.eq_ignore_ascii_case(name));
+                }
+                if !(bytes.is_empty() && matches!(edit.edit, Edit::Set(_))) {
+                    self.headers.push((name.to_vec(), bytes));
+                }
+            }
+        }
+    }
+}
+
+fn before(bytes: &[u8], stop: u8) -> &[u8] {
+    bytes.split(|&byte| byte == stop).next().unwrap_or_default()
+}
+
+/// The value of the first argument of this name, in any case (nginx 1.22.1 `$arg_`).
+fn argument(query: &[u8], name: &str) -> Vec<u8> {
+    let named = |pair: &'_ [u8]| -> Option<Vec<u8>> {
+        let (own, rest) = pair.split_at_checked(name.len())?;
+        let value = rest.strip_prefix(b"=")?;
+        own.eq_ignore_ascii_case(name.as_bytes()).then(|| value.to_vec())
+    };
+    query.split(|&byte| byte == b'&').find_map(named).unwrap_or_default()
+}
+
+fn escape(bytes: &[u8], kept: &str) -> Vec<u8> {
+    let mut out = Vec::with_capacity(bytes.len());
+    for &byte in bytes {
+        if kept.as_bytes().contains(&byte) {
+            out.push(byte);
+        } else {
+            out.extend(format!("%{byte:02X}").bytes());
+        }
+    }
+    out
+}
+
+fn replace_text(bytes: &[u8], pairs: &[(Vec<u8>, Vec<u8>)]) -> Vec<u8> {
+    let mut out = Vec::with_capacity(bytes.len());
+    let mut rest = bytes;
+    while let Some((&first, after)) = rest.split_first() {
+        match pairs.iter().find(|(from, _)| !from.is_empty() && rest.starts_with(from)) {
+            Some((from, to)) => {
+                out.extend_from_slice(to);
+                rest = &rest[from.len()..];
+            }
+            None => {
+                out.push(first);
+                rest = after;
+            }
+        }
+    }
+    out
+}
+
+/// What can't be known, for people.
+pub(super) fn reason(state: &State<'_>) -> Cow<'static, str> {
+    state.why.clone().map_or(Cow::Borrowed("not to be known from the files"), Cow::Owned)
+}

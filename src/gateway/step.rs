@@ -1,0 +1,201 @@
+//! What is done to a request on its way, and what holds for it from there on.
+//!
+//! In: a clause. Out: changes to the state of one request, or facts about how it is treated. Invariant: a step never ends a request;
+//! only a clause's condition and end do.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::{ChainId, Origin, Value};
+
+/// Something that is done to a request.
+#[derive(Debug, Clone)]
+pub enum Step {
+    /// A limit that applies from here on. It never changes the decision about a single request.
+    Limit(Limit, Origin),
+    /// A variable gets a value.
+    Set(Arc<str>, Value, Origin),
+    /// Method, path, query or target change.
+    Rewrite(Box<Rewrite>, Origin),
+    /// A request header changes: what follows sees it so, and the upstream.
+    RequestHeader(HeaderEdit, Origin),
+    /// From here on these handle the gateway's own errors; absent: nobody.
+    OnError(Option<Arc<Errors>>),
+    /// Another chain runs first; [`super::Terminal::Return`] comes back here.
+    Call(ChainId),
+    /// A fact about how the request is treated, for whoever judges that.
+    Setting(Setting, Origin),
+}
+
+/// Changes to what is asked for; absent parts stay.
+#[derive(Debug, Clone, Default)]
+pub struct Rewrite {
+    /// The method.
+    pub method: Option<Value>,
+    /// The path that rules see.
+    pub path: Option<Value>,
+    /// The query.
+    pub query: Option<Value>,
+    /// The target that goes upstream.
+    pub target: Option<Value>,
+}
+
+/// A change to a header.
+#[derive(Debug, Clone, PartialEq)]
+pub struct HeaderEdit {
+    /// The header's name, in any case; for [`Edit::Remove`] `*` at an end stands for anything.
+    pub name: String,
+    /// What happens to it.
+    pub edit: Edit,
+}
+
+/// What happens to a header.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Edit {
+    /// It is this and nothing else; an empty value removes it.
+    Set(Value),
+    /// Another line.
+    Add(Value),
+    /// It is this if it isn't there.
+    Default(Value),
+    /// It goes.
+    Remove,
+}
+
+/// Who handles which of the gateway's own errors.
+#[derive(Debug, Clone)]
+pub struct Errors {
+    /// The first that lists the status.
+    pub cases: Vec<ErrorCase>,
+    /// Whether errors in a handler are handled as well.
+    pub recursive: bool,
+}
+
+/// What happens with an error.
+#[derive(Debug, Clone)]
+pub struct ErrorCase {
+    /// These statuses.
+    pub statuses: Statuses,
+    /// Where the request goes on.
+    pub chain: ChainId,
+    /// Whether that counts as a restart.
+    pub restart: bool,
+    /// What is done before.
+    pub steps: Vec<Step>,
+    /// The status of the answer, whatever that chain says: absent, that chain's own.
+    pub status: Option<Value>,
+    /// Where it is said.
+    pub origin: Origin,
+}
+
+/// A set of statuses: ranges, both ends included.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Statuses(pub Vec<(u16, u16)>);
+
+/// A limit in force.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Limit {
+    /// For whom it counts.
+    pub per: Per,
+    /// What it counts.
+    pub kind: LimitKind,
+    /// The status of what is refused.
+    pub refusal: u16,
+    /// Whether requests over it wait instead of being refused at once.
+    pub waits: bool,
+}
+
+/// For whom a limit counts.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Per {
+    /// One client address (an IPv6 client's /64).
+    Ip,
+    /// One client of the policy.
+    Client,
+    /// Everybody together.
+    All,
+    /// Something else, in the config's own words; callers may choose it.
+    Key(String),
+}
+
+/// What a limit counts.
+#[derive(Debug, Clone, PartialEq)]
+pub enum LimitKind {
+    /// `requests` each `window`, `burst` at once.
+    Rate {
+        /// Requests in the window, on average.
+        requests: u32,
+        /// The window.
+        window: Duration,
+        /// Requests at once.
+        burst: u32,
+    },
+    /// Requests in hand at once.
+    Connections {
+        /// So many.
+        max: u32,
+    },
+}
+
+/// A fact about how a request is treated.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Setting {
+    /// How long something may take; absent: for ever.
+    Timeout(TimeoutOf, Option<Duration>),
+    /// Whether answers are held until they are whole.
+    BufferResponses(bool),
+    /// Whether bodies are held until they are whole.
+    BufferRequests(bool),
+    /// Whether answers are compressed.
+    Compress(bool),
+    /// A response header; on errors too.
+    ResponseHeader(HeaderEdit, bool),
+    /// The longest body that is taken, in bytes; absent: any.
+    BodyLimit(Option<u64>),
+    /// The protocol towards the upstream: `1.0`, `1.1` or `2`.
+    UpstreamHttp(&'static str),
+    /// Whether the server names its version.
+    ShowsVersion(bool),
+    /// What is logged about the request.
+    Log(Log),
+}
+
+/// What a timeout bounds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum TimeoutOf {
+    /// A request's head.
+    ClientHeader,
+    /// A pause in a request's body, or the whole of it.
+    ClientBody,
+    /// A pause in writing the answer, or the whole of it.
+    Send,
+    /// An idle connection.
+    KeepAlive,
+    /// The connection to the upstream.
+    Connect,
+    /// A pause in the upstream's answer.
+    Read,
+    /// A pause in writing to the upstream.
+    UpstreamSend,
+}
+
+/// One log.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Log {
+    /// Where it is written; absent: nowhere.
+    pub to: Option<String>,
+    /// What a row holds; headers that are written wholesale are [`super::Value::Header`]s named `*`.
+    pub fields: Vec<Value>,
+}
+
+impl Statuses {
+    /// One status.
+    pub fn one(status: u16) -> Statuses {
+        Statuses(vec![(status, status)])
+    }
+
+    /// Whether a status is one of these.
+    pub fn contain(&self, status: u16) -> bool {
+        self.0.iter().any(|(first, last)| (*first..=*last).contains(&status))
+    }
+}

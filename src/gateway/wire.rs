@@ -1,0 +1,321 @@
+//! What a server refuses before any rule of its config, and what it does to a path before rules see it: as data.
+//!
+//! In: a request's bytes. Out: its parts, or the status that ends it. Invariant: no server is named here; each fills in the table
+//! ([`Wire::strict`] is the policy's own).
+
+use std::borrow::Cow;
+
+use super::HeaderLines;
+use crate::http::{self, Request, Target, Version};
+
+/// What a listener refuses, and how it reads what it takes.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Wire {
+    /// Anything that arrives is passed on as bytes: nothing is read at all.
+    pub raw: bool,
+    /// How a target becomes a path.
+    pub path: PathView,
+    /// Methods hold upper-case letters, `-` and `_` only; others are 400 (nginx 1.22.1).
+    pub upper_case_methods: bool,
+    /// Methods that are refused, with their statuses.
+    pub refused_methods: &'static [(&'static str, u16)],
+    /// `OPTIONS *` is answered with this (Go's net/http).
+    pub options_asterisk: Option<u16>,
+    /// The asterisk form with another method, or where it isn't answered, is refused with this; absent: rules see `*`.
+    pub asterisk: Option<u16>,
+    /// Headers that may stand only once; twice is 400.
+    pub single_headers: &'static [&'static str],
+    /// What happens with header names that hold `_`.
+    pub underscores: Underscores,
+    /// How long a head may be.
+    pub head: HeadLimits,
+    /// Which hosts are taken.
+    pub host: HostRule,
+}
+
+/// What happens with header names that hold `_`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Underscores {
+    /// They are headers like others.
+    Kept,
+    /// They are overlooked.
+    Dropped,
+    /// The request is refused (400).
+    Refused,
+}
+
+/// How long a request's head may be, in bytes; more is refused with the status beside it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct HeadLimits {
+    /// The request line, its line end included.
+    pub line: Option<(u64, u16)>,
+    /// One header line, its line end included.
+    pub field: Option<(u64, u16)>,
+    /// The whole head.
+    pub total: Option<(u64, u16)>,
+}
+
+/// Which authorities are taken; others are 400.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum HostRule {
+    /// No blank, no control character.
+    Printable,
+    /// As nginx 1.22.1: not empty, no `/`, no NUL, no `..`; one final dot is dropped.
+    Nginx,
+    /// As Go's net/http 1.26: the bytes of RFC 3986; may be empty.
+    Go,
+}
+
+/// How a target becomes the path that rules see.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PathView {
+    /// Percent escapes are resolved, once; wrong ones are refused (400).
+    pub unescape: bool,
+    /// An escaped NUL is refused (400).
+    pub refuse_nul: bool,
+    /// Dot segments are resolved.
+    pub dots: Dots,
+    /// Runs of `/` become one.
+    pub merge_slashes: bool,
+    /// `#` ends the path.
+    pub cut_fragment: bool,
+}
+
+/// What happens with `.` and `..`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Dots {
+    /// They stay.
+    Kept,
+    /// They are resolved; above the root is refused (400).
+    Resolved,
+    /// They are resolved; above the root is the root.
+    Clamped,
+}
+
+/// A request as a listener reads it.
+#[derive(Debug, Clone)]
+pub(super) struct Read<'r> {
+    pub target: Target<'r>,
+    pub path: Vec<u8>,
+    pub host: Option<String>,
+    pub authority: Vec<u8>,
+    pub headers: HeaderLines,
+}
+
+/// Why a request is refused before any rule.
+pub(super) type Refusal = (u16, Cow<'static, str>);
+
+impl PathView {
+    /// The path as sent.
+    pub const RAW: PathView =
+        PathView { unescape: false, refuse_nul: false, dots: Dots::Kept, merge_slashes: false, cut_fragment: false };
+
+    /// The path that rules see. Errors: why the request is refused with 400.
+    pub fn apply(&self, raw: &[u8]) -> Result<Vec<u8>, &'static str> {
+        let mut raw = raw;
+        if self.cut_fragment
+            && let Some(at) = raw.iter().position(|&byte| byte == b'#')
+        {
+            raw = &raw[..at];
+        }
+        let mut path = if self.unescape { unescape(raw).ok_or("a wrong percent escape")? } else { raw.to_vec() };
+        if self.refuse_nul && path.contains(&0) {
+            return Err("the path holds a NUL");
+        }
+        if self.merge_slashes {
+            path.dedup_by(|next, last| *next == b'/' && *last == b'/');
+        }
+        if self.dots != Dots::Kept {
+            path = resolve_dots(&path, self.dots == Dots::Clamped).ok_or("the path leads above the root")?;
+        }
+        Ok(path)
+    }
+}
+
+/// Percent escapes resolved. `None`: a wrong one.
+pub(super) fn unescape(raw: &[u8]) -> Option<Vec<u8>> {
+    let digit = |byte: Option<&u8>| char::from(*byte?).to_digit(16);
+    let mut out = Vec::with_capacity(raw.len());
+    let mut at = 0;
+    while let Some(&byte) = raw.get(at) {
+        if byte == b'%' {
+            let value = digit(raw.get(at + 1))? * 16 + digit(raw.get(at + 2))?;
+            out.push(u8::try_from(value).ok()?);
+            at += 3;
+        } else {
+            out.push(byte);
+            at += 1;
+        }
+    }
+    Some(out)
+}
+
+/// `.` and `..` resolved (RFC 3986, section 5.2.4), a final `/` kept. `None`: it leads above the root, and that isn't clamped.
+pub(super) fn resolve_dots(path: &[u8], clamp: bool) -> Option<Vec<u8>> {
+    if !path.starts_with(b"/") {
+        return Some(path.to_vec());
+    }
+    let mut kept: Vec<&[u8]> = Vec::new();
+    let parts: Vec<&[u8]> = path[1..].split(|&byte| byte == b'/').collect();
+    let last = parts.len() - 1;
+    for (at, part) in parts.iter().enumerate() {
+        match *part {
+            b"." if at == last => kept.push(b""),
+            b"." => {}
+            b".." => {
+                if kept.pop().is_none() && !clamp {
+                    return None;
+                }
+                if at == last {
+                    kept.push(b"");
+                }
+            }
+            part => kept.push(part),
+        }
+    }
+    let mut out = Vec::with_capacity(path.len());
+    for part in kept {
+        out.push(b'/');
+        out.extend_from_slice(part);
+    }
+    if out.is_empty() {
+        out.push(b'/');
+    }
+    Some(out)
+}
+
+impl Wire {
+    /// What every HTTP server refuses (RFC 9112, sections 3 and 5), and a head from twice `head_bytes` on (431).
+    pub fn strict(head_bytes: u64) -> Wire {
+        Wire {
+            raw: false,
+            path: PathView::RAW,
+            upper_case_methods: false,
+            refused_methods: &[],
+            options_asterisk: None,
+            asterisk: None,
+            single_headers: &[],
+            underscores: Underscores::Kept,
+            head: HeadLimits { line: None, field: None, total: Some((2 * head_bytes - 1, 431)) },
+            host: HostRule::Printable,
+        }
+    }
+
+    /// Reads a request. Errors: the status that ends it, and why.
+    pub(super) fn read<'r>(&self, request: &'r Request) -> Result<Read<'r>, Refusal> {
+        if request.method.is_empty() || !request.method.iter().all(|&byte| http::is_token_byte(byte)) {
+            return Err((400, "the method is malformed".into()));
+        }
+        if self.upper_case_methods && !request.method.iter().all(|byte| matches!(byte, b'A'..=b'Z' | b'_' | b'-')) {
+            return Err((400, "the method is not in capitals".into()));
+        }
+        if request.target.iter().any(|&byte| byte <= b' ' || byte == 0x7f) {
+            return Err((400, "the request target holds a blank or a control character".into()));
+        }
+        let headers = self.headers(request)?;
+        let hosts: Vec<&[u8]> = request.header("host").collect();
+        if hosts.len() > 1 {
+            return Err((400, "two Host headers".into()));
+        }
+        if hosts.is_empty() && request.version == Version::Http11 {
+            return Err((400, "no Host header".into()));
+        }
+        self.lengths(request)?;
+        let target = Target::parse(&request.target).ok_or((400, "the request target is malformed".into()))?;
+        let authority = target.authority.or(hosts.first().copied()).unwrap_or_default();
+        let host = self.host.read(authority, !hosts.is_empty()).ok_or((400, "the Host is malformed".into()))?;
+        if target.path == b"*" {
+            match (self.options_asterisk, self.asterisk) {
+                (Some(status), _) if request.method == b"OPTIONS" => {
+                    return Err((status, "the server answers `OPTIONS *` by itself".into()));
+                }
+                (_, Some(status)) => return Err((status, "the target is `*`".into())),
+                _ => {}
+            }
+        }
+        let path = self.path.apply(target.path).map_err(|why| (400, Cow::Borrowed(why)))?;
+        if let Some((method, status)) =
+            self.refused_methods.iter().find(|(method, _)| method.as_bytes() == request.method)
+        {
+            return Err((*status, format!("the server refuses {method}").into()));
+        }
+        Ok(Read { target, path, host, authority: authority.to_vec(), headers })
+    }
+
+    /// The headers that rules see.
+    fn headers(&self, request: &Request) -> Result<HeaderLines, Refusal> {
+        let mut headers = Vec::with_capacity(request.headers.len());
+        for (name, value) in &request.headers {
+            let name_ok = !name.is_empty() && name.iter().all(|&byte| http::is_token_byte(byte));
+            if !name_ok || value.iter().any(|byte| matches!(byte, 0 | b'\r' | b'\n')) {
+                return Err((400, "a header is malformed".into()));
+            }
+            match self.underscores {
+                Underscores::Dropped if name.contains(&b'_') => continue,
+                Underscores::Refused if name.contains(&b'_') => {
+                    return Err((400, "a header's name holds an underscore".into()));
+                }
+                _ => headers.push((name.clone(), value.clone())),
+            }
+        }
+        for name in self.single_headers {
+            if request.header(name).count() > 1 {
+                return Err((400, format!("two {name} headers").into()));
+            }
+        }
+        Ok(headers)
+    }
+
+    fn lengths(&self, request: &Request) -> Result<(), Refusal> {
+        let line = (request.method.len() + request.target.len() + " HTTP/1.1\r\n".len() + 1) as u64;
+        let over =
+            |limit: Option<(u64, u16)>, bytes: u64| limit.filter(|(most, _)| bytes > *most).map(|(_, status)| status);
+        if let Some(status) = over(self.head.line, line) {
+            return Err((status, "the request line is too long".into()));
+        }
+        for (name, value) in &request.headers {
+            if let Some(status) = over(self.head.field, (name.len() + value.len() + 4) as u64) {
+                return Err((status, "a header is too long".into()));
+            }
+        }
+        match over(self.head.total, request.head_bytes()) {
+            Some(status) => Err((status, "the request head is too large".into())),
+            None => Ok(()),
+        }
+    }
+}
+
+impl HostRule {
+    /// The host that rules see; `Some(None)`: none that is a name. `None`: refused.
+    fn read(self, authority: &[u8], given: bool) -> Option<Option<String>> {
+        if authority.iter().any(|&byte| byte <= b' ' || byte == 0x7f) {
+            return None;
+        }
+        match self {
+            HostRule::Printable => Some(http::host_name(authority)),
+            HostRule::Go => {
+                let legal = |byte: &u8| byte.is_ascii_alphanumeric() || b"!$%&'()*+,-.:;=[]_~@".contains(byte);
+                let text = std::str::from_utf8(authority).ok()?;
+                authority.iter().all(legal).then(|| Some(without_port(text).to_ascii_lowercase()))
+            }
+            HostRule::Nginx => {
+                if authority.is_empty() {
+                    return (!given).then_some(None);
+                }
+                let name = std::str::from_utf8(authority).ok()?;
+                let name = without_port(name);
+                let name = name.strip_suffix('.').unwrap_or(name);
+                let refused = name.is_empty() || name.contains("..") || name.contains(['/', '\0']);
+                (!refused).then(|| Some(name.to_ascii_lowercase()))
+            }
+        }
+    }
+}
+
+/// A host without its port; an IPv6 address keeps its brackets.
+fn without_port(authority: &str) -> &str {
+    match authority.rfind(']') {
+        Some(end) => &authority[..=end],
+        None => authority.split(':').next().unwrap_or(authority),
+    }
+}
