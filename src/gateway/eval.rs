@@ -466,3 +466,6 @@ fn by_itself(status: u16) -> Verdict {
 fn unknown(why: impl Into<Cow<'static, str>>) -> Verdict {
     Verdict::Unknown { reason: why.into().into_owned(), reached: false }
 }
+
+#[cfg(test)]
+mod tests;
