@@ -388,7 +388,11 @@ fn run(step: &Step, walk: &mut Walk<'_>) {
             walk.state.edit(edit);
             let now = walk.state.lines(&edit.name);
             note(walk, origin, None);
-            changed(walk, origin, Changed::Header(edit.name.clone()), Some(before), Some(now));
+            // Kept where it changes nothing too: it tells that this header isn't the caller's to choose.
+            let after = walk.outcome.steps.len();
+            let what = Changed::Header(edit.name.clone());
+            let (before, now) = (Some(before), Some(now));
+            walk.outcome.changes.push(Change { after, origin: origin.clone(), what, before, now });
         }
         Step::OnError(errors) => walk.errors.clone_from(errors),
         Step::Setting(setting, origin) => walk.outcome.settings.push((setting.clone(), origin.clone())),
