@@ -76,7 +76,7 @@ pub(super) fn decision(gateway: &Gateway, outcome: &Outcome) -> Value {
     });
     if let Some(object) = line.as_object_mut() {
         if !outcome.limits.is_empty() {
-            object.insert("limits".to_owned(), outcome.limits.iter().map(limit).collect());
+            object.insert("limits".to_owned(), outcome.limits.iter().map(|(own, _)| limit(own)).collect());
         }
         object.insert("steps".to_owned(), steps.collect());
     }

@@ -3,6 +3,7 @@
 //! In: files that [`crate::project`] names. Out: what they mean, and a diagnostic for each place that isn't understood or that the server
 //! would refuse. Invariant: reading never fails as a whole; a dialect knows no policy.
 
+pub mod caddy;
 pub mod document;
 pub mod nginx;
 pub mod tree;

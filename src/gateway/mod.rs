@@ -7,6 +7,7 @@
 pub mod auth;
 pub mod body;
 pub mod eval;
+pub mod outcome;
 pub mod predicate;
 mod state;
 pub mod step;

@@ -324,6 +324,11 @@ impl<'r> State<'r> {
         known.then_some(false)
     }
 
+    /// The lines of a header with `, ` between them.
+    pub fn lines(&self, name: &str) -> Vec<u8> {
+        self.header(name, Join::With(", "))
+    }
+
     /// Changes a request header.
     pub fn edit(&mut self, edit: &HeaderEdit) {
         let name = edit.name.as_bytes();

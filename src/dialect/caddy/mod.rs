@@ -1,0 +1,3 @@
+//! Caddyfiles and Caddy's JSON.
+//!
+//! In: a Caddyfile with all it imports. Out: the JSON document that `caddy adapt` makes of it, each node with its place.
