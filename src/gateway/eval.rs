@@ -159,7 +159,7 @@ impl Run<'_> {
             headers: Vec::new(),
             steps: Vec::new(),
         };
-        let Some(listener) = self.gateway.listener(request.port) else { return outcome };
+        let Some(listener) = self.gateway.listening(request.port, request.tls) else { return outcome };
         outcome.steps.push(listener.origin.clone());
         if listener.wire.raw {
             return self.raw(listener, request, outcome);
