@@ -23,6 +23,8 @@ pub struct Authenticate {
     pub basic: bool,
     /// Basic credentials count without their padding too (nginx 1.22.1).
     pub padding_optional: bool,
+    /// Of several Authorization lines the first counts, instead of none, and one blank stands behind `Basic` (Go's net/http 1.26).
+    pub first_line: bool,
     /// Who has which credential.
     pub credentials: Arc<[Credential]>,
     /// The credentials aren't all known: why. A caller whom the known ones don't prove may still be somebody.
@@ -73,7 +75,10 @@ impl Authenticate {
                 .find(|credential| matches!(&credential.proof, Some(Proof::Key(key)) if key.equals(given)));
             found.map(|credential| credential.client.clone())
         };
-        let authorization = headers.only("authorization");
+        let authorization = match self.first_line {
+            true => headers.all("authorization").next(),
+            false => headers.only("authorization"),
+        };
         let bearer = authorization.filter(|_| self.bearer).and_then(|value| credentials_of(value, "bearer"));
         if let Some(client) = bearer.and_then(by_key) {
             return Who::Client(client);
@@ -105,7 +110,11 @@ impl Authenticate {
         let config =
             GeneralPurposeConfig::new().with_decode_allow_trailing_bits(true).with_decode_padding_mode(padding);
         let engine = GeneralPurpose::new(&alphabet::STANDARD, config);
-        let decoded = engine.decode(credentials_of(value, "basic")?).ok()?;
+        let given = match self.first_line {
+            true => value.get("Basic ".len()..).filter(|_| value[.."Basic ".len()].eq_ignore_ascii_case(b"Basic "))?,
+            false => credentials_of(value, "basic")?,
+        };
+        let decoded = engine.decode(given).ok()?;
         let colon = decoded.iter().position(|&byte| byte == b':')?;
         Some((String::from_utf8(decoded[..colon].to_vec()).ok()?, decoded[colon + 1..].to_vec()))
     }

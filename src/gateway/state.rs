@@ -8,8 +8,9 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::auth::{Headers, Who, credentials_of};
+use super::bytes::*;
 use super::value::{Join, Row};
-use super::wire::{Read, resolve_dots, unescape};
+use super::wire::{Read, unescape};
 use super::*;
 use crate::http::{Request, Version};
 
@@ -177,10 +178,17 @@ impl<'r> State<'r> {
             Function::Escape(kept) => escape(&bytes, kept),
             Function::StripPrefix(prefix) => bytes.strip_prefix(prefix.as_slice()).map(<[u8]>::to_vec).unwrap_or(bytes),
             Function::StripSuffix(suffix) => bytes.strip_suffix(suffix.as_slice()).map(<[u8]>::to_vec).unwrap_or(bytes),
-            Function::CleanPath => {
-                let mut path = bytes;
-                path.dedup_by(|next, last| *next == b'/' && *last == b'/');
-                resolve_dots(&path, true).unwrap_or(path)
+            Function::CleanPath => clean_path(bytes),
+            Function::NormalizeEscapes => normalize_escapes(&bytes),
+            Function::EscapedPath => escaped_path(bytes),
+            Function::UnescapeExcept(kept) => {
+                unescape_if(&bytes, |escape, byte| !(kept.as_bytes().contains(&byte) && is_upper(escape)))
+            }
+            Function::LeadingSlash if bytes.is_empty() || bytes.starts_with(b"/") => bytes,
+            Function::LeadingSlash => [b"/", bytes.as_slice()].concat(),
+            Function::Skip(value) => {
+                let count = self.value(value)?.len();
+                skip_characters(&bytes, count).to_vec()
             }
             Function::Replace(replace) => match replace.pattern.as_ref() {
                 Pattern::Regular(regex) if replace.all => {
@@ -192,6 +200,16 @@ impl<'r> State<'r> {
             },
             Function::ReplaceText(pairs) => replace_text(&bytes, pairs),
             Function::Before(stop) => before(&bytes, *stop).to_vec(),
+            Function::From(start) => bytes[before(&bytes, *start).len()..].to_vec(),
+            Function::FromEnd(place) => {
+                let items: Vec<&[u8]> = bytes.split(|&byte| byte == b',').collect();
+                let item = items.len().checked_sub(*place).and_then(|at| items.get(at));
+                item.map(|item| item.trim_ascii().to_vec()).unwrap_or_default()
+            }
+            Function::LastOutside(networks) => {
+                let mut items = bytes.rsplit(|&byte| byte == b',').map(<[u8]>::trim_ascii);
+                items.find(|item| !item.is_empty() && !in_network(item, networks)).unwrap_or_default().to_vec()
+            }
         })
     }
 
@@ -204,6 +222,8 @@ impl<'r> State<'r> {
             Test::OneOf(others) => others.iter().any(|other| other.as_slice() == bytes),
             Test::Same(value) => self.value(value)? == bytes,
             Test::Prefix(prefix) => bytes.starts_with(prefix),
+            Test::Begins(value) => bytes.starts_with(&self.value(value)?),
+            Test::Network(networks) => in_network(bytes, networks),
             Test::Suffix(suffix) => bytes.ends_with(suffix),
             Test::Contains(part) => {
                 part.is_empty() || bytes.windows(part.len()).any(|window| window == part.as_slice())
@@ -288,6 +308,10 @@ impl<'r> State<'r> {
                 return self.test(test, &bytes);
             }
             Predicate::Header(name, lines, test) => return self.header_passes(name, *lines, test),
+            Predicate::Argument(name, test) => {
+                let query = self.query.clone()?;
+                return self.argument_passes(&query, name, test);
+            }
             Predicate::Client(networks) => networks.iter().any(|network| network.contains(&self.request.client_ip)),
             Predicate::Authenticated(authenticate) => {
                 match authenticate.who(self.request, &Headers(&self.headers)) {
@@ -329,6 +353,24 @@ impl<'r> State<'r> {
         self.header(name, Join::With(", "))
     }
 
+    fn argument_passes(&mut self, query: &[u8], name: &[u8], test: &Test) -> Option<bool> {
+        let mut known = true;
+        for pair in query.split(|&byte| byte == b'&').filter(|pair| !pair.contains(&b';')) {
+            let key = before(pair, b'=');
+            let value = pair.get(key.len() + 1..).unwrap_or_default();
+            let (Some(key), Some(value)) = (form_decoded(key), form_decoded(value)) else { continue };
+            if key != name {
+                continue;
+            }
+            match self.test(test, &value) {
+                Some(true) => return Some(true),
+                Some(false) => {}
+                None => known = false,
+            }
+        }
+        known.then_some(false)
+    }
+
     /// Changes a request header.
     pub fn edit(&mut self, edit: &HeaderEdit) {
         let name = edit.name.as_bytes();
@@ -339,6 +381,12 @@ impl<'r> State<'r> {
         };
         match &edit.edit {
             Edit::Remove => self.headers.retain(|(own, _)| !is(own)),
+            Edit::RemoveListed => {
+                let lines: Vec<Vec<u8>> = Headers(&self.headers).all(&edit.name).map(<[u8]>::to_vec).collect();
+                let mut listed: Vec<&[u8]> = lines.iter().flat_map(|line| line.split(|&byte| byte == b',')).collect();
+                listed.push(name);
+                self.headers.retain(|(own, _)| !listed.iter().any(|item| own.eq_ignore_ascii_case(item.trim_ascii())));
+            }
             Edit::Default(_) if self.headers.iter().any(|(own, _)| is(own)) => {}
             Edit::Set(value) | Edit::Add(value) | Edit::Default(value) => {
                 let bytes = self.value(value).unwrap_or_default();
@@ -353,10 +401,6 @@ impl<'r> State<'r> {
     }
 }
 
-fn before(bytes: &[u8], stop: u8) -> &[u8] {
-    bytes.split(|&byte| byte == stop).next().unwrap_or_default()
-}
-
 /// The value of the first argument of this name, in any case (nginx 1.22.1 `$arg_`).
 fn argument(query: &[u8], name: &str) -> Vec<u8> {
     let named = |pair: &'_ [u8]| -> Option<Vec<u8>> {
@@ -365,18 +409,6 @@ fn argument(query: &[u8], name: &str) -> Vec<u8> {
         own.eq_ignore_ascii_case(name.as_bytes()).then(|| value.to_vec())
     };
     query.split(|&byte| byte == b'&').find_map(named).unwrap_or_default()
-}
-
-fn escape(bytes: &[u8], kept: &str) -> Vec<u8> {
-    let mut out = Vec::with_capacity(bytes.len());
-    for &byte in bytes {
-        if kept.as_bytes().contains(&byte) {
-            out.push(byte);
-        } else {
-            out.extend(format!("%{byte:02X}").bytes());
-        }
-    }
-    out
 }
 
 fn replace_text(bytes: &[u8], pairs: &[(Vec<u8>, Vec<u8>)]) -> Vec<u8> {

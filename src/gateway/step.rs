@@ -60,6 +60,8 @@ pub enum Edit {
     Default(Value),
     /// It goes.
     Remove,
+    /// It goes, and so do all headers that it names (RFC 9110, section 7.6.1).
+    RemoveListed,
 }
 
 /// Who handles which of the gateway's own errors.
