@@ -127,6 +127,10 @@ pub enum Function {
     ReplaceText(Vec<(Vec<u8>, Vec<u8>)>),
     /// What stands before the first of these bytes.
     Before(u8),
+    /// The user name that the value of an `Authorization` header claims, by Basic; empty: none (nginx 1.22.1).
+    BasicUser,
+    /// An address as its four or sixteen bytes.
+    AddressBytes,
 }
 
 /// A replacement by regular expression.
