@@ -23,7 +23,7 @@ use std::sync::Arc;
 pub use auth::{Authenticate, Credential, Proof};
 pub use predicate::{Captures, Lines, ModelTest, Pattern, Predicate, Test};
 pub use step::{
-    Edit, ErrorCase, Errors, HeaderEdit, Limit, LimitKind, Log, Per, Rewrite, Setting, Statuses, Step, TimeoutOf,
+    Edit, ErrorCase, Errors, HeaderEdit, Limit, LimitKind, Log, Per, Rewrite, Setting, Statuses, Step, TimeoutOf, Trust,
 };
 pub use value::{Function, Lookup, Value};
 pub use wire::{PathView, Wire};

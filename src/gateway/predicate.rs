@@ -89,6 +89,8 @@ pub enum Captures {
     Dropped,
     /// They are [`Value::Capture`]s until the next match; named ones are variables too.
     Numbered,
+    /// As [`Captures::Numbered`]; without a match there are none.
+    Renewed,
     /// They are variables: each of these prefixes and the group's number or name.
     Prefixed(Arc<[String]>),
 }

@@ -5,9 +5,10 @@
 
 use std::borrow::Cow;
 use std::collections::HashMap;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
-use super::auth::{Headers, Who, credentials_of};
+use super::auth::{Headers, Who, basic_credentials, credentials_of};
 use super::bytes::*;
 use super::value::{Join, Row};
 use super::wire::{Read, unescape};
@@ -32,6 +33,7 @@ pub(super) struct State<'r> {
     pub captures: Vec<Vec<u8>>,
     tables: HashMap<*const Lookup, Option<Vec<u8>>>,
     pub client: Option<String>,
+    pub client_ip: IpAddr,
     pub error: Option<u16>,
     /// Why the last thing that couldn't be known can't be known.
     pub why: Option<String>,
@@ -55,6 +57,7 @@ impl<'r> State<'r> {
             captures: Vec::new(),
             tables: HashMap::new(),
             client: None,
+            client_ip: request.client_ip,
             error: None,
             why: None,
         }
@@ -94,7 +97,7 @@ impl<'r> State<'r> {
                 Version::Http2 => "HTTP/2.0",
             }
             .into(),
-            Value::ClientIp => self.request.client_ip.to_string().into_bytes(),
+            Value::ClientIp => self.client_ip.to_string().into_bytes(),
             Value::Port => self.listener.port.to_string().into_bytes(),
             Value::Client => self.client.clone().unwrap_or_default().into_bytes(),
             Value::Capture(group) => self.captures.get(*group).cloned().unwrap_or_default(),
@@ -210,6 +213,12 @@ impl<'r> State<'r> {
                 let mut items = bytes.rsplit(|&byte| byte == b',').map(<[u8]>::trim_ascii);
                 items.find(|item| !item.is_empty() && !in_network(item, networks)).unwrap_or_default().to_vec()
             }
+            Function::BasicUser => basic_credentials(&bytes, true, false).map(|(user, _)| user).unwrap_or_default(),
+            Function::AddressBytes => match parse_address(&bytes) {
+                Some(IpAddr::V4(address)) => address.octets().to_vec(),
+                Some(IpAddr::V6(address)) => address.octets().to_vec(),
+                None => Vec::new(),
+            },
         })
     }
 
@@ -253,7 +262,7 @@ impl<'r> State<'r> {
                 if *captures == Captures::Dropped {
                     return Some(regex.is_match(bytes));
                 }
-                let Some(found) = regex.captures(bytes) else { return Some(false) };
+                let Some(found) = regex.captures(bytes) else { return self.no_match(captures) };
                 let group = |group: Option<regex::bytes::Match<'_>>| group.map(|part| part.as_bytes().to_vec());
                 (
                     found.iter().map(|part| group(part).unwrap_or_default()).collect(),
@@ -266,7 +275,7 @@ impl<'r> State<'r> {
                 };
                 match regex.captures(text) {
                     Err(_) => return self.unknown("a regular expression takes too long"),
-                    Ok(None) => return Some(false),
+                    Ok(None) => return self.no_match(captures),
                     Ok(Some(found)) => (
                         found.iter().map(|part| part.map(|part| part.as_str().into()).unwrap_or_default()).collect(),
                         regex.capture_names().map(|name| name.map(str::to_owned)).collect(),
@@ -277,7 +286,7 @@ impl<'r> State<'r> {
         };
         match captures {
             Captures::Dropped => {}
-            Captures::Numbered => {
+            Captures::Numbered | Captures::Renewed => {
                 for (name, group) in names.into_iter().zip(&groups) {
                     if let Some(name) = name {
                         self.variables.insert(name.into(), Some(group.clone()));
@@ -299,6 +308,28 @@ impl<'r> State<'r> {
         Some(true)
     }
 
+    fn no_match(&mut self, captures: &Captures) -> Option<bool> {
+        if *captures == Captures::Renewed {
+            self.captures.clear();
+        }
+        Some(false)
+    }
+
+    /// The client's address becomes what a trusted peer says; whether it did.
+    pub fn take_client_ip(&mut self, trust: &Trust) -> bool {
+        let trusted = |address: IpAddr| trust.peers.iter().any(|network| network.contains(&address));
+        let before = self.client_ip;
+        let Some(said) = self.value(&trust.says).filter(|_| trusted(before)) else { return false };
+        for word in said.split(|byte| matches!(byte, b',' | b' ')).rev().filter(|word| !word.is_empty()) {
+            let Some(address) = parse_address(word) else { break };
+            self.client_ip = address;
+            if !(trust.recursive && trusted(address)) {
+                break;
+            }
+        }
+        self.client_ip != before
+    }
+
     /// Whether a condition holds that needs no other chain.
     pub fn holds_simple(&mut self, predicate: &Predicate) -> Option<bool> {
         Some(match predicate {
@@ -312,7 +343,7 @@ impl<'r> State<'r> {
                 let query = self.query.clone()?;
                 return self.argument_passes(&query, name, test);
             }
-            Predicate::Client(networks) => networks.iter().any(|network| network.contains(&self.request.client_ip)),
+            Predicate::Client(networks) => networks.iter().any(|network| network.contains(&self.client_ip)),
             Predicate::Authenticated(authenticate) => {
                 match authenticate.who(self.request, &Headers(&self.headers)) {
                     Who::Client(name) => self.client = Some(name),
@@ -399,6 +430,12 @@ impl<'r> State<'r> {
             }
         }
     }
+}
+
+/// An address, perhaps with a port.
+fn parse_address(text: &[u8]) -> Option<IpAddr> {
+    let text = std::str::from_utf8(text).ok()?;
+    text.parse().ok().or_else(|| text.parse::<SocketAddr>().ok().map(|address| address.ip()))
 }
 
 /// The value of the first argument of this name, in any case (nginx 1.22.1 `$arg_`).

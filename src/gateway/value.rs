@@ -144,6 +144,10 @@ pub enum Function {
     FromEnd(usize),
     /// The last item of a list with commas that isn't an address in one of these networks, blanks around it gone.
     LastOutside(Arc<[ipnet::IpNet]>),
+    /// The user name that the value of an `Authorization` header claims, by Basic; empty: none (nginx 1.22.1).
+    BasicUser,
+    /// An address as its four or sixteen bytes.
+    AddressBytes,
 }
 
 /// A replacement by regular expression.
