@@ -23,6 +23,10 @@ pub struct Authenticate {
     pub basic: bool,
     /// Basic credentials count without their padding too (nginx 1.22.1).
     pub padding_optional: bool,
+    /// Of several Authorization headers the first counts; else none does.
+    pub first_line: bool,
+    /// Exactly one blank stands behind `Basic` (Go's net/http).
+    pub one_blank: bool,
     /// Who has which credential.
     pub credentials: Arc<[Credential]>,
     /// The credentials aren't all known: why. A caller whom the known ones don't prove may still be somebody.
@@ -73,7 +77,8 @@ impl Authenticate {
                 .find(|credential| matches!(&credential.proof, Some(Proof::Key(key)) if key.equals(given)));
             found.map(|credential| credential.client.clone())
         };
-        let authorization = headers.only("authorization");
+        let authorization =
+            if self.first_line { headers.all("authorization").next() } else { headers.only("authorization") };
         let bearer = authorization.filter(|_| self.bearer).and_then(|value| credentials_of(value, "bearer"));
         if let Some(client) = bearer.and_then(by_key) {
             return Who::Client(client);
@@ -105,7 +110,9 @@ impl Authenticate {
         let config =
             GeneralPurposeConfig::new().with_decode_allow_trailing_bits(true).with_decode_padding_mode(padding);
         let engine = GeneralPurpose::new(&alphabet::STANDARD, config);
-        let decoded = engine.decode(credentials_of(value, "basic")?).ok()?;
+        let given = if self.one_blank { value.get("basic ".len()..)? } else { credentials_of(value, "basic")? };
+        credentials_of(value, "basic")?;
+        let decoded = engine.decode(given).ok()?;
         let colon = decoded.iter().position(|&byte| byte == b':')?;
         Some((String::from_utf8(decoded[..colon].to_vec()).ok()?, decoded[colon + 1..].to_vec()))
     }

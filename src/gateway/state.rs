@@ -86,6 +86,7 @@ impl<'r> State<'r> {
             Value::Header(name, join) => self.header(name, *join),
             Value::Cookie(name) => self.cookie(name),
             Value::Argument(name) => argument(self.query.as_deref()?, name),
+            Value::Parameter(name) => self.parameters(name.as_bytes())?.0.join(&b','),
             Value::Scheme => if self.listener.tls { "https" } else { "http" }.into(),
             Value::Protocol => match self.request.version {
                 Version::Http10 => "HTTP/1.0",
@@ -113,6 +114,13 @@ impl<'r> State<'r> {
                     }
                 }
                 Vec::new()
+            }
+            Value::Joined(between, values) => {
+                let mut out: Vec<Vec<u8>> = Vec::new();
+                for value in values {
+                    out.extend(Some(self.value(value)?).filter(|bytes| !bytes.is_empty()));
+                }
+                out.join(between.as_bytes())
             }
             Value::Apply(function, value) => {
                 let bytes = self.value(value)?;
@@ -192,7 +200,83 @@ impl<'r> State<'r> {
             },
             Function::ReplaceText(pairs) => replace_text(&bytes, pairs),
             Function::Before(stop) => before(&bytes, *stop).to_vec(),
+            Function::After(stop) => match bytes.iter().position(|byte| byte == stop) {
+                Some(at) => bytes[at + 1..].to_vec(),
+                None => Vec::new(),
+            },
+            Function::Lead(lead) if !bytes.is_empty() => [lead.as_slice(), &bytes].concat(),
+            Function::Lead(_) => bytes,
+            Function::Part(separator, at, from_end) => {
+                let mut parts: Vec<&[u8]> = bytes.split(|byte| byte == separator).collect();
+                if *from_end {
+                    parts.reverse();
+                }
+                parts.get(*at).copied().unwrap_or_default().to_vec()
+            }
+            Function::LowerText => url::lower(&bytes),
+            Function::Lossy => url::lossy(&bytes),
+            Function::Clean(merge) => url::clean(&bytes, *merge),
+            Function::ResendPath => url::resend_path(&bytes),
+            Function::EscapePath => url::escape_path(&bytes),
+            Function::EscapeForm => url::escape_form(&bytes),
+            Function::WithoutPort => url::without_port(&bytes).to_vec(),
+            Function::PortOf => url::split_port(&bytes).map(|(_, port)| port.to_vec()).unwrap_or_default(),
+            Function::Path(change) => return self.change_path(change, &bytes),
+            Function::Query(changes) => return self.change_query(changes, &bytes),
+            Function::Forwarded(trusted) => forwarded_for(&bytes, trusted.as_deref()),
         })
+    }
+
+    fn change_path(&mut self, change: &ChangePath, path: &[u8]) -> Option<Vec<u8>> {
+        let change = match change {
+            ChangePath::Prefix(prefix) => url::PathChange::Prefix(self.value(prefix)?),
+            ChangePath::Suffix(suffix) => url::PathChange::Suffix(self.value(suffix)?),
+            ChangePath::Text(find, with, most) => url::PathChange::Text(self.value(find)?, self.value(with)?, *most),
+            ChangePath::Pattern(pattern, with) => {
+                let with = self.value(with)?;
+                return match pattern.as_ref() {
+                    Pattern::Regular(regex) => Some(url::changed(path, &|path| {
+                        regex.replace_all(&url::lossy(path), with.as_slice()).into_owned()
+                    })),
+                    Pattern::Fancy(_) => self.unknown("depends on a replacement with look-around"),
+                    Pattern::Opaque(why) => self.unknown(why.clone()),
+                };
+            }
+        };
+        Some(change.apply(path))
+    }
+
+    fn change_query(&mut self, changes: &[QueryChange], query: &[u8]) -> Option<Vec<u8>> {
+        let (mut pairs, _) = url::parse_query(query);
+        for change in changes {
+            match change {
+                QueryChange::Rename(from, to) => {
+                    let (from, to) = (self.value(from)?, self.value(to)?);
+                    if from != to && !to.is_empty() && pairs.iter().any(|(key, _)| *key == from) {
+                        pairs.retain(|(key, _)| *key != to);
+                        pairs.iter_mut().filter(|(key, _)| *key == from).for_each(|(key, _)| key.clone_from(&to));
+                    }
+                }
+                QueryChange::Set(name, value) | QueryChange::Add(name, value) => {
+                    let (name, value) = (self.value(name)?, self.value(value)?);
+                    if matches!(change, QueryChange::Set(..)) && !name.is_empty() {
+                        pairs.retain(|(key, _)| *key != name);
+                    }
+                    pairs.extend(Some((name, value)).filter(|(name, _)| !name.is_empty()));
+                }
+                QueryChange::Delete(name) => {
+                    let name = self.value(name)?;
+                    pairs.retain(|(key, _)| *key != name || name.is_empty());
+                }
+            }
+        }
+        Some(url::write_query(pairs))
+    }
+
+    /// The decoded values of a query argument, and whether the whole query is well formed.
+    fn parameters(&self, name: &[u8]) -> Option<(Vec<Vec<u8>>, bool)> {
+        let (pairs, well) = url::parse_query(self.query.as_deref()?);
+        Some((pairs.into_iter().filter(|(key, _)| key == name).map(|(_, value)| value).collect(), well))
     }
 
     /// Whether bytes pass a test.
@@ -202,7 +286,19 @@ impl<'r> State<'r> {
             Test::NotEmpty => !bytes.is_empty(),
             Test::Equals(other) => bytes == other.as_slice(),
             Test::OneOf(others) => others.iter().any(|other| other.as_slice() == bytes),
-            Test::Same(value) => self.value(value)? == bytes,
+            Test::Same(value) => return self.same(value, bytes),
+            Test::Affix(value) => {
+                let pattern = self.value(value)?;
+                match (pattern.strip_prefix(b"*"), pattern.strip_suffix(b"*")) {
+                    (Some(b""), _) => true,
+                    (Some(end), Some(_)) => return self.test(&Test::Contains(end[..end.len() - 1].to_vec()), bytes),
+                    (Some(end), None) => bytes.ends_with(end),
+                    (None, Some(start)) => bytes.starts_with(start),
+                    (None, None) => bytes == pattern,
+                }
+            }
+            Test::Glob(pattern) => url::glob(pattern, bytes),
+            Test::EscapedGlob(pattern) => url::escaped_glob(pattern, bytes),
             Test::Prefix(prefix) => bytes.starts_with(prefix),
             Test::Suffix(suffix) => bytes.ends_with(suffix),
             Test::Contains(part) => {
@@ -212,6 +308,21 @@ impl<'r> State<'r> {
             Test::Regex(pattern, captures) => return self.matches(pattern, captures, bytes),
             Test::Scheme(word) => credentials_of(bytes, word).is_some(),
         })
+    }
+
+    /// Whether a value is this. One that can't be known isn't, where a part of it that is known stands elsewhere.
+    fn same(&mut self, value: &Value, bytes: &[u8]) -> Option<bool> {
+        if let Value::Concat(parts) = value {
+            let mut rest = bytes;
+            for part in parts {
+                let Value::Literal(start) = part else { break };
+                match rest.strip_prefix(start.as_ref()) {
+                    Some(behind) => rest = behind,
+                    None => return Some(false),
+                }
+            }
+        }
+        Some(self.value(value)? == bytes)
     }
 
     fn any_case(&mut self, test: &Test, bytes: &[u8]) -> Option<bool> {
@@ -288,6 +399,16 @@ impl<'r> State<'r> {
                 return self.test(test, &bytes);
             }
             Predicate::Header(name, lines, test) => return self.header_passes(name, *lines, test),
+            Predicate::Network(value, networks) => {
+                let bytes = self.value(value)?;
+                let address = std::str::from_utf8(&bytes).ok().and_then(|text| text.parse::<IpAddr>().ok());
+                address.is_some_and(|address| networks.iter().any(|network| network.contains(&address)))
+            }
+            Predicate::Parameter(name, test) => {
+                let name = self.value(name)?;
+                let (values, well) = self.parameters(&name)?;
+                return if well { self.one_passes(values, test) } else { Some(false) };
+            }
             Predicate::Client(networks) => networks.iter().any(|network| network.contains(&self.request.client_ip)),
             Predicate::Authenticated(authenticate) => {
                 match authenticate.who(self.request, &Headers(&self.headers)) {
@@ -313,6 +434,10 @@ impl<'r> State<'r> {
         if lines == Lines::Only && values.len() != 1 {
             return Some(false);
         }
+        self.one_passes(values, test)
+    }
+
+    fn one_passes(&mut self, values: Vec<Vec<u8>>, test: &Test) -> Option<bool> {
         let mut known = true;
         for value in values {
             match self.test(test, &value) {
@@ -328,11 +453,23 @@ impl<'r> State<'r> {
     pub fn edit(&mut self, edit: &HeaderEdit) {
         let name = edit.name.as_bytes();
         let is = |own: &[u8]| match (edit.name.strip_suffix('*'), edit.name.strip_prefix('*')) {
+            (Some(_), Some(part)) => {
+                let part = part.strip_suffix('*').unwrap_or(part).to_ascii_lowercase();
+                own.to_ascii_lowercase().windows(part.len().max(1)).any(|own| own == part.as_bytes()) || part.is_empty()
+            }
             (Some(start), _) => own.get(..start.len()).is_some_and(|own| own.eq_ignore_ascii_case(start.as_bytes())),
             (_, Some(end)) => own.to_ascii_lowercase().ends_with(end.to_ascii_lowercase().as_bytes()),
             _ => own.eq_ignore_ascii_case(name),
         };
         match &edit.edit {
+            Edit::Change(function) => {
+                for at in 0..self.headers.len() {
+                    let (own, line) = self.headers[at].clone();
+                    if name == b"*" || own.eq_ignore_ascii_case(name) {
+                        self.headers[at].1 = self.apply(function, line).unwrap_or_default();
+                    }
+                }
+            }
             Edit::Remove => self.headers.retain(|(own, _)| !is(own)),
             Edit::Default(_) if self.headers.iter().any(|(own, _)| is(own)) => {}
             Edit::Set(value) | Edit::Add(value) | Edit::Default(value) => {
@@ -346,6 +483,20 @@ impl<'r> State<'r> {
             }
         }
     }
+}
+
+/// The client in a list of addresses: the first, or with trusted networks the last that is in none of them.
+fn forwarded_for(list: &[u8], trusted: Option<&[ipnet::IpNet]>) -> Vec<u8> {
+    let address = |part: &[u8]| {
+        let host = std::str::from_utf8(url::without_port(part)).ok()?.trim();
+        host.split('%').next()?.parse::<IpAddr>().ok()
+    };
+    let mut all = list.split(|&byte| byte == b',').filter_map(address);
+    let found = match trusted {
+        None => all.next(),
+        Some(trusted) => all.filter(|address| !trusted.iter().any(|network| network.contains(address))).last(),
+    };
+    found.map(|address| address.to_string().into_bytes()).unwrap_or_default()
 }
 
 fn before(bytes: &[u8], stop: u8) -> &[u8] {
