@@ -5,6 +5,7 @@
 
 pub mod caddy;
 pub mod document;
+pub mod json;
 pub mod nginx;
 pub mod scalar;
 pub mod toml;
