@@ -8,7 +8,10 @@ pub mod document;
 pub mod json;
 pub mod nginx;
 pub mod re2;
+pub mod scalar;
+pub mod toml;
 pub mod tree;
+pub mod yaml;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;

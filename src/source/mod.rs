@@ -76,6 +76,11 @@ impl SourceFile {
         self.raw.as_deref().unwrap_or(self.text.as_bytes())
     }
 
+    /// The first byte that isn't UTF-8.
+    pub fn first_non_utf8(&self) -> Option<usize> {
+        std::str::from_utf8(self.raw.as_deref()?).err().map(|error| error.valid_up_to())
+    }
+
     /// The same file whose `secrets` are shown as `***` wherever a part of it is shown.
     pub fn hiding(&self, mut secrets: Vec<Span>) -> Self {
         secrets.extend(self.secrets.iter());
@@ -168,6 +173,17 @@ impl Span {
     pub fn new(range: std::ops::Range<usize>) -> Self {
         Span { start: range.start, end: range.end }
     }
+
+    /// Whether it holds nothing.
+    pub fn is_empty(self) -> bool {
+        self.start >= self.end
+    }
+}
+
+/// The names in a folder; none if it can't be listed.
+pub fn names_in(folder: &Path) -> Vec<std::ffi::OsString> {
+    let entries = std::fs::read_dir(folder).into_iter().flatten();
+    entries.filter_map(|entry| Some(entry.ok()?.file_name())).collect()
 }
 
 /// The bytes of a file and its permission bits. Errors: what the system says.

@@ -83,7 +83,6 @@ impl<'d> Compiler<'d, '_> {
         Authenticate {
             basic: true,
             first_line: true,
-            one_blank: true,
             credentials: credentials.into(),
             incomplete,
             ..Authenticate::default()

@@ -27,7 +27,7 @@ impl<'d> Compiler<'d, '_> {
                     Edit::Remove => steps.push(set(var::HOST, Value::literal(""))),
                     Edit::Add(value) | Edit::Set(value) => steps.push(set(var::HOST, value.clone())),
                     Edit::Change(function) => steps.push(set(var::HOST, apply(function.clone(), variable(var::HOST)))),
-                    Edit::Default(_) => {}
+                    Edit::Default(_) | Edit::RemoveListed => {}
                 }
                 if edit.name.eq_ignore_ascii_case("host") {
                     continue;

@@ -66,7 +66,7 @@ impl<'d> Compiler<'d, '_> {
             "remote_ip" => self.networks(node.get("ranges")).map_or_else(Predicate::Opaque, Predicate::Client),
             "client_ip" => match self.networks(node.get("ranges")) {
                 Err(why) => Predicate::Opaque(why),
-                Ok(networks) if self.client_ip => Predicate::Network(variable(var::CLIENT_IP), networks),
+                Ok(networks) if self.client_ip => Predicate::Value(variable(var::CLIENT_IP), Test::Network(networks)),
                 Ok(networks) => Predicate::Client(networks),
             },
             "vars" if node.entries().next().is_none() => Predicate::Always,
