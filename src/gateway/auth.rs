@@ -23,10 +23,8 @@ pub struct Authenticate {
     pub basic: bool,
     /// Basic credentials count without their padding too (nginx 1.22.1).
     pub padding_optional: bool,
-    /// Of several Authorization headers the first counts; else none does.
+    /// Of several Authorization lines the first counts, instead of none, and one blank stands behind `Basic` (Go's net/http 1.26).
     pub first_line: bool,
-    /// Exactly one blank stands behind `Basic` (Go's net/http).
-    pub one_blank: bool,
     /// Who has which credential.
     pub credentials: Arc<[Credential]>,
     /// The credentials aren't all known: why. A caller whom the known ones don't prove may still be somebody.
@@ -77,8 +75,10 @@ impl Authenticate {
                 .find(|credential| matches!(&credential.proof, Some(Proof::Key(key)) if key.equals(given)));
             found.map(|credential| credential.client.clone())
         };
-        let authorization =
-            if self.first_line { headers.all("authorization").next() } else { headers.only("authorization") };
+        let authorization = match self.first_line {
+            true => headers.all("authorization").next(),
+            false => headers.only("authorization"),
+        };
         let bearer = authorization.filter(|_| self.bearer).and_then(|value| credentials_of(value, "bearer"));
         if let Some(client) = bearer.and_then(by_key) {
             return Who::Client(client);
@@ -87,7 +87,7 @@ impl Authenticate {
             return Who::Client(client);
         }
         let basic = authorization.filter(|_| self.basic);
-        let basic = basic.and_then(|value| basic_credentials(value, self.padding_optional, self.one_blank));
+        let basic = basic.and_then(|value| basic_credentials(value, self.padding_optional, self.first_line));
         let Some((user, password)) = basic else { return Who::Nobody };
         let Ok(user) = String::from_utf8(user) else { return Who::Nobody };
         let mut unknown = self.incomplete.clone();

@@ -26,11 +26,6 @@ impl State<'_> {
                 return self.argument_passes(&query, name, test);
             }
             Predicate::Client(networks) => networks.iter().any(|network| network.contains(&self.client_ip)),
-            Predicate::Network(value, networks) => {
-                let bytes = self.value(value)?;
-                let address = std::str::from_utf8(&bytes).ok().and_then(|text| text.parse::<IpAddr>().ok());
-                address.is_some_and(|address| networks.iter().any(|network| network.contains(&address)))
-            }
             Predicate::Parameter(name, test) => {
                 let name = self.value(name)?;
                 let (values, well) = self.parameters(&name)?;

@@ -416,6 +416,9 @@ fn run(step: &Step, walk: &mut Walk<'_>) {
             let now = walk.state.lines(&edit.name);
             note(walk, origin, None);
             // Kept where it changes nothing too: it tells that this header isn't the caller's to choose.
+            if *origin == Origin::default() {
+                return;
+            }
             let after = walk.outcome.steps.len();
             let what = Changed::Header(edit.name.clone());
             let (before, now) = (Some(before), Some(now));
@@ -460,7 +463,8 @@ fn rewrite(walk: &mut Walk<'_>, rewrite: &Rewrite, origin: &Origin) {
 
 /// Notes a change, if it is one.
 fn changed(walk: &mut Walk<'_>, origin: &Origin, what: Changed, before: Option<Vec<u8>>, now: Option<Vec<u8>>) {
-    if before != now || now.is_none() {
+    // Without a place it is the server's own bookkeeping.
+    if (before != now || now.is_none()) && *origin != Origin::default() {
         let after = walk.outcome.steps.len();
         walk.outcome.changes.push(Change { after, origin: origin.clone(), what, before, now });
     }

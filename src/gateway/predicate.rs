@@ -24,8 +24,6 @@ pub enum Predicate {
     Argument(Vec<u8>, Test),
     /// The address of the client is in one of these networks.
     Client(Arc<[IpNet]>),
-    /// A value is an address in one of these networks.
-    Network(Value, Arc<[IpNet]>),
     /// A value of a query argument passes. In a query that is malformed none does (Go's `url.ParseQuery`).
     Parameter(Value, Test),
     /// The request proves who it is; from then on that is known.

@@ -188,6 +188,10 @@ impl<'r> State<'r> {
             Function::Unescape => unescape(&bytes).unwrap_or(bytes),
             Function::Escape(kept) => escape(&bytes, kept),
             Function::StripPrefix(prefix) => bytes.strip_prefix(prefix.as_slice()).map(<[u8]>::to_vec).unwrap_or(bytes),
+            Function::ReplaceStart(from, to) => match bytes.strip_prefix(from.as_slice()) {
+                Some(rest) => [to.as_slice(), rest].concat(),
+                None => bytes,
+            },
             Function::StripSuffix(suffix) => bytes.strip_suffix(suffix.as_slice()).map(<[u8]>::to_vec).unwrap_or(bytes),
             Function::CleanPath => clean_path(bytes),
             Function::NormalizeEscapes => normalize_escapes(&bytes),

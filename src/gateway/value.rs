@@ -9,7 +9,7 @@ use std::sync::Arc;
 use super::{Predicate, Test};
 
 /// A value.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub enum Value {
     /// These bytes.
     Literal(Cow<'static, [u8]>),
@@ -109,7 +109,7 @@ pub enum Row {
 }
 
 /// A function of bytes. Each says on which server it was measured.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub enum Function {
     /// ASCII letters in lower case.
     Lower,
@@ -121,6 +121,8 @@ pub enum Function {
     Escape(&'static str),
     /// Without this beginning, if it is there.
     StripPrefix(Vec<u8>),
+    /// With the second as its beginning where the first is.
+    ReplaceStart(Vec<u8>, Vec<u8>),
     /// Without this end, if it is there.
     StripSuffix(Vec<u8>),
     /// Dot segments resolved, runs of `/` made one (Go's `path.Clean`, keeping a final `/`); what begins otherwise stays.
@@ -183,7 +185,7 @@ pub enum Function {
 }
 
 /// A change to an escaped path, with values.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub enum ChangePath {
     /// It loses this beginning.
     Prefix(Value),
@@ -196,7 +198,7 @@ pub enum ChangePath {
 }
 
 /// A change to a query's arguments.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub enum QueryChange {
     /// The values of one are those of another.
     Rename(Value, Value),
@@ -226,8 +228,6 @@ impl PartialEq for Replace {
 }
 
 impl Eq for Replace {}
-
-impl Eq for Lookup {}
 
 impl PartialEq for Lookup {
     fn eq(&self, other: &Lookup) -> bool {
