@@ -28,8 +28,6 @@ pub mod dialect;
 
 pub mod project;
 
-pub mod analysis;
-
 pub mod prove;
 
 pub mod keys;
