@@ -26,7 +26,7 @@
 //!     }
 //!
 //!     fn read(&self, given: &Given) -> Gateway {
-//!         dialect::nginx::read(&given.main, &given.options()).gateway
+//!         dialect::nginx::read(&given.main, &options(given)).gateway
 //!     }
 //! }
 //! ```

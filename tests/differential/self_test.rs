@@ -35,7 +35,7 @@ impl Generator for Fake {
     }
 
     fn read(&self, given: &Given) -> Gateway {
-        assert!(given.options().nginx_version >= Some((1, 22, 0)), "{given:?}");
+        assert!(given.version >= (1, 22, 0), "{given:?}");
         let text = std::fs::read_to_string(&given.main).unwrap();
         let port = text.split("127.0.0.1:").nth(1).and_then(|rest| rest.split(';').next()?.parse().ok()).unwrap();
         let chain = Chain { clauses: Vec::new(), otherwise: Terminal::Respond(self.says), origin: Origin::default() };
