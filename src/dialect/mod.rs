@@ -6,7 +6,10 @@
 pub mod caddy;
 pub mod document;
 pub mod nginx;
+pub mod scalar;
+pub mod toml;
 pub mod tree;
+pub mod yaml;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;

@@ -139,7 +139,7 @@ impl Run<'_> {
     fn request(&mut self, request: &Request) -> Outcome {
         let mut outcome = nothing();
         outcome.method.clone_from(&request.method);
-        let Some(listener) = self.gateway.listener(request.port) else { return outcome };
+        let Some(listener) = self.gateway.listening(request.port, request.tls) else { return outcome };
         outcome.steps.push(listener.origin.clone());
         if listener.wire.raw {
             return self.raw(listener, request, outcome);
@@ -261,10 +261,10 @@ impl Run<'_> {
 
     /// The gateway fails: whoever handles that status goes on.
     fn error(&mut self, walk: &mut Walk<'_>, status: u16) -> Go {
-        let errors = walk.errors.clone().filter(|errors| !walk.handling || errors.recursive);
+        let errors = walk.errors.clone().filter(|_| !walk.handling);
         let case = errors.as_ref().and_then(|errors| errors.cases.iter().find(|case| case.statuses.contain(status)));
-        let Some(case) = case else { return Go::End(by_itself(walk.status.unwrap_or(status))) };
-        walk.handling = true;
+        let Some(case) = case else { return Go::End(by_itself(status)) };
+        walk.handling = errors.as_ref().is_some_and(|errors| !errors.recursive);
         walk.state.error = Some(status);
         note(walk, &case.origin, None);
         for step in &case.steps {
@@ -395,6 +395,11 @@ fn run(step: &Step, walk: &mut Walk<'_>) {
             walk.outcome.changes.push(Change { after, origin: origin.clone(), what, before, now });
         }
         Step::OnError(errors) => walk.errors.clone_from(errors),
+        Step::ClientIp(trust, origin) => {
+            if walk.state.take_client_ip(trust) {
+                note(walk, origin, None);
+            }
+        }
         Step::Setting(setting, origin) => walk.outcome.settings.push((setting.clone(), origin.clone())),
         Step::Call(_) => {}
     }

@@ -6,6 +6,7 @@
 
 pub mod auth;
 pub mod body;
+mod bytes;
 pub mod eval;
 pub mod outcome;
 pub mod predicate;
@@ -22,7 +23,7 @@ use std::sync::Arc;
 pub use auth::{Authenticate, Credential, Proof};
 pub use predicate::{Captures, Lines, ModelTest, Pattern, Predicate, Test};
 pub use step::{
-    Edit, ErrorCase, Errors, HeaderEdit, Limit, LimitKind, Log, Per, Rewrite, Setting, Statuses, Step, TimeoutOf,
+    Edit, ErrorCase, Errors, HeaderEdit, Limit, LimitKind, Log, Per, Rewrite, Setting, Statuses, Step, TimeoutOf, Trust,
 };
 pub use value::{Function, Lookup, Value};
 pub use wire::{PathView, Wire};
@@ -178,6 +179,13 @@ impl Gateway {
             None => self.listeners.first(),
             Some(port) => self.listeners.iter().find(|listener| listener.port == port),
         }
+    }
+
+    /// The listener on a port, or the first; where two share the port, the one that speaks TLS or doesn't, as asked.
+    pub fn listening(&self, port: Option<u16>, tls: Option<bool>) -> Option<&Listener> {
+        let first = self.listener(port)?;
+        let fits = |other: &&Listener| other.port == first.port && tls == Some(other.tls);
+        Some(self.listeners.iter().find(fits).unwrap_or(first))
     }
 
     /// Adds a chain.

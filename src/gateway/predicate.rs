@@ -19,6 +19,9 @@ pub enum Predicate {
     Value(Value, Test),
     /// The lines of a request header pass a test. A header that isn't there passes none.
     Header(String, Lines, Test),
+    /// A pair of the query of this name has a value that passes, both decoded as forms are (WHATWG URL: `+` is a blank; here a pair with a
+    /// wrong escape or a `;` doesn't count).
+    Argument(Vec<u8>, Test),
     /// The address of the client is in one of these networks.
     Client(Arc<[IpNet]>),
     /// The request proves who it is; from then on that is known.
@@ -63,6 +66,10 @@ pub enum Test {
     Same(Box<Value>),
     /// Begins so.
     Prefix(Vec<u8>),
+    /// Begins with what this value is.
+    Begins(Box<Value>),
+    /// Is an address in one of these networks.
+    Network(Arc<[IpNet]>),
     /// Ends so.
     Suffix(Vec<u8>),
     /// Holds this.
@@ -82,6 +89,8 @@ pub enum Captures {
     Dropped,
     /// They are [`Value::Capture`]s until the next match; named ones are variables too.
     Numbered,
+    /// As [`Captures::Numbered`]; without a match there are none.
+    Renewed,
     /// They are variables: each of these prefixes and the group's number or name.
     Prefixed(Arc<[String]>),
 }

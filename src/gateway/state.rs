@@ -5,11 +5,13 @@
 
 use std::borrow::Cow;
 use std::collections::HashMap;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
-use super::auth::{Headers, Who, credentials_of};
+use super::auth::{Headers, Who, basic_credentials, credentials_of};
+use super::bytes::*;
 use super::value::{Join, Row};
-use super::wire::{Read, resolve_dots, unescape};
+use super::wire::{Read, unescape};
 use super::*;
 use crate::http::{Request, Version};
 
@@ -31,6 +33,7 @@ pub(super) struct State<'r> {
     pub captures: Vec<Vec<u8>>,
     tables: HashMap<*const Lookup, Option<Vec<u8>>>,
     pub client: Option<String>,
+    pub client_ip: IpAddr,
     pub error: Option<u16>,
     /// Why the last thing that couldn't be known can't be known.
     pub why: Option<String>,
@@ -54,6 +57,7 @@ impl<'r> State<'r> {
             captures: Vec::new(),
             tables: HashMap::new(),
             client: None,
+            client_ip: request.client_ip,
             error: None,
             why: None,
         }
@@ -93,7 +97,7 @@ impl<'r> State<'r> {
                 Version::Http2 => "HTTP/2.0",
             }
             .into(),
-            Value::ClientIp => self.request.client_ip.to_string().into_bytes(),
+            Value::ClientIp => self.client_ip.to_string().into_bytes(),
             Value::Port => self.listener.port.to_string().into_bytes(),
             Value::Client => self.client.clone().unwrap_or_default().into_bytes(),
             Value::Capture(group) => self.captures.get(*group).cloned().unwrap_or_default(),
@@ -177,10 +181,17 @@ impl<'r> State<'r> {
             Function::Escape(kept) => escape(&bytes, kept),
             Function::StripPrefix(prefix) => bytes.strip_prefix(prefix.as_slice()).map(<[u8]>::to_vec).unwrap_or(bytes),
             Function::StripSuffix(suffix) => bytes.strip_suffix(suffix.as_slice()).map(<[u8]>::to_vec).unwrap_or(bytes),
-            Function::CleanPath => {
-                let mut path = bytes;
-                path.dedup_by(|next, last| *next == b'/' && *last == b'/');
-                resolve_dots(&path, true).unwrap_or(path)
+            Function::CleanPath => clean_path(bytes),
+            Function::NormalizeEscapes => normalize_escapes(&bytes),
+            Function::EscapedPath => escaped_path(bytes),
+            Function::UnescapeExcept(kept) => {
+                unescape_if(&bytes, |escape, byte| !(kept.as_bytes().contains(&byte) && is_upper(escape)))
+            }
+            Function::LeadingSlash if bytes.is_empty() || bytes.starts_with(b"/") => bytes,
+            Function::LeadingSlash => [b"/", bytes.as_slice()].concat(),
+            Function::Skip(value) => {
+                let count = self.value(value)?.len();
+                skip_characters(&bytes, count).to_vec()
             }
             Function::Replace(replace) => match replace.pattern.as_ref() {
                 Pattern::Regular(regex) if replace.all => {
@@ -192,6 +203,22 @@ impl<'r> State<'r> {
             },
             Function::ReplaceText(pairs) => replace_text(&bytes, pairs),
             Function::Before(stop) => before(&bytes, *stop).to_vec(),
+            Function::From(start) => bytes[before(&bytes, *start).len()..].to_vec(),
+            Function::FromEnd(place) => {
+                let items: Vec<&[u8]> = bytes.split(|&byte| byte == b',').collect();
+                let item = items.len().checked_sub(*place).and_then(|at| items.get(at));
+                item.map(|item| item.trim_ascii().to_vec()).unwrap_or_default()
+            }
+            Function::LastOutside(networks) => {
+                let mut items = bytes.rsplit(|&byte| byte == b',').map(<[u8]>::trim_ascii);
+                items.find(|item| !item.is_empty() && !in_network(item, networks)).unwrap_or_default().to_vec()
+            }
+            Function::BasicUser => basic_credentials(&bytes, true, false).map(|(user, _)| user).unwrap_or_default(),
+            Function::AddressBytes => match parse_address(&bytes) {
+                Some(IpAddr::V4(address)) => address.octets().to_vec(),
+                Some(IpAddr::V6(address)) => address.octets().to_vec(),
+                None => Vec::new(),
+            },
         })
     }
 
@@ -204,6 +231,8 @@ impl<'r> State<'r> {
             Test::OneOf(others) => others.iter().any(|other| other.as_slice() == bytes),
             Test::Same(value) => self.value(value)? == bytes,
             Test::Prefix(prefix) => bytes.starts_with(prefix),
+            Test::Begins(value) => bytes.starts_with(&self.value(value)?),
+            Test::Network(networks) => in_network(bytes, networks),
             Test::Suffix(suffix) => bytes.ends_with(suffix),
             Test::Contains(part) => {
                 part.is_empty() || bytes.windows(part.len()).any(|window| window == part.as_slice())
@@ -233,7 +262,7 @@ impl<'r> State<'r> {
                 if *captures == Captures::Dropped {
                     return Some(regex.is_match(bytes));
                 }
-                let Some(found) = regex.captures(bytes) else { return Some(false) };
+                let Some(found) = regex.captures(bytes) else { return self.no_match(captures) };
                 let group = |group: Option<regex::bytes::Match<'_>>| group.map(|part| part.as_bytes().to_vec());
                 (
                     found.iter().map(|part| group(part).unwrap_or_default()).collect(),
@@ -246,7 +275,7 @@ impl<'r> State<'r> {
                 };
                 match regex.captures(text) {
                     Err(_) => return self.unknown("a regular expression takes too long"),
-                    Ok(None) => return Some(false),
+                    Ok(None) => return self.no_match(captures),
                     Ok(Some(found)) => (
                         found.iter().map(|part| part.map(|part| part.as_str().into()).unwrap_or_default()).collect(),
                         regex.capture_names().map(|name| name.map(str::to_owned)).collect(),
@@ -257,7 +286,7 @@ impl<'r> State<'r> {
         };
         match captures {
             Captures::Dropped => {}
-            Captures::Numbered => {
+            Captures::Numbered | Captures::Renewed => {
                 for (name, group) in names.into_iter().zip(&groups) {
                     if let Some(name) = name {
                         self.variables.insert(name.into(), Some(group.clone()));
@@ -279,6 +308,28 @@ impl<'r> State<'r> {
         Some(true)
     }
 
+    fn no_match(&mut self, captures: &Captures) -> Option<bool> {
+        if *captures == Captures::Renewed {
+            self.captures.clear();
+        }
+        Some(false)
+    }
+
+    /// The client's address becomes what a trusted peer says; whether it did.
+    pub fn take_client_ip(&mut self, trust: &Trust) -> bool {
+        let trusted = |address: IpAddr| trust.peers.iter().any(|network| network.contains(&address));
+        let before = self.client_ip;
+        let Some(said) = self.value(&trust.says).filter(|_| trusted(before)) else { return false };
+        for word in said.split(|byte| matches!(byte, b',' | b' ')).rev().filter(|word| !word.is_empty()) {
+            let Some(address) = parse_address(word) else { break };
+            self.client_ip = address;
+            if !(trust.recursive && trusted(address)) {
+                break;
+            }
+        }
+        self.client_ip != before
+    }
+
     /// Whether a condition holds that needs no other chain.
     pub fn holds_simple(&mut self, predicate: &Predicate) -> Option<bool> {
         Some(match predicate {
@@ -288,7 +339,11 @@ impl<'r> State<'r> {
                 return self.test(test, &bytes);
             }
             Predicate::Header(name, lines, test) => return self.header_passes(name, *lines, test),
-            Predicate::Client(networks) => networks.iter().any(|network| network.contains(&self.request.client_ip)),
+            Predicate::Argument(name, test) => {
+                let query = self.query.clone()?;
+                return self.argument_passes(&query, name, test);
+            }
+            Predicate::Client(networks) => networks.iter().any(|network| network.contains(&self.client_ip)),
             Predicate::Authenticated(authenticate) => {
                 match authenticate.who(self.request, &Headers(&self.headers)) {
                     Who::Client(name) => self.client = Some(name),
@@ -329,6 +384,24 @@ impl<'r> State<'r> {
         self.header(name, Join::With(", "))
     }
 
+    fn argument_passes(&mut self, query: &[u8], name: &[u8], test: &Test) -> Option<bool> {
+        let mut known = true;
+        for pair in query.split(|&byte| byte == b'&').filter(|pair| !pair.contains(&b';')) {
+            let key = before(pair, b'=');
+            let value = pair.get(key.len() + 1..).unwrap_or_default();
+            let (Some(key), Some(value)) = (form_decoded(key), form_decoded(value)) else { continue };
+            if key != name {
+                continue;
+            }
+            match self.test(test, &value) {
+                Some(true) => return Some(true),
+                Some(false) => {}
+                None => known = false,
+            }
+        }
+        known.then_some(false)
+    }
+
     /// Changes a request header.
     pub fn edit(&mut self, edit: &HeaderEdit) {
         let name = edit.name.as_bytes();
@@ -339,6 +412,12 @@ impl<'r> State<'r> {
         };
         match &edit.edit {
             Edit::Remove => self.headers.retain(|(own, _)| !is(own)),
+            Edit::RemoveListed => {
+                let lines: Vec<Vec<u8>> = Headers(&self.headers).all(&edit.name).map(<[u8]>::to_vec).collect();
+                let mut listed: Vec<&[u8]> = lines.iter().flat_map(|line| line.split(|&byte| byte == b',')).collect();
+                listed.push(name);
+                self.headers.retain(|(own, _)| !listed.iter().any(|item| own.eq_ignore_ascii_case(item.trim_ascii())));
+            }
             Edit::Default(_) if self.headers.iter().any(|(own, _)| is(own)) => {}
             Edit::Set(value) | Edit::Add(value) | Edit::Default(value) => {
                 let bytes = self.value(value).unwrap_or_default();
@@ -353,8 +432,10 @@ impl<'r> State<'r> {
     }
 }
 
-fn before(bytes: &[u8], stop: u8) -> &[u8] {
-    bytes.split(|&byte| byte == stop).next().unwrap_or_default()
+/// An address, perhaps with a port.
+fn parse_address(text: &[u8]) -> Option<IpAddr> {
+    let text = std::str::from_utf8(text).ok()?;
+    text.parse().ok().or_else(|| text.parse::<SocketAddr>().ok().map(|address| address.ip()))
 }
 
 /// The value of the first argument of this name, in any case (nginx 1.22.1 `$arg_`).
@@ -365,18 +446,6 @@ fn argument(query: &[u8], name: &str) -> Vec<u8> {
         own.eq_ignore_ascii_case(name.as_bytes()).then(|| value.to_vec())
     };
     query.split(|&byte| byte == b'&').find_map(named).unwrap_or_default()
-}
-
-fn escape(bytes: &[u8], kept: &str) -> Vec<u8> {
-    let mut out = Vec::with_capacity(bytes.len());
-    for &byte in bytes {
-        if kept.as_bytes().contains(&byte) {
-            out.push(byte);
-        } else {
-            out.extend(format!("%{byte:02X}").bytes());
-        }
-    }
-    out
 }
 
 fn replace_text(bytes: &[u8], pairs: &[(Vec<u8>, Vec<u8>)]) -> Vec<u8> {

@@ -6,6 +6,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use ipnet::IpNet;
+
 use super::{ChainId, Origin, Value};
 
 /// Something that is done to a request.
@@ -23,8 +25,21 @@ pub enum Step {
     OnError(Option<Arc<Errors>>),
     /// Another chain runs first; [`super::Terminal::Return`] comes back here.
     Call(ChainId),
+    /// The address of the client is what somebody trusted says.
+    ClientIp(Box<Trust>, Origin),
     /// A fact about how the request is treated, for whoever judges that.
     Setting(Setting, Origin),
+}
+
+/// Whose word about the address of a client counts.
+#[derive(Debug, Clone)]
+pub struct Trust {
+    /// Peers in these networks are believed.
+    pub peers: Arc<[IpNet]>,
+    /// What they say: addresses, the nearest last.
+    pub says: Value,
+    /// Whether trusted addresses in that list are passed over too.
+    pub recursive: bool,
 }
 
 /// Changes to what is asked for; absent parts stay.
@@ -60,6 +75,8 @@ pub enum Edit {
     Default(Value),
     /// It goes.
     Remove,
+    /// It goes, and so do all headers that it names (RFC 9110, section 7.6.1).
+    RemoveListed,
 }
 
 /// Who handles which of the gateway's own errors.
@@ -67,7 +84,7 @@ pub enum Edit {
 pub struct Errors {
     /// The first that lists the status.
     pub cases: Vec<ErrorCase>,
-    /// Whether errors in a handler are handled as well.
+    /// Whether errors in their handlers are handled as well.
     pub recursive: bool,
 }
 

@@ -105,7 +105,7 @@ pub enum Row {
 }
 
 /// A function of bytes. Each says on which server it was measured.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub enum Function {
     /// ASCII letters in lower case.
     Lower,
@@ -119,14 +119,35 @@ pub enum Function {
     StripPrefix(Vec<u8>),
     /// Without this end, if it is there.
     StripSuffix(Vec<u8>),
-    /// Dot segments resolved, runs of `/` made one (Go's `path.Clean`, keeping a final `/`).
+    /// Dot segments resolved, runs of `/` made one (Go's `path.Clean`, keeping a final `/`); what begins otherwise stays.
     CleanPath,
+    /// Escapes of RFC 3986's unreserved characters resolved, the others in capitals.
+    NormalizeEscapes,
+    /// The path as it stands if every byte may stand in a path (RFC 3986), else all escapes resolved and set anew (Go's
+    /// `URL.EscapedPath`).
+    EscapedPath,
+    /// Percent escapes resolved once, but for those of these characters in capitals.
+    UnescapeExcept(&'static str),
+    /// With a `/` in front, unless there is one or nothing at all.
+    LeadingSlash,
+    /// Without as many characters at its start as this value has bytes; a percent escape is one.
+    Skip(Box<Value>),
     /// Each match of the expression replaced; `$1` are its groups.
     Replace(Box<Replace>),
     /// These strings replaced, each from left to right.
     ReplaceText(Vec<(Vec<u8>, Vec<u8>)>),
     /// What stands before the first of these bytes.
     Before(u8),
+    /// What stands from the first of these bytes on.
+    From(u8),
+    /// An item of a list with commas, counted from its end (1: the last), blanks around it gone; empty: there are fewer.
+    FromEnd(usize),
+    /// The last item of a list with commas that isn't an address in one of these networks, blanks around it gone.
+    LastOutside(Arc<[ipnet::IpNet]>),
+    /// The user name that the value of an `Authorization` header claims, by Basic; empty: none (nginx 1.22.1).
+    BasicUser,
+    /// An address as its four or sixteen bytes.
+    AddressBytes,
 }
 
 /// A replacement by regular expression.
