@@ -3,8 +3,6 @@
 //! In: a request's state and a condition that needs no other chain. Out: yes, no, or nothing where the files don't tell. Invariant: what a
 //! match leaves behind (groups, who it is) is all that changes.
 
-use std::net::IpAddr;
-
 use super::auth::{Headers, Who, credentials_of};
 use super::bytes::*;
 use super::state::State;
