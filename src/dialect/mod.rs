@@ -6,6 +6,7 @@
 pub mod caddy;
 pub mod document;
 pub mod nginx;
+pub mod pcre;
 pub mod tree;
 
 use std::collections::BTreeMap;

@@ -195,6 +195,7 @@ impl<'r> State<'r> {
             },
             Function::ReplaceText(pairs) => replace_text(&bytes, pairs),
             Function::Before(stop) => before(&bytes, *stop).to_vec(),
+            Function::Skip(bytes_off) => bytes.get(*bytes_off..).unwrap_or_default().to_vec(),
             Function::BasicUser => basic_credentials(&bytes, true).map(|(user, _)| user).unwrap_or_default(),
             Function::AddressBytes => match parse_address(&bytes) {
                 Some(IpAddr::V4(address)) => address.octets().to_vec(),

@@ -127,6 +127,8 @@ pub enum Function {
     ReplaceText(Vec<(Vec<u8>, Vec<u8>)>),
     /// What stands before the first of these bytes.
     Before(u8),
+    /// Without so many bytes at its beginning.
+    Skip(usize),
     /// The user name that the value of an `Authorization` header claims, by Basic; empty: none (nginx 1.22.1).
     BasicUser,
     /// An address as its four or sixteen bytes.

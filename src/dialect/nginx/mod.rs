@@ -6,5 +6,8 @@ mod faults;
 mod glob;
 pub mod lexer;
 mod lua;
+mod meaning;
 pub mod read;
 mod store;
+
+pub use meaning::{gateway, read_gateway};
