@@ -2,9 +2,15 @@
 //! have in common.
 //!
 //! In: a reader of one of these. Out: a [`Document`]. Invariant: an alias is a reference and never a copy, so that a document is as large as
-//! its text; every node and key knows its place.
+//! its text; every node and key knows its place. A document that a reader gives out is finite also when its aliases are followed, and
+//! walking it so costs no more than [`super::yaml`] allows.
+
+mod walk;
+
+use std::collections::BTreeMap;
 
 use super::Place;
+pub use walk::{Entries, unknown_keys};
 
 /// Index of a node.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -17,6 +23,10 @@ pub struct Document {
     pub nodes: Vec<Node>,
     /// The top; absent: an empty file.
     pub root: Option<NodeId>,
+    /// The maps that YAML's `<<` merges into a map, in the order in which they are asked: [`Ref::get`] and [`Ref::entries`] do.
+    pub merges: BTreeMap<NodeId, Vec<NodeId>>,
+    /// The comments in their order, from `#` to the end of the line.
+    pub comments: Vec<Place>,
 }
 
 /// A node.
@@ -26,7 +36,7 @@ pub struct Node {
     pub place: Place,
     /// What it is.
     pub kind: Kind,
-    /// Its tag, such as `!override`.
+    /// Its tag, such as `!override` or `!!str`.
     pub tag: Option<Box<str>>,
 }
 
@@ -39,7 +49,7 @@ pub enum Kind {
     Scalar(Box<str>, Style),
     /// A list.
     List(Vec<NodeId>),
-    /// A map, in its own order; a repeated key stands twice.
+    /// A map, in its own order; a repeated key stands twice. Merged maps stand in [`Document::merges`].
     Map(Vec<Entry>),
     /// Another node again.
     Alias(NodeId),
@@ -84,29 +94,52 @@ impl Document {
         NodeId(u32::try_from(self.nodes.len() - 1).unwrap_or(u32::MAX))
     }
 
+    /// A node.
+    pub fn node(&self, id: NodeId) -> Option<&Node> {
+        self.nodes.get(id.0 as usize)
+    }
+
+    /// A node, to be changed.
+    pub fn node_mut(&mut self, id: NodeId) -> Option<&mut Node> {
+        self.nodes.get_mut(id.0 as usize)
+    }
+
     /// The top.
     pub fn root(&self) -> Option<Ref<'_>> {
         self.root.map(|id| Ref { document: self, id })
     }
-}
 
-impl<'d> Ref<'d> {
-    /// The node itself, aliases followed.
-    pub fn node(self) -> Option<&'d Node> {
-        let mut id = self.id;
+    /// The node behind a row of aliases.
+    pub fn target(&self, mut id: NodeId) -> Option<NodeId> {
         for _ in 0..MOST_ALIASES {
-            let node = self.document.nodes.get(id.0 as usize)?;
-            match node.kind {
+            match self.node(id)?.kind {
                 Kind::Alias(next) => id = next,
-                _ => return Some(node),
+                _ => return Some(id),
             }
         }
         None
     }
+}
 
-    /// Where it stands.
+impl<'d> Ref<'d> {
+    /// Another node of the same document.
+    fn at(self, id: NodeId) -> Ref<'d> {
+        Ref { id, ..self }
+    }
+
+    /// The node itself, aliases followed.
+    pub fn node(self) -> Option<&'d Node> {
+        self.document.node(self.document.target(self.id)?)
+    }
+
+    /// Where it stands; of an alias, the alias.
     pub fn place(self) -> Place {
-        self.document.nodes.get(self.id.0 as usize).map(|node| node.place).unwrap_or_default()
+        self.document.node(self.id).map(|node| node.place).unwrap_or_default()
+    }
+
+    /// Its tag, aliases followed.
+    pub fn tag(self) -> Option<&'d str> {
+        self.node()?.tag.as_deref()
     }
 
     /// The text of a scalar.
@@ -117,26 +150,58 @@ impl<'d> Ref<'d> {
         }
     }
 
+    /// Whether nothing stands there.
+    pub fn is_null(self) -> bool {
+        matches!(self.node().map(|node| &node.kind), Some(Kind::Null))
+    }
+
+    /// Whether it is a list.
+    pub fn is_list(self) -> bool {
+        matches!(self.node().map(|node| &node.kind), Some(Kind::List(_)))
+    }
+
+    /// Whether it is a map.
+    pub fn is_map(self) -> bool {
+        matches!(self.node().map(|node| &node.kind), Some(Kind::Map(_)))
+    }
+
+    /// What it is, in words for a message.
+    pub fn kind_name(self) -> &'static str {
+        match self.node().map(|node| &node.kind) {
+            Some(Kind::Scalar(..)) => "a value",
+            Some(Kind::List(_)) => "a list",
+            Some(Kind::Map(_)) => "a map",
+            Some(Kind::Null | Kind::Alias(_)) | None => "nothing",
+        }
+    }
+
     /// The items of a list; empty for anything else.
     pub fn items(self) -> impl Iterator<Item = Ref<'d>> {
         let items = match self.node().map(|node| &node.kind) {
             Some(Kind::List(items)) => items.as_slice(),
             _ => &[],
         };
-        items.iter().map(move |&id| Ref { document: self.document, id })
+        items.iter().map(move |&id| self.at(id))
     }
 
-    /// The entries of a map in their order; empty for anything else.
-    pub fn entries(self) -> impl Iterator<Item = (&'d Entry, Ref<'d>)> {
-        let entries = match self.node().map(|node| &node.kind) {
-            Some(Kind::Map(entries)) => entries.as_slice(),
-            _ => &[],
-        };
-        entries.iter().map(move |entry| (entry, Ref { document: self.document, id: entry.value }))
+    /// The items of a list, or the thing itself where it isn't one; nothing for nothing.
+    pub fn one_or_more(self) -> impl Iterator<Item = Ref<'d>> {
+        let one = (!self.is_list() && !self.is_null()).then_some(self);
+        one.into_iter().chain(self.items())
+    }
+
+    /// The entries of a map, its own first, then those that it merges and doesn't have; empty for anything else.
+    pub fn entries(self) -> Entries<'d> {
+        Entries::new(self)
     }
 
     /// The value of a key, exactly spelled.
     pub fn get(self, key: &str) -> Option<Ref<'d>> {
         self.entries().find(|(entry, _)| &*entry.key == key).map(|(_, value)| value)
+    }
+
+    /// The value at the end of a row of keys.
+    pub fn path(self, keys: &[&str]) -> Option<Ref<'d>> {
+        keys.iter().try_fold(self, |at, key| at.get(key))
     }
 }

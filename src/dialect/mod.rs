@@ -5,9 +5,14 @@
 
 pub mod caddy;
 pub mod document;
+pub mod json;
 pub mod nginx;
 pub mod pcre;
+pub mod re2;
+pub mod scalar;
+pub mod toml;
 pub mod tree;
+pub mod yaml;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;

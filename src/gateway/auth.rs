@@ -23,6 +23,8 @@ pub struct Authenticate {
     pub basic: bool,
     /// Basic credentials count without their padding too (nginx 1.22.1).
     pub padding_optional: bool,
+    /// Of several Authorization lines the first counts, instead of none, and one blank stands behind `Basic` (Go's net/http 1.26).
+    pub first_line: bool,
     /// Who has which credential.
     pub credentials: Arc<[Credential]>,
     /// The credentials aren't all known: why. A caller whom the known ones don't prove may still be somebody.
@@ -75,7 +77,10 @@ impl Authenticate {
                 .find(|credential| matches!(&credential.proof, Some(Proof::Key(key)) if key.equals(given)));
             found.map(|credential| credential.client.clone())
         };
-        let authorization = headers.only("authorization");
+        let authorization = match self.first_line {
+            true => headers.all("authorization").next(),
+            false => headers.only("authorization"),
+        };
         let bearer = authorization.filter(|_| self.bearer).and_then(|value| credentials_of(value, "bearer"));
         if let Some(client) = bearer.and_then(by_key) {
             return Who::Client(client);
@@ -84,7 +89,7 @@ impl Authenticate {
             return Who::Client(client);
         }
         let basic = authorization.filter(|_| self.basic);
-        let basic = basic.and_then(|value| basic_credentials(value, self.padding_optional));
+        let basic = basic.and_then(|value| basic_credentials(value, self.padding_optional, self.first_line));
         let Some((user, password)) = basic else { return Who::Nobody };
         let Ok(user) = String::from_utf8(user) else { return Who::Nobody };
         let mut unknown = self.incomplete.clone();
@@ -106,9 +111,13 @@ impl Authenticate {
     }
 }
 
-/// User and password of a Basic header (RFC 7617). Without need of padding nothing behind it counts either (nginx 1.22.1).
-pub(super) fn basic_credentials(value: &[u8], padding_optional: bool) -> Option<(Vec<u8>, Vec<u8>)> {
-    let mut given = credentials_of(value, "basic")?;
+/// User and password of a Basic header (RFC 7617). Without need of padding nothing behind it counts either (nginx 1.22.1); with
+/// `one_blank` a second blank behind the scheme belongs to the credentials (Go's net/http 1.26).
+pub(super) fn basic_credentials(value: &[u8], padding_optional: bool, one_blank: bool) -> Option<(Vec<u8>, Vec<u8>)> {
+    let mut given = match one_blank {
+        true => value.get(..6).filter(|start| start.eq_ignore_ascii_case(b"Basic ")).map(|_| &value[6..])?,
+        false => credentials_of(value, "basic")?,
+    };
     // Bits behind the last byte mean nothing (RFC 4648, section 3.5): every server overlooks them.
     let mut padding = DecodePaddingMode::RequireCanonical;
     if padding_optional {

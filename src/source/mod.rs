@@ -76,6 +76,11 @@ impl SourceFile {
         self.raw.as_deref().unwrap_or(self.text.as_bytes())
     }
 
+    /// The first byte that isn't UTF-8.
+    pub fn first_non_utf8(&self) -> Option<usize> {
+        std::str::from_utf8(self.raw.as_deref()?).err().map(|error| error.valid_up_to())
+    }
+
     /// The same file whose `secrets` are shown as `***` wherever a part of it is shown.
     pub fn hiding(&self, mut secrets: Vec<Span>) -> Self {
         secrets.extend(self.secrets.iter());
@@ -167,6 +172,11 @@ impl Span {
     /// A span from a range.
     pub fn new(range: std::ops::Range<usize>) -> Self {
         Span { start: range.start, end: range.end }
+    }
+
+    /// Whether it holds nothing.
+    pub fn is_empty(self) -> bool {
+        self.start >= self.end
     }
 }
 

@@ -54,7 +54,7 @@ impl<'c> Reader<'c> {
     pub fn enter(&mut self, server: &mut Server<'c>, index: usize) {
         let location = &server.locations[index];
         let (scope, lines, origin) = (location.scope.clone(), location.lines.clone(), location.origin.clone());
-        let (ids, prefix, kind) = (location.ids, location.name.len(), location.kind.clone());
+        let (ids, name, kind) = (location.ids, location.name.clone(), location.kind.clone());
         let origin = match kind {
             Kind::Server => origin.noted("no location fits: the server's own settings hold"),
             _ => origin,
@@ -71,7 +71,7 @@ impl<'c> Reader<'c> {
                 methods.push(b"HEAD".to_vec());
             }
             let inner = self.inner(line);
-            let own = self.inherit_inside(&scope, &inner, prefix);
+            let own = self.inherit_inside(&scope, &inner, &name);
             let phases = self.phases(server, &own, true);
             let other = Predicate::Value(Value::Method, Test::OneOf(methods.into())).negated();
             let note = format!("`{}`: its block holds for this method", line.shown());
@@ -79,7 +79,7 @@ impl<'c> Reader<'c> {
         }
         clauses.extend(self.opaque_rewrite(&scope));
         let end = self.reserve();
-        let mut around = Around { end, prefix, ifs: Vec::new() };
+        let mut around = Around { end, name, ifs: Vec::new() };
         clauses.extend(self.program(server, &lines, &scope, Some(&mut around)));
         let changed = state::is_set(state::CHANGED);
         if lines.iter().any(|line| line.is("rewrite") || line.is("if")) {

@@ -8,7 +8,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use crate::gateway::{
-    Chain, ChainId, Clause, ErrorCase, Errors, Origin, Predicate, Rewrite, Statuses, Step, Terminal, Test, Value,
+    Chain, ChainId, Clause, ErrorCase, Errors, Function, Origin, Predicate, Rewrite, Statuses, Step, Terminal, Test, Value,
 };
 
 use super::block::Line;
@@ -161,8 +161,8 @@ impl<'c> Reader<'c> {
             });
         }
         let whole = Value::concat(values);
-        let path = Value::Apply(crate::gateway::Function::Before(b'?'), Box::new(whole.clone()));
-        (path, after_mark(whole))
+        let part = |function: Function, value: Value| Value::Apply(function, Box::new(value));
+        (part(Function::Before(b'?'), whole.clone()), part(Function::After(b'?'), whole))
     }
 
     /// The chain that goes on in a named location.
@@ -195,19 +195,6 @@ impl<'c> Reader<'c> {
     /// The step that makes a scope's handlers hold.
     pub fn on_error(&mut self, server: &mut Server<'c>, scope: &Scope) -> Step {
         Step::OnError(self.errors(server, scope))
-    }
-}
-
-/// What follows the first `?` of a value.
-fn after_mark(value: Value) -> Value {
-    use crate::gateway::value::Replace;
-    let pattern = regex::bytes::Regex::new(r"(?s-u)^[^?]*\??").map(crate::gateway::Pattern::Regular);
-    match pattern {
-        Ok(pattern) => {
-            let replace = Replace { pattern: Arc::new(pattern), with: Vec::new(), all: false };
-            Value::Apply(crate::gateway::Function::Replace(Box::new(replace)), Box::new(value))
-        }
-        Err(_) => Value::Opaque("a query can't be cut off".into()),
     }
 }
 

@@ -55,20 +55,20 @@ const OPAQUE_CONTENT: &[&str] = &[
 impl<'c> Reader<'c> {
     /// The scope of an inner block.
     pub fn inherit(&mut self, outer: &Scope, lines: &[Line<'c>]) -> Scope {
-        self.inherit_named(outer, lines, 0)
+        self.inherit_named(outer, lines, b"")
     }
 
     /// The scope of an `if` or a `limit_except`: the content stays that of the location around it.
-    pub fn inherit_inside(&mut self, outer: &Scope, lines: &[Line<'c>], prefix: usize) -> Scope {
-        let mut scope = self.inherit_named(outer, lines, prefix);
+    pub fn inherit_inside(&mut self, outer: &Scope, lines: &[Line<'c>], name: &[u8]) -> Scope {
+        let mut scope = self.inherit_named(outer, lines, name);
         if scope.content.is_none() {
             scope.content.clone_from(&outer.content);
         }
         scope
     }
 
-    /// The scope of a location whose name has this length.
-    pub fn inherit_named(&mut self, outer: &Scope, lines: &[Line<'c>], prefix: usize) -> Scope {
+    /// The scope of a location of this name.
+    pub fn inherit_named(&mut self, outer: &Scope, lines: &[Line<'c>], name: &[u8]) -> Scope {
         let mut scope = Scope { internal: None, try_files: None, content: None, opaque_rewrite: None, ..outer.clone() };
         let mut errors: Vec<ErrorPage> = Vec::new();
         let mut rules: Vec<Rule> = Vec::new();
@@ -152,12 +152,12 @@ impl<'c> Reader<'c> {
                     let files = line.args.iter().map(|arg| arg.to_vec()).collect();
                     scope.try_files = Some(Rc::new((files, line.origin(format!("`{}`", line.shown())))));
                 }
-                "proxy_pass" => scope.content = Some(Rc::new(Content::Proxy(self.pass(line, prefix)))),
-                "fastcgi_pass" => scope.content = Some(Rc::new(Content::Other("fastcgi", self.pass(line, prefix)))),
-                "uwsgi_pass" => scope.content = Some(Rc::new(Content::Other("uwsgi", self.pass(line, prefix)))),
-                "scgi_pass" => scope.content = Some(Rc::new(Content::Other("scgi", self.pass(line, prefix)))),
-                "grpc_pass" => scope.content = Some(Rc::new(Content::Other("grpc", self.pass(line, prefix)))),
-                "memcached_pass" => scope.content = Some(Rc::new(Content::Other("memcached", self.pass(line, prefix)))),
+                "proxy_pass" => scope.content = Some(Rc::new(Content::Proxy(self.pass(line, name)))),
+                "fastcgi_pass" => scope.content = Some(Rc::new(Content::Other("fastcgi", self.pass(line, name)))),
+                "uwsgi_pass" => scope.content = Some(Rc::new(Content::Other("uwsgi", self.pass(line, name)))),
+                "scgi_pass" => scope.content = Some(Rc::new(Content::Other("scgi", self.pass(line, name)))),
+                "grpc_pass" => scope.content = Some(Rc::new(Content::Other("grpc", self.pass(line, name)))),
+                "memcached_pass" => scope.content = Some(Rc::new(Content::Other("memcached", self.pass(line, name)))),
                 "stub_status" => {
                     let origin = line.origin("`stub_status`: nginx shows its own numbers");
                     scope.content = Some(Rc::new(Content::Fixed(200, true, origin)));
@@ -167,18 +167,18 @@ impl<'c> Reader<'c> {
                     scope.content = Some(Rc::new(Content::Fixed(200, true, origin)));
                 }
                 "return" | "rewrite" | "set" | "if" | "break" | "location" | "server" | "limit_except" => {}
-                name if OPAQUE_ACCESS.contains(&name) => {
-                    let why = format!("depends on `{name}` at {}", self.place(line));
+                other if OPAQUE_ACCESS.contains(&other) => {
+                    let why = format!("depends on `{other}` at {}", self.place(line));
                     let off = matches!(line.arg(0), b"off");
-                    scope.opaque_access = (!off).then(|| Rc::new((why, line.origin(format!("`{name}` decides")))));
+                    scope.opaque_access = (!off).then(|| Rc::new((why, line.origin(format!("`{other}` decides")))));
                 }
-                name if OPAQUE_REWRITE.contains(&name) => {
-                    let why = format!("depends on `{name}` at {}", self.place(line));
-                    scope.opaque_rewrite = Some(Rc::new((why, line.origin(format!("`{name}` decides")))));
+                other if OPAQUE_REWRITE.contains(&other) => {
+                    let why = format!("depends on `{other}` at {}", self.place(line));
+                    scope.opaque_rewrite = Some(Rc::new((why, line.origin(format!("`{other}` decides")))));
                 }
-                name if OPAQUE_CONTENT.contains(&name) => {
-                    let why = format!("depends on `{name}` at {}", self.place(line));
-                    let origin = line.origin(format!("`{name}` answers"));
+                other if OPAQUE_CONTENT.contains(&other) => {
+                    let why = format!("depends on `{other}` at {}", self.place(line));
+                    let origin = line.origin(format!("`{other}` answers"));
                     scope.content = Some(Rc::new(Content::Opaque(why, origin)));
                 }
                 _ => {}
@@ -207,10 +207,10 @@ impl<'c> Reader<'c> {
         scope
     }
 
-    fn pass(&self, line: &Line<'c>, prefix: usize) -> Rc<Pass> {
+    fn pass(&self, line: &Line<'c>, prefix: &[u8]) -> Rc<Pass> {
         Rc::new(Pass {
             url: line.arg(0).to_vec(),
-            prefix,
+            prefix: prefix.to_vec(),
             origin: line.origin(format!("`{}`", line.shown())),
             place: self.place(line),
         })

@@ -134,7 +134,7 @@ impl<'c> Reader<'c> {
         }
         let outer = around.scope.clone();
         let lines: Rc<[Line<'c>]> = self.inner(line).into();
-        let scope = self.inherit_named(&outer, &lines, name.len());
+        let scope = self.inherit_named(&outer, &lines, &name);
         let ids = self.ids(None);
         if matches!(kind, Kind::Named) {
             server.named.insert(name.clone(), ids.enter);

@@ -86,7 +86,7 @@ impl<'c> Reader<'c> {
         let host: &[u8] = if authority.starts_with(b"unix:") { b"localhost" } else { without_default(authority, port) };
         let target = match uri {
             b"" => Value::Target,
-            uri => replaced(uri, pass.prefix),
+            uri => replaced(uri, &pass.prefix),
         };
         let (upstream, host) = (Value::literal(upstream), Value::literal(host));
         Some(Url { upstream, host, target, refusals: Vec::new() })
@@ -210,13 +210,13 @@ fn headers(scope: &Scope, steps: &mut Vec<Step>) -> Value {
 }
 
 /// The target of a URL with a path: the path of the URL in place of the location's name, then the rest of the path, then the query.
-fn replaced(uri: &[u8], prefix: usize) -> Value {
+fn replaced(uri: &[u8], prefix: &[u8]) -> Value {
     let mut uri = uri.to_vec();
     if uri.first() == Some(&b'?') {
         uri.insert(0, b'/');
     }
     let whole = |path: Value| Value::concat(vec![Value::literal(uri.clone()), path, state::query_with_mark()]);
-    let rest = Value::Apply(Function::Skip(prefix), Box::new(Value::Path));
+    let rest = Value::Apply(Function::StripPrefix(prefix.to_vec()), Box::new(Value::Path));
     let cases = vec![
         (state::is_set(state::MOVED), whole(state::escaped(Value::Path))),
         (state::is_set(state::INTERNAL), whole(state::escaped(rest.clone()))),

@@ -21,8 +21,8 @@ const MOST_NESTED: usize = 64;
 pub struct Around {
     /// Where it goes on after the program.
     pub end: ChainId,
-    /// The length of the location's name.
-    pub prefix: usize,
+    /// The location's name.
+    pub name: Vec<u8>,
     /// The chains of its `if`s, by what [`state::IF`] holds for them.
     pub ifs: Vec<(Vec<u8>, ChainId)>,
 }
@@ -240,7 +240,7 @@ impl<'c> Reader<'c> {
         let mut steps = Vec::new();
         let mut own = scope.clone();
         if let Some(location) = around {
-            own = self.inherit_inside(scope, &inner, location.prefix);
+            own = self.inherit_inside(scope, &inner, &location.name);
             let chain = self.phases(server, &own, true);
             let key = (location.ifs.len() + 1).to_string().into_bytes();
             steps.push(Step::OnError(self.errors(server, &own)));

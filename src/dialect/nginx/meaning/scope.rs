@@ -149,8 +149,8 @@ pub enum Content {
 pub struct Pass {
     /// The argument.
     pub url: Vec<u8>,
-    /// The length of the location's name.
-    pub prefix: usize,
+    /// The location's name.
+    pub prefix: Vec<u8>,
     /// Where it is said.
     pub origin: Origin,
     /// `file:line`, for reasons.

@@ -15,6 +15,9 @@ use super::scope::{ErrorPage, Scope};
 use super::server_name::ServerNames;
 use super::{Reader, state, wire};
 
+/// The handlers of `error_page` lists, by where a list lies and whether its handlers' errors are handled too.
+type Handlers = HashMap<(*const ErrorPage, bool), (Rc<[ErrorPage]>, Arc<Errors>)>;
+
 /// A server while it is read.
 pub struct Server<'c> {
     /// Where a request starts, and starts over after an internal redirect.
@@ -28,7 +31,7 @@ pub struct Server<'c> {
     /// All locations; the first stands for the server itself.
     pub locations: Vec<Location<'c>>,
     /// The handlers of each `error_page` list that was met.
-    pub errors: HashMap<(*const ErrorPage, bool), (Rc<[ErrorPage]>, Arc<Errors>)>,
+    pub errors: Handlers,
     /// Chains that go on elsewhere, by their targets.
     pub redirects: HashMap<Vec<u8>, ChainId>,
     /// Where it is said.
