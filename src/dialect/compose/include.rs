@@ -3,6 +3,7 @@
 //! In: a file's map. Out: the same with what the included files declare. Invariant: as compose-go 2.9.1 (loader/include.go): an included
 //! file has its own folder and its own `.env`; it adds and never replaces.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use super::super::document::{Entry, Kind, NodeId};
@@ -98,14 +99,14 @@ impl Loader<'_> {
 
     /// Adds the variables of a file that aren't set yet.
     pub(super) fn add_variables(&mut self, path: &Path, asked: Option<Place>, variables: &mut Variables) {
+        // What neither this file nor the environment has is unset.
+        variables.complete = true;
         match read_env_file(path, variables) {
             Ok(lines) => {
-                for line in lines {
-                    if let (None, false) = (line.unknown, variables.values.contains_key(&line.name)) {
-                        variables.values.insert(line.name, line.value);
-                    }
+                let own: BTreeMap<_, _> = lines.into_iter().map(|line| (line.name, line.value)).collect();
+                for (name, value) in own {
+                    variables.values.entry(name).or_insert(value);
                 }
-                variables.complete = true;
             }
             Err(reason) => self.error_at(asked, reason),
         }

@@ -2,6 +2,8 @@
 //!
 //! In: the project's merged map. Out: services in the order of their names. Invariant: a key that Compose doesn't know is an error.
 
+use std::collections::HashSet;
+
 use super::super::document::{Entry, NodeId};
 use super::super::{Place, Variables};
 use super::load::Loader;
@@ -46,6 +48,7 @@ impl Loader<'_> {
             out.push(self.service(&entry, top, variables, active));
         }
         out.sort_by(|a: &Service, b| a.name.cmp(&b.name));
+        self.container_names(&out);
         out
     }
 
@@ -86,6 +89,16 @@ impl Loader<'_> {
             self.problem(Severity::Warning, Some(entry.key_place), message);
         }
         service
+    }
+
+    /// Tells of names of containers that are given twice.
+    fn container_names(&mut self, services: &[Service]) {
+        let mut seen = HashSet::new();
+        for name in services.iter().filter_map(|service| service.container_name.as_ref()) {
+            if !seen.insert(&name.text) {
+                self.error(name.place, &format!("another container is named `{}` already", name.text));
+            }
+        }
     }
 
     /// Tells of keys that Compose doesn't know.
