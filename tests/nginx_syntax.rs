@@ -2,8 +2,6 @@
 //!
 //! In: configs made here and in `fixtures/dialect/nginx/syntax`. Out: tests against expectations and against `nginx -t` of both versions.
 
-#![expect(clippy::unwrap_used, reason = "tests")]
-
 use llmguard::diag::Sink;
 use llmguard::dialect::Options;
 use llmguard::dialect::nginx::lexer;

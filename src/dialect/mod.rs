@@ -6,7 +6,10 @@
 pub mod caddy;
 pub mod compose;
 pub mod document;
+pub mod json;
 pub mod nginx;
+pub mod pcre;
+pub mod re2;
 pub mod scalar;
 pub mod toml;
 pub mod tree;

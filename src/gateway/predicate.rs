@@ -19,8 +19,13 @@ pub enum Predicate {
     Value(Value, Test),
     /// The lines of a request header pass a test. A header that isn't there passes none.
     Header(String, Lines, Test),
+    /// A pair of the query of this name has a value that passes, both decoded as forms are (WHATWG URL: `+` is a blank; here a pair with a
+    /// wrong escape or a `;` doesn't count).
+    Argument(Vec<u8>, Test),
     /// The address of the client is in one of these networks.
     Client(Arc<[IpNet]>),
+    /// A value of a query argument passes. In a query that is malformed none does (Go's `url.ParseQuery`).
+    Parameter(Value, Test),
     /// The request proves who it is; from then on that is known.
     Authenticated(Arc<Authenticate>),
     /// The body is longer than this, in bytes.
@@ -63,10 +68,20 @@ pub enum Test {
     Same(Box<Value>),
     /// Begins so.
     Prefix(Vec<u8>),
+    /// Begins with what this value is.
+    Begins(Box<Value>),
+    /// Is an address in one of these networks.
+    Network(Arc<[IpNet]>),
     /// Ends so.
     Suffix(Vec<u8>),
     /// Holds this.
     Contains(Vec<u8>),
+    /// A computed value in which `*` at an end stands for anything.
+    Affix(Box<Value>),
+    /// A pattern of Go's `path.Match`.
+    Glob(Vec<u8>),
+    /// The same for an escaped path: an escape in the pattern stands for that spelling alone (Caddy's `path` matcher, 2.11.9).
+    EscapedGlob(Vec<u8>),
     /// The same as [`Test`], ASCII letters in any case.
     AnyCase(Box<Test>),
     /// Matches; what its groups found is kept.
@@ -82,6 +97,8 @@ pub enum Captures {
     Dropped,
     /// They are [`Value::Capture`]s until the next match; named ones are variables too.
     Numbered,
+    /// As [`Captures::Numbered`]; without a match there are none.
+    Renewed,
     /// They are variables: each of these prefixes and the group's number or name.
     Prefixed(Arc<[String]>),
 }
@@ -130,3 +147,11 @@ impl Predicate {
         Predicate::Value(Value::Method, Test::OneOf(methods.iter().map(|method| method.as_bytes().to_vec()).collect()))
     }
 }
+
+impl PartialEq for Pattern {
+    fn eq(&self, other: &Pattern) -> bool {
+        std::ptr::eq(self, other)
+    }
+}
+
+impl Eq for Pattern {}

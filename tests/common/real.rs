@@ -7,7 +7,8 @@
 //! Placeholders, in configs, requests and expectations alike: `@PORT@` (a port of its own), `@LISTEN@` (`127.0.0.1:` and that port),
 //! `@PORT2@`, `@LISTEN2@` and so on up to 4; `@UPSTREAM@`, `@UPSTREAM2@`, `@UPSTREAM3@` (stand-ins that answer 200, or as the request's
 //! `X-Llmguard-Script: status:404` says); `@AUTH@` (one that answers 200 too, but isn't an upstream: what only it sees isn't proxied);
-//! `@CLOSED@` (an address where nobody listens); `@ADMIN@` (one for Traefik's API); `@DIR@` (the folder).
+//! `@CLOSED@` (an address where nobody listens); `@ADMIN@` (one for Traefik's API); `@DIR@` (the folder); `@A8000@` (8000
+//! times `a`).
 
 use std::collections::BTreeMap;
 use std::net::{SocketAddr, TcpListener};
@@ -15,6 +16,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::{Duration, Instant};
 
+use llmguard::dialect::{Options, Variables};
 use llmguard::gateway::eval::{Outcome, Verdict};
 use llmguard::http::line::{Line, text};
 use llmguard::http::{Request, Version};
@@ -121,6 +123,15 @@ pub struct Given {
     pub version: (u32, u32, u32),
 }
 
+impl Given {
+    /// The same as a reader takes it.
+    pub fn options(&self) -> Options {
+        let values = self.variables.clone();
+        let variables = Variables { values, complete: true };
+        Options { root: None, variables, nginx_version: Some(self.version) }
+    }
+}
+
 /// A port below those that the system gives out by itself, so that no connection of another test holds it.
 fn port() -> u16 {
     static NEXT: AtomicU16 = AtomicU16::new(0);
@@ -187,7 +198,18 @@ impl Laid {
         if !text.contains('@') {
             return text.to_owned();
         }
-        self.places.iter().fold(text.to_owned(), |text, (name, value)| text.replace(name, value))
+        let text = self.places.iter().fold(text.to_owned(), |text, (name, value)| text.replace(name, value));
+        let mut out = String::new();
+        let mut rest = text.as_str();
+        while let Some((before, after)) = rest.split_once("@A") {
+            let (number, behind) = after.split_once('@').unwrap_or((after, ""));
+            match number.parse::<usize>() {
+                Ok(number) => out.extend([before, &"a".repeat(number)]),
+                Err(_) => out.extend([before, "@A", number, "@"]),
+            }
+            rest = behind;
+        }
+        out + rest
     }
 
     /// The same for every string of a JSON value.
