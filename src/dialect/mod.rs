@@ -5,7 +5,9 @@
 
 pub mod caddy;
 pub mod document;
+pub mod json;
 pub mod nginx;
+pub mod re2;
 pub mod scalar;
 pub mod toml;
 pub mod tree;

@@ -87,7 +87,7 @@ pub fn ask(engine: &mut Engine, file: &SourceFile, questions: &[Question], mut p
         report.asked += 1;
         let expected = evaluator.decide(question);
         let Answer::Observed(observed) = engine.ask(question) else { continue };
-        let observed = Observed { exchange: observed.0, seen: observed.1 };
+        let observed = Observed { exchange: observed.0, seen: observed.1, whole: true };
         let complaints = expectations(&plan, question, &expected, &observed);
         if complaints.is_empty() {
             continue;
