@@ -7,6 +7,7 @@ pub mod caddy;
 pub mod document;
 pub mod json;
 pub mod nginx;
+pub mod pcre;
 pub mod re2;
 pub mod scalar;
 pub mod toml;
