@@ -8,8 +8,11 @@ mod glob;
 mod infer;
 pub mod lexer;
 mod lua;
+mod meaning;
 mod modules;
 pub mod read;
 mod store;
 pub mod table;
 pub mod units;
+
+pub use meaning::{gateway, read_gateway};
