@@ -4,9 +4,11 @@
 //! would refuse. Invariant: reading never fails as a whole; a dialect knows no policy.
 
 pub mod document;
+pub mod go_regex;
 pub mod nginx;
 pub mod scalar;
 pub mod toml;
+pub mod traefik;
 pub mod tree;
 pub mod yaml;
 

@@ -98,6 +98,8 @@ pub enum Captures {
 pub enum Pattern {
     /// Linear time.
     Regular(regex::bytes::Regex),
+    /// Linear time, on text: each byte that isn't UTF-8 is taken for U+FFFD (Go's regexp).
+    Text(regex::bytes::Regex),
     /// With look-around, back references or the like; bytes that aren't UTF-8 are not to be known.
     Fancy(Box<fancy_regex::Regex>),
     /// Not understood: why.

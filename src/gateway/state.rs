@@ -195,6 +195,10 @@ impl<'r> State<'r> {
                     regex.replace_all(&bytes, replace.with.as_slice()).into_owned()
                 }
                 Pattern::Regular(regex) => regex.replace(&bytes, replace.with.as_slice()).into_owned(),
+                Pattern::Text(regex) if replace.all => {
+                    regex.replace_all(&as_text(&bytes), replace.with.as_slice()).into_owned()
+                }
+                Pattern::Text(regex) => regex.replace(&as_text(&bytes), replace.with.as_slice()).into_owned(),
                 Pattern::Fancy(_) => return self.unknown("depends on a replacement with look-around"),
                 Pattern::Opaque(why) => return self.unknown(why.clone()),
             },
@@ -248,8 +252,16 @@ impl<'r> State<'r> {
     }
 
     fn matches(&mut self, pattern: &Pattern, captures: &Captures, bytes: &[u8]) -> Option<bool> {
+        let text;
         let (groups, names): (Vec<Vec<u8>>, Vec<Option<String>>) = match pattern {
-            Pattern::Regular(regex) => {
+            Pattern::Regular(regex) | Pattern::Text(regex) => {
+                let bytes = match pattern {
+                    Pattern::Text(_) => {
+                        text = as_text(bytes);
+                        &text
+                    }
+                    _ => bytes,
+                };
                 if *captures == Captures::Dropped {
                     return Some(regex.is_match(bytes));
                 }
