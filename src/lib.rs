@@ -28,6 +28,8 @@ pub mod dialect;
 
 pub mod project;
 
+pub mod analysis;
+
 pub mod prove;
 
 pub mod keys;

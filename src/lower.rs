@@ -11,7 +11,8 @@ use crate::source::{SourceFile, Span};
 
 /// Gives a plan its meaning.
 pub fn gateway(plan: &Plan, file: &SourceFile) -> Gateway {
-    let mut chains = Chains { plan, list: Vec::new() };
+    let mut chains = Chains { plan, list: Vec::new(), headers: ChainId(0) };
+    chains.headers = chains.upstream_headers();
     let entry = chains.entry();
     let listener = Listener {
         address: plan.listen.address,
@@ -27,9 +28,24 @@ pub fn gateway(plan: &Plan, file: &SourceFile) -> Gateway {
     Gateway { files: vec![file.clone()], listeners: vec![listener], chains: chains.list }
 }
 
+/// The headers that the upstream never gets from a client (line 11 of the contract).
+const REMOVED: &[&str] = &[
+    "Authorization",
+    "X-API-Key",
+    "Cookie",
+    "Proxy-Authorization",
+    "Origin",
+    "Referer",
+    "Forwarded",
+    "X-Forwarded-Prefix",
+    "X-HTTP-Method-Override",
+];
+
 struct Chains<'p> {
     plan: &'p Plan,
     list: Vec<Chain>,
+    /// What is done to the headers of all that goes upstream.
+    headers: ChainId,
 }
 
 fn at(span: Span, note: impl Into<String>) -> Origin {
@@ -44,6 +60,20 @@ impl Chains<'_> {
 
     fn origin(&self, key: &str, note: impl Into<String>) -> Origin {
         at(self.plan.places.at(key), note)
+    }
+
+    /// Line 11: what is removed, and the upstream's own key, whose value stays out of the model.
+    fn upstream_headers(&mut self) -> ChainId {
+        let origin = self.origin("upstream.kind", "");
+        let edit =
+            |name: &str, edit: Edit| Step::RequestHeader(HeaderEdit { name: name.to_owned(), edit }, origin.clone());
+        let mut steps: Vec<Step> = REMOVED.iter().map(|name| edit(name, Edit::Remove)).collect();
+        if self.plan.upstream.api_key.is_some() {
+            steps.push(edit("Authorization", Edit::Set(Value::literal("Bearer ***"))));
+        }
+        steps.push(edit("X-Real-IP", Edit::Set(Value::ClientIp)));
+        let clause = Clause::steps(steps, Origin::default());
+        self.add(vec![clause], Terminal::Return, Origin::default())
     }
 
     /// Lines 2 to 5: unknown Host, preflight, health, then what is counted.
@@ -216,6 +246,7 @@ impl Chains<'_> {
             }
             clauses.push(too_large);
             clauses.extend(refused);
+            steps.push(Step::Call(self.headers));
             let server = plan.upstream.servers.first().map(Server::to_string).unwrap_or_default();
             clauses.push(Clause {
                 when: Predicate::All(when),

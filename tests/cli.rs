@@ -193,6 +193,49 @@ fn requests_are_decided_line_by_line() {
 }
 
 #[test]
+fn a_request_is_traced_through_the_policy() {
+    let folder = Folder::small();
+    let mut command = folder.command("trace --client laptop --client-ip 203.0.113.7");
+    let told = ran(command.args(["--request", "POST /api/chat", "-H", "Cookie: session=0123456789"]), "");
+    told.says(0, &[]);
+    for part in [
+        "POST /api/chat\nto 127.0.0.1:8080, Host 127.0.0.1:8080, from 203.0.113.7, with the credential of laptop\n",
+        "llmguard.toml:4",
+        "proxied to 127.0.0.1:11434 for laptop",
+        "Host: localhost:11434",
+        "Authorization, X-API-Key, Cookie: none, a caller's is taken away",
+    ] {
+        assert!(told.out.contains(part), "`{part}` is not in:\n{}", told.out);
+    }
+    assert!(!told.out.contains("0123456789") && !told.out.contains('\u{1b}'), "{}", told.out);
+    let line = ran(folder.command("trace --format json").args(["--request", "/api/pull"]), "");
+    let decided = ran(&mut folder.command("decide"), "{\"method\": \"GET\", \"target\": \"/api/pull\"}\n");
+    assert_eq!((line.code, line.out), (0, decided.out));
+    let mut coloured = folder.command("trace --color always");
+    assert!(ran(coloured.args(["--request", "GET /health"]), "").out.contains("\u{1b}[1manswered"));
+    for (args, words) in [
+        (["--request", "GET"], "`GET` is no request"),
+        (["--request", "GET / HTTP/1.1"], "is no request"),
+        (["--port=1", "--request=GET /"], "no listener on port 1"),
+        (["--client=x", "--request=GET /"], "no client `x`"),
+    ] {
+        ran(folder.command("trace").args(args), "").says(2, &[words]);
+    }
+}
+
+#[test]
+fn a_config_is_a_policy_or_paths_and_one_thing_comes_from_stdin() {
+    let folder = Folder::small();
+    folder.run("decide - --as nginx").says(2, &["can't be both", "llmguard trace - --as"]);
+    folder.run("trace - --request /").says(2, &["`-` needs `--as`"]);
+    folder.run("decide x.conf --policy llmguard.toml").says(2, &["cannot be used with"]);
+    folder.run("decide --as nginx").says(2, &["PATH"]);
+    folder.run("decide no-such-file --as nginx").says(2, &["no-such-file"]);
+    folder.run("decide x.conf --env-file none.env").says(2, &["can't read the variables `none.env`"]);
+    folder.run("decide x.conf --nginx-version one").says(2, &["a version is like 1.22.1"]);
+}
+
+#[test]
 fn decide_without_a_bad_line_ends_with_zero() {
     let folder = Folder::small();
     let mut command = folder.command("decide");

@@ -32,7 +32,7 @@ const MEDIAN_BELOW: usize = 200;
 
 /// Where a secret may be opened.
 const OPENS_SECRETS: &[&str] =
-    &["src/render/", "src/keys", "src/prove/", "src/policy/", "src/gateway/", "src/lower.rs"];
+    &["src/render/", "src/keys", "src/prove/", "src/policy/", "src/gateway/", "src/lower.rs", "src/project/"];
 
 /// Groups that are no part of `inference` or `models`.
 const GROUPS_APART: &[&str] = &["admin", "account", "root"];

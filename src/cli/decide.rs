@@ -6,25 +6,28 @@ use std::io::{BufRead as _, Write as _};
 
 use serde_json::{Value, json};
 
-use super::{Exit, Global, PolicyArgs, load};
+use super::configs::{self, Subject};
+use super::{Exit, Global, fail};
 use crate::gateway::eval::{Outcome, Verdict, evaluate};
 use crate::gateway::{Gateway, Limit, LimitKind, Per};
-use crate::http::Request;
 use crate::http::line::{Line, text};
-use crate::lower;
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     #[command(flatten)]
-    policy: PolicyArgs,
+    configs: configs::ConfigArgs,
 }
 
 pub(super) fn run(args: &Args, global: &Global) -> Exit {
-    let loaded = match load::policy(&args.policy, global) {
-        Ok(loaded) => loaded,
+    if args.configs.reads_stdin() {
+        let remedy =
+            "write the config to a file, or ask for one request: llmguard trace - --as DIALECT --request 'GET /'";
+        return fail("standard input can't be both the config and the requests", Some(remedy));
+    }
+    let subjects = match args.configs.subjects(global) {
+        Ok(subjects) => subjects,
         Err(exit) => return exit,
     };
-    let gateway = lower::gateway(&loaded.plan, &loaded.file);
     let mut out = std::io::stdout().lock();
     let mut exit = Exit::Done;
     for line in std::io::stdin().lock().split(b'\n') {
@@ -32,8 +35,8 @@ pub(super) fn run(args: &Args, global: &Global) -> Exit {
         if line.trim_ascii().is_empty() {
             continue;
         }
-        let decision = match request(&gateway, &line) {
-            Ok(request) => decision(&gateway, &evaluate(&gateway, &request)),
+        let decision = match decide(&subjects, &line) {
+            Ok(decision) => decision,
             Err(reason) => {
                 exit = Exit::Failed;
                 json!({"outcome": "invalid", "reason": reason})
@@ -46,17 +49,11 @@ pub(super) fn run(args: &Args, global: &Global) -> Exit {
     exit
 }
 
-/// Reads one request line. Errors: why it is none.
-fn request(gateway: &Gateway, line: &[u8]) -> Result<Request, String> {
+/// The decision about one request line. Errors: why it is none.
+fn decide(subjects: &[Subject], line: &[u8]) -> Result<Value, String> {
     let object: Value = serde_json::from_slice(line).map_err(|error| format!("not JSON: {error}"))?;
-    let line = Line::read(object)?;
-    line.version()?;
-    let listener =
-        gateway.listener(line.port).ok_or_else(|| format!("no listener on port {}", line.port.unwrap_or_default()))?;
-    if let Some(client) = line.client.as_ref().filter(|client| !gateway.has_client(client)) {
-        return Err(format!("no client `{client}`"));
-    }
-    line.request(&format!("{}:{}", listener.address, listener.port))
+    let (subject, request) = configs::address(subjects, &Line::read(object)?)?;
+    Ok(decision(&subject.gateway, &evaluate(&subject.gateway, &request)))
 }
 
 /// The decision line of an outcome.
@@ -76,7 +73,7 @@ pub(super) fn decision(gateway: &Gateway, outcome: &Outcome) -> Value {
     });
     if let Some(object) = line.as_object_mut() {
         if !outcome.limits.is_empty() {
-            object.insert("limits".to_owned(), outcome.limits.iter().map(limit).collect());
+            object.insert("limits".to_owned(), outcome.limits.iter().map(|(own, _)| limit(own)).collect());
         }
         object.insert("steps".to_owned(), steps.collect());
     }

@@ -151,7 +151,7 @@ fn variables(args: &PolicyArgs, policy: &Path, sink: &mut Sink) -> Result<Variab
 const MOST_PROBLEMS: usize = 100;
 
 /// Says what was found: errors always, warnings unless quiet, notes when verbose or in `check`.
-fn show(sink: Sink, global: &Global) {
+pub(super) fn show(sink: Sink, global: &Global) {
     // Notes beside errors would only hide them.
     let least = match (global.quiet, global.verbose) {
         (true, _) => Severity::Error,

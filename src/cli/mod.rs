@@ -4,11 +4,13 @@
 //! was asked for; everything that is said to the user goes to standard error.
 
 mod check;
+mod configs;
 mod decide;
 mod key;
 mod load;
 mod prove;
 mod render;
+mod trace;
 
 use std::process::ExitCode;
 
@@ -75,6 +77,8 @@ enum Command {
     Render(render::Args),
     /// Decide about requests: JSON lines in, decisions as JSON lines out.
     Decide(decide::Args),
+    /// Show what becomes of one request, step by step, each with its place in the files.
+    Trace(trace::Args),
     /// Start the installed servers with the rendered policy on loopback, ask them, and report every difference.
     Prove(prove::Args),
     /// Make, rotate and retire API keys; hash passwords.
@@ -96,6 +100,7 @@ pub fn run() -> ExitCode {
         Command::Check(args) => check::run(&args, &cli.global),
         Command::Render(args) => render::run(&args, &cli.global),
         Command::Decide(args) => decide::run(&args, &cli.global),
+        Command::Trace(args) => trace::run(&args, &cli.global),
         Command::Prove(args) => prove::run(&args, &cli.global),
         Command::Key(args) => key::run(&args, &cli.global),
         Command::Schema => print_json(&crate::policy::file::schema()),

@@ -3,9 +3,13 @@
 //! In: files that [`crate::project`] names. Out: what they mean, and a diagnostic for each place that isn't understood or that the server
 //! would refuse. Invariant: reading never fails as a whole; a dialect knows no policy.
 
+pub mod caddy;
+pub mod compose;
 pub mod document;
-pub mod go_regex;
+pub mod json;
 pub mod nginx;
+pub mod pcre;
+pub mod re2;
 pub mod scalar;
 pub mod toml;
 pub mod traefik;

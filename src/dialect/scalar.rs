@@ -78,6 +78,18 @@ pub fn is_null(text: &str) -> bool {
     matches!(text, "" | "~" | "null" | "Null" | "NULL")
 }
 
+/// Whether a bare scalar is what one of YAML's own tags says; any other tag fits.
+pub fn fits(text: &str, tag: &str) -> bool {
+    let value = resolve(text);
+    match tag {
+        "!!null" => value == Scalar::Null,
+        "!!bool" => matches!(value, Scalar::Bool(_)),
+        "!!int" => matches!(value, Scalar::Int(_)),
+        "!!float" => matches!(value, Scalar::Int(_) | Scalar::Float(_)),
+        _ => true,
+    }
+}
+
 fn resolve(text: &str) -> Scalar<'_> {
     match text {
         _ if is_null(text) => return Scalar::Null,

@@ -37,6 +37,8 @@ struct Reader<'s> {
     parser: Parser<'s, granit_parser::StrInput<'s>>,
     /// Bytes of a byte-order mark, which the parser doesn't see.
     skipped: usize,
+    /// A byte that Go doesn't read over, and what it is.
+    refused: Option<(usize, &'static str)>,
     ended: bool,
 }
 
@@ -49,7 +51,10 @@ impl<'s> Reader<'s> {
         };
         let text = source.text.strip_prefix(BYTE_ORDER_MARK).unwrap_or(&source.text);
         let skipped = source.text.len() - text.len();
-        Reader { file, source, parser: Parser::new_from_str_with_options(text, options), skipped, ended: false }
+        let refused = source.first_non_utf8().map(|at| (at, "not UTF-8 text"));
+        let refused = refused.or_else(|| control_character(text).map(|at| (at + skipped, "a control character")));
+        let parser = Parser::new_from_str_with_options(text, options);
+        Reader { file, source, parser, skipped, refused, ended: false }
     }
 
     /// The next document; absent: there is none, or what follows can't be read, which was said.
@@ -57,16 +62,16 @@ impl<'s> Reader<'s> {
         if self.ended {
             return None;
         }
-        if let Some(at) = self.source.first_non_utf8() {
+        if let Some((at, what)) = self.refused.take() {
             self.ended = true;
-            sink.push(self.error("not UTF-8 text", Span { start: at, end: at + 1 }));
+            sink.push(self.error(what, Span { start: at, end: at + 1 }));
             return None;
         }
-        let mut builder = Builder::new();
+        let mut builder = Builder::new(self.source);
         while let Some(next) = self.parser.next_event() {
             match self.event(next, &mut builder, sink) {
                 Some(Event::DocumentEnd) => {
-                    let mut document = builder.finish(self.source, sink);
+                    let mut document = builder.finish(sink);
                     check::aliases(&mut document, self.source, sink);
                     return Some(document);
                 }
@@ -79,7 +84,7 @@ impl<'s> Reader<'s> {
     }
 
     /// Takes one event in; absent: it is an error.
-    fn event(&self, next: ParseResult<'s>, builder: &mut Builder, sink: &mut Sink) -> Option<Event<'s>> {
+    fn event(&self, next: ParseResult<'s>, builder: &mut Builder<'_>, sink: &mut Sink) -> Option<Event<'s>> {
         let (event, span) = match next {
             Ok(next) => next,
             Err(error) => {
@@ -104,4 +109,9 @@ impl<'s> Reader<'s> {
     fn error(&self, message: &str, span: Span) -> Diagnostic {
         Diagnostic::new(Severity::Error, format!("not valid YAML: {message}")).at(self.source, span, "")
     }
+}
+
+/// The first control character that Go's YAML refuses.
+fn control_character(text: &str) -> Option<usize> {
+    text.bytes().position(|byte| byte < b' ' && !matches!(byte, b'\t' | b'\n' | b'\r') || byte == 0x7f)
 }

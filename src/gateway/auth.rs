@@ -45,6 +45,8 @@ pub struct Credential {
 pub enum Proof {
     /// The key itself.
     Key(Secret),
+    /// The password itself, for Basic.
+    Password(Secret),
     /// A hash of the password, in the server's own notation.
     PasswordHash(Secret),
 }
@@ -86,12 +88,18 @@ impl Authenticate {
         if let Some(client) = headers.only("x-api-key").filter(|_| self.x_api_key).and_then(by_key) {
             return Who::Client(client);
         }
-        let basic = authorization.filter(|_| self.basic).and_then(|value| self.basic_credentials(value));
+        let basic = authorization.filter(|_| self.basic);
+        let basic = basic.and_then(|value| basic_credentials(value, self.padding_optional, self.first_line));
         let Some((user, password)) = basic else { return Who::Nobody };
+        let Ok(user) = String::from_utf8(user) else { return Who::Nobody };
         let mut unknown = self.incomplete.clone();
         for credential in self.credentials.iter().filter(|credential| credential.client == user) {
-            let Some(Proof::PasswordHash(hash)) = &credential.proof else { continue };
-            match verify(hash, &password) {
+            let right = match &credential.proof {
+                Some(Proof::PasswordHash(hash)) => verify(hash, &password),
+                Some(Proof::Password(own)) => Some(own.equals(&password)),
+                Some(Proof::Key(_)) | None => continue,
+            };
+            match right {
                 Some(true) => return Who::Client(user),
                 Some(false) => {}
                 None => {
@@ -101,23 +109,25 @@ impl Authenticate {
         }
         unknown.map_or(Who::Nobody, Who::Unknown)
     }
+}
 
-    /// User and password of a Basic header (RFC 7617).
-    fn basic_credentials(&self, value: &[u8]) -> Option<(String, Vec<u8>)> {
-        // Bits behind the last byte mean nothing (RFC 4648, section 3.5): every server overlooks them.
-        let padding =
-            if self.padding_optional { DecodePaddingMode::Indifferent } else { DecodePaddingMode::RequireCanonical };
-        let config =
-            GeneralPurposeConfig::new().with_decode_allow_trailing_bits(true).with_decode_padding_mode(padding);
-        let engine = GeneralPurpose::new(&alphabet::STANDARD, config);
-        let given = match self.first_line {
-            true => value.get("Basic ".len()..).filter(|_| value[.."Basic ".len()].eq_ignore_ascii_case(b"Basic "))?,
-            false => credentials_of(value, "basic")?,
-        };
-        let decoded = engine.decode(given).ok()?;
-        let colon = decoded.iter().position(|&byte| byte == b':')?;
-        Some((String::from_utf8(decoded[..colon].to_vec()).ok()?, decoded[colon + 1..].to_vec()))
+/// User and password of a Basic header (RFC 7617). Without need of padding nothing behind it counts either (nginx 1.22.1); with
+/// `one_blank` a second blank behind the scheme belongs to the credentials (Go's net/http 1.26).
+pub(super) fn basic_credentials(value: &[u8], padding_optional: bool, one_blank: bool) -> Option<(Vec<u8>, Vec<u8>)> {
+    let mut given = match one_blank {
+        true => value.get(..6).filter(|start| start.eq_ignore_ascii_case(b"Basic ")).map(|_| &value[6..])?,
+        false => credentials_of(value, "basic")?,
+    };
+    // Bits behind the last byte mean nothing (RFC 4648, section 3.5): every server overlooks them.
+    let mut padding = DecodePaddingMode::RequireCanonical;
+    if padding_optional {
+        padding = DecodePaddingMode::Indifferent;
+        given = given.split(|&byte| byte == b'=').next()?;
     }
+    let config = GeneralPurposeConfig::new().with_decode_allow_trailing_bits(true).with_decode_padding_mode(padding);
+    let decoded = GeneralPurpose::new(&alphabet::STANDARD, config).decode(given).ok()?;
+    let colon = decoded.iter().position(|&byte| byte == b':')?;
+    Some((decoded[..colon].to_vec(), decoded[colon + 1..].to_vec()))
 }
 
 /// Headers as they stand on a request's way.

@@ -111,16 +111,3 @@ pub(super) fn form_decoded(bytes: &[u8]) -> Option<Vec<u8>> {
     let blanks: Vec<u8> = bytes.iter().map(|&byte| if byte == b'+' { b' ' } else { byte }).collect();
     unescape(&blanks)
 }
-
-/// Bytes as text: each that isn't UTF-8 becomes U+FFFD.
-pub(super) fn as_text(bytes: &[u8]) -> std::borrow::Cow<'_, [u8]> {
-    if std::str::from_utf8(bytes).is_ok() {
-        return bytes.into();
-    }
-    let mut out = Vec::with_capacity(bytes.len());
-    for chunk in bytes.utf8_chunks() {
-        out.extend_from_slice(chunk.valid().as_bytes());
-        chunk.invalid().iter().for_each(|_| out.extend("\u{fffd}".bytes()));
-    }
-    out.into()
-}

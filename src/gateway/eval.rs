@@ -7,6 +7,7 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
+pub use super::outcome::{Change, Changed, Outcome, Verdict, Way};
 use super::state::{State, reason};
 use super::*;
 use crate::http::Request;
@@ -23,74 +24,59 @@ const FORKS: usize = 6;
 /// How deep requests of the gateway to itself go.
 const SUBREQUESTS: usize = 3;
 
-/// What became of a request.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Outcome {
-    /// The decision.
-    pub verdict: Verdict,
-    /// Who it was, when that was verified.
-    pub client: Option<String>,
-    /// The limits that applied on the way.
-    pub limits: Vec<Limit>,
-    /// What else held for it, and where that is said; the last of a kind is in force.
-    pub settings: Vec<(Setting, Origin)>,
-    /// The request headers as they stand at the end: what an upstream gets, the connection's own ones excepted.
-    pub headers: HeaderLines,
-    /// The places that led here, in order.
-    pub steps: Vec<Origin>,
-}
-
-/// The decision about a request.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Verdict {
-    /// The gateway refuses: a status from 400 on, 444 for a connection that is closed without an answer.
-    Refused(u16),
-    /// The gateway answers by itself with another status.
-    Answered(u16),
-    /// The upstream sees it.
-    Proxied {
-        /// `host:port` of the first server.
-        upstream: String,
-        /// The request target that it gets.
-        target: Vec<u8>,
-        /// The Host header that it gets.
-        host: String,
-    },
-    /// Not to be known from the files.
-    Unknown {
-        /// Why.
-        reason: String,
-        /// Whether the upstream sees it, whatever the answer is.
-        reached: bool,
-    },
-}
-
 /// Decides about one request.
 pub fn evaluate(gateway: &Gateway, request: &Request) -> Outcome {
-    let mut assumed: Vec<bool> = Vec::new();
     let mut all: Option<Outcome> = None;
-    loop {
-        let mut run = Run { gateway, assumed: &assumed, asked: 0, doubt: None, work: 0, depth: 0 };
-        let mut outcome = run.request(request);
-        let (asked, doubt) = (run.asked, run.doubt);
-        if asked > FORKS {
-            outcome.verdict = unknown(doubt.clone().unwrap_or_default());
-        }
+    for Way { assumed, outcome } in ways(gateway, request) {
         let outcome = match all.take() {
-            Some(first) => merged(first, outcome, doubt.as_deref()),
+            Some(first) => merged(first, outcome, assumed.first().map(|(why, _)| why.as_str())),
             None => outcome,
         };
-        // The next combination of assumptions, counting upwards from the last question; those beyond were taken for a no.
-        assumed.resize(asked.min(FORKS), false);
+        if matches!(outcome.verdict, Verdict::Unknown { reached: false, .. }) {
+            return outcome;
+        }
+        all = Some(outcome);
+    }
+    all.unwrap_or_else(nothing)
+}
+
+/// The ways that a request may go: one, where the files answer every question. At least one.
+pub fn ways<'g>(gateway: &'g Gateway, request: &'g Request) -> impl Iterator<Item = Way> + use<'g> {
+    let mut next = Some(Vec::new());
+    std::iter::from_fn(move || {
+        let mut assumed: Vec<bool> = next.take()?;
+        let mut run = Run { gateway, assumed: &assumed, asked: 0, doubts: Vec::new(), work: 0, depth: 0 };
+        let mut outcome = run.request(request);
+        let (asked, doubts) = (run.asked, run.doubts);
+        if asked > FORKS {
+            outcome.verdict = unknown(doubts.first().cloned().unwrap_or_default());
+        }
+        // Questions beyond the last assumption were taken for a no.
+        assumed.resize(doubts.len(), false);
+        let way = Way { assumed: doubts.into_iter().zip(assumed.iter().copied()).collect(), outcome };
+        // The next combination, counting upwards from the last question.
         while assumed.last() == Some(&true) {
             assumed.pop();
         }
-        let settled = matches!(outcome.verdict, Verdict::Unknown { reached: false, .. });
-        match assumed.last_mut() {
-            Some(last) if !settled => *last = true,
-            _ => return outcome,
+        if let Some(last) = assumed.last_mut() {
+            *last = true;
+            next = Some(assumed);
         }
-        all = Some(outcome);
+        Some(way)
+    })
+}
+
+/// No outcome yet.
+fn nothing() -> Outcome {
+    Outcome {
+        verdict: unknown("no listener on this port"),
+        client: None,
+        limits: Vec::new(),
+        settings: Vec::new(),
+        method: Vec::new(),
+        headers: Vec::new(),
+        steps: Vec::new(),
+        changes: Vec::new(),
     }
 }
 
@@ -116,8 +102,8 @@ struct Run<'g> {
     /// What is assumed about the first questions that can't be answered.
     assumed: &'g [bool],
     asked: usize,
-    /// Why the first of them can't.
-    doubt: Option<String>,
+    /// Why the first [`FORKS`] of them can't.
+    doubts: Vec<String>,
     work: usize,
     depth: usize,
 }
@@ -142,6 +128,8 @@ struct Walk<'r> {
     state: State<'r>,
     stack: Vec<Frame>,
     errors: Option<Arc<Errors>>,
+    /// Handlers within handlers, and where each goes on.
+    guards: Vec<(Arc<Errors>, Vec<Frame>)>,
     handling: bool,
     /// The status of the answer, whatever is answered.
     status: Option<u16>,
@@ -151,14 +139,8 @@ struct Walk<'r> {
 
 impl Run<'_> {
     fn request(&mut self, request: &Request) -> Outcome {
-        let mut outcome = Outcome {
-            verdict: unknown("no listener on this port"),
-            client: None,
-            limits: Vec::new(),
-            settings: Vec::new(),
-            headers: Vec::new(),
-            steps: Vec::new(),
-        };
+        let mut outcome = nothing();
+        outcome.method.clone_from(&request.method);
         let Some(listener) = self.gateway.listening(request.port, request.tls) else { return outcome };
         outcome.steps.push(listener.origin.clone());
         if listener.wire.raw {
@@ -201,8 +183,16 @@ impl Run<'_> {
 
     /// Walks from a chain to the end.
     fn walk(&mut self, state: State<'_>, chain: ChainId, outcome: Outcome) -> Outcome {
-        let mut walk =
-            Walk { state, stack: Vec::new(), errors: None, handling: false, status: None, restarts: 0, outcome };
+        let mut walk = Walk {
+            state,
+            stack: Vec::new(),
+            errors: None,
+            guards: Vec::new(),
+            handling: false,
+            status: None,
+            restarts: 0,
+            outcome,
+        };
         let mut at = Frame { chain, clause: 0, step: 0 };
         let verdict = loop {
             self.work += 1;
@@ -217,6 +207,7 @@ impl Run<'_> {
         let Walk { state, mut outcome, .. } = walk;
         outcome.verdict = verdict;
         outcome.client = state.client;
+        outcome.method = state.method;
         outcome.headers = state.headers;
         outcome
     }
@@ -239,6 +230,11 @@ impl Run<'_> {
                 walk.stack.push(Frame { step: index + 1, ..at });
                 return Go::At(Frame { chain: *chain, clause: 0, step: 0 });
             }
+            if let Step::Guard(errors) = step {
+                let mut behind = walk.stack.clone();
+                behind.push(Frame { step: clause.steps.len(), ..at });
+                walk.guards.push((Arc::clone(errors), behind));
+            }
             run(step, walk);
         }
         self.end(walk, &clause.then, at)
@@ -250,13 +246,14 @@ impl Run<'_> {
             Terminal::Forward(forward) => Go::End(forwarded(&mut walk.state, forward)),
             Terminal::Respond(status) => Go::End(by_itself(walk.status.unwrap_or(*status))),
             Terminal::RespondWith(value) => match walk.state.value(value) {
-                Some(text) => {
-                    let status = std::str::from_utf8(&text).ok().and_then(|text| text.parse().ok()).unwrap_or(500);
-                    Go::End(by_itself(walk.status.unwrap_or(status)))
-                }
+                Some(text) => Go::End(by_itself(walk.status.unwrap_or_else(|| status_of(&text)))),
                 None => Go::End(unknown(reason(&walk.state))),
             },
             Terminal::Error(status) => self.error(walk, *status),
+            Terminal::ErrorWith(value) => match walk.state.value(value) {
+                Some(text) => self.error(walk, status_of(&text)),
+                None => Go::End(unknown(reason(&walk.state))),
+            },
             Terminal::Next => Go::At(Frame { clause: at.clause + 1, step: 0, ..at }),
             Terminal::Then(chain) => start(*chain),
             Terminal::Restart(chain) => {
@@ -280,10 +277,21 @@ impl Run<'_> {
 
     /// The gateway fails: whoever handles that status goes on.
     fn error(&mut self, walk: &mut Walk<'_>, status: u16) -> Go {
-        let errors = walk.errors.clone().filter(|errors| !walk.handling || errors.recursive);
+        while let Some((errors, behind)) = walk.guards.pop() {
+            if let Some(case) = errors.cases.iter().find(|case| case.statuses.contain(status)) {
+                walk.stack = behind;
+                walk.state.error = Some(status);
+                note(walk, &case.origin, None);
+                for step in &case.steps {
+                    run(step, walk);
+                }
+                return Go::At(Frame { chain: case.chain, clause: 0, step: 0 });
+            }
+        }
+        let errors = walk.errors.clone().filter(|_| !walk.handling);
         let case = errors.as_ref().and_then(|errors| errors.cases.iter().find(|case| case.statuses.contain(status)));
-        let Some(case) = case else { return Go::End(by_itself(walk.status.unwrap_or(status))) };
-        walk.handling = true;
+        let Some(case) = case else { return Go::End(by_itself(status)) };
+        walk.handling = errors.as_ref().is_some_and(|errors| !errors.recursive);
         walk.state.error = Some(status);
         note(walk, &case.origin, None);
         for step in &case.steps {
@@ -311,8 +319,8 @@ impl Run<'_> {
         if let Some(holds) = self.holds(walk, predicate) {
             return holds;
         }
-        if self.doubt.is_none() {
-            self.doubt = Some(reason(&walk.state).into_owned());
+        if self.doubts.len() < FORKS {
+            self.doubts.push(reason(&walk.state).into_owned());
         }
         let answer = self.assumed.get(self.asked).copied().unwrap_or(false);
         self.asked += 1;
@@ -368,9 +376,12 @@ impl Run<'_> {
             state.target.clone_from(&state.path);
         }
         self.depth += 1;
-        let outcome = self.walk(state, chain, Outcome { steps: Vec::new(), ..walk.outcome.clone() });
+        let outcome = self.walk(state, chain, nothing());
         self.depth -= 1;
+        let before = walk.outcome.steps.len();
         walk.outcome.steps.extend(outcome.steps);
+        let moved = |change: Change| Change { after: before + change.after, ..change };
+        walk.outcome.changes.extend(outcome.changes.into_iter().map(moved));
         match outcome.verdict {
             Verdict::Refused(status) | Verdict::Answered(status) => Some(statuses.contain(status)),
             Verdict::Proxied { upstream, .. } => {
@@ -390,30 +401,72 @@ fn run(step: &Step, walk: &mut Walk<'_>) {
     match step {
         Step::Limit(limit, origin) => {
             note(walk, origin, None);
-            walk.outcome.limits.push(limit.clone());
+            walk.outcome.limits.push((limit.clone(), origin.clone()));
         }
         Step::Set(name, value, origin) => {
             let value = walk.state.value(value);
             note(walk, origin, None);
-            walk.state.variables.insert(name.clone(), value);
+            let before = walk.state.variables.insert(name.clone(), value.clone());
+            changed(walk, origin, Changed::Variable(name.clone()), before.unwrap_or(Some(Vec::new())), value);
         }
-        Step::Rewrite(rewrite, origin) => {
-            // All parts are computed from what stood before.
-            let mut new = |value: &Option<Value>| value.as_ref().map(|value| walk.state.value(value));
-            let (method, path) = (new(&rewrite.method), new(&rewrite.path));
-            let (query, target) = (new(&rewrite.query), new(&rewrite.target));
-            let shown = path.clone().or_else(|| target.clone()).or_else(|| method.clone());
-            note(walk, origin, shown.as_ref().map(Option::as_deref));
-            let state = &mut walk.state;
-            state.method = method.flatten().unwrap_or_else(|| std::mem::take(&mut state.method));
-            state.path = path.unwrap_or_else(|| state.path.take());
-            state.query = query.unwrap_or_else(|| state.query.take());
-            state.target = target.unwrap_or_else(|| state.target.take());
+        Step::Rewrite(rewrite, origin) => self::rewrite(walk, rewrite, origin),
+        Step::RequestHeader(edit, origin) => {
+            let before = walk.state.lines(&edit.name);
+            walk.state.edit(edit);
+            let now = walk.state.lines(&edit.name);
+            note(walk, origin, None);
+            // Kept where it changes nothing too: it tells that this header isn't the caller's to choose.
+            if *origin == Origin::default() {
+                return;
+            }
+            let after = walk.outcome.steps.len();
+            let what = Changed::Header(edit.name.clone());
+            let (before, now) = (Some(before), Some(now));
+            walk.outcome.changes.push(Change { after, origin: origin.clone(), what, before, now });
         }
-        Step::RequestHeader(edit, _) => walk.state.edit(edit),
         Step::OnError(errors) => walk.errors.clone_from(errors),
+        Step::ClientIp(trust, origin) => {
+            if walk.state.take_client_ip(trust) {
+                note(walk, origin, None);
+            }
+        }
         Step::Setting(setting, origin) => walk.outcome.settings.push((setting.clone(), origin.clone())),
-        Step::Call(_) => {}
+        Step::Guard(_) | Step::Call(_) => {}
+    }
+}
+
+/// Changes what is asked for. All parts are computed from what stood before.
+fn rewrite(walk: &mut Walk<'_>, rewrite: &Rewrite, origin: &Origin) {
+    let mut new = |value: &Option<Value>| value.as_ref().map(|value| walk.state.value(value));
+    let (method, path) = (new(&rewrite.method), new(&rewrite.path));
+    let (query, target) = (new(&rewrite.query), new(&rewrite.target));
+    let shown = path.clone().or_else(|| target.clone()).or_else(|| method.clone());
+    note(walk, origin, shown.as_ref().map(Option::as_deref));
+    if let Some(Some(method)) = method {
+        let before = std::mem::replace(&mut walk.state.method, method.clone());
+        changed(walk, origin, Changed::Method, Some(before), Some(method));
+    }
+    let state = &mut walk.state;
+    let places = [
+        (Changed::Path, &mut state.path, path),
+        (Changed::Query, &mut state.query, query),
+        (Changed::Target, &mut state.target, target),
+    ];
+    let done: Vec<_> = places
+        .into_iter()
+        .filter_map(|(what, place, new)| Some((what, std::mem::replace(place, new.clone()?), new?)))
+        .collect();
+    for (what, before, now) in done {
+        changed(walk, origin, what, before, now);
+    }
+}
+
+/// Notes a change, if it is one.
+fn changed(walk: &mut Walk<'_>, origin: &Origin, what: Changed, before: Option<Vec<u8>>, now: Option<Vec<u8>>) {
+    // Without a place it is the server's own bookkeeping.
+    if (before != now || now.is_none()) && *origin != Origin::default() {
+        let after = walk.outcome.steps.len();
+        walk.outcome.changes.push(Change { after, origin: origin.clone(), what, before, now });
     }
 }
 
@@ -440,6 +493,10 @@ fn forwarded(state: &mut State<'_>, forward: &Forward) -> Verdict {
         },
         _ => Verdict::Unknown { reason: reason(state).into_owned(), reached: true },
     }
+}
+
+fn status_of(text: &[u8]) -> u16 {
+    std::str::from_utf8(text).ok().and_then(|text| text.parse().ok()).unwrap_or(500)
 }
 
 fn by_itself(status: u16) -> Verdict {

@@ -6,6 +6,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use ipnet::IpNet;
+
 use super::{ChainId, Origin, Value};
 
 /// Something that is done to a request.
@@ -21,10 +23,26 @@ pub enum Step {
     RequestHeader(HeaderEdit, Origin),
     /// From here on these handle the gateway's own errors; absent: nobody.
     OnError(Option<Arc<Errors>>),
+    /// Whoever fails from here on asks these first, and then those that were set so before. What handles the error goes on behind this
+    /// clause, as if nothing had failed, with these handlers gone.
+    Guard(Arc<Errors>),
     /// Another chain runs first; [`super::Terminal::Return`] comes back here.
     Call(ChainId),
+    /// The address of the client is what somebody trusted says.
+    ClientIp(Box<Trust>, Origin),
     /// A fact about how the request is treated, for whoever judges that.
     Setting(Setting, Origin),
+}
+
+/// Whose word about the address of a client counts.
+#[derive(Debug, Clone)]
+pub struct Trust {
+    /// Peers in these networks are believed.
+    pub peers: Arc<[IpNet]>,
+    /// What they say: addresses, the nearest last.
+    pub says: Value,
+    /// Whether trusted addresses in that list are passed over too.
+    pub recursive: bool,
 }
 
 /// Changes to what is asked for; absent parts stay.
@@ -43,7 +61,7 @@ pub struct Rewrite {
 /// A change to a header.
 #[derive(Debug, Clone, PartialEq)]
 pub struct HeaderEdit {
-    /// The header's name, in any case; for [`Edit::Remove`] `*` at an end stands for anything.
+    /// The header's name, in any case; for [`Edit::Remove`] `*` at an end, or at both, stands for anything.
     pub name: String,
     /// What happens to it.
     pub edit: Edit,
@@ -58,6 +76,8 @@ pub enum Edit {
     Add(Value),
     /// It is this if it isn't there.
     Default(Value),
+    /// Its lines are what this makes of them; the name may be `*` for all headers.
+    Change(super::Function),
     /// It goes.
     Remove,
     /// It goes, and so do all headers that it names (RFC 9110, section 7.6.1).
@@ -69,7 +89,7 @@ pub enum Edit {
 pub struct Errors {
     /// The first that lists the status.
     pub cases: Vec<ErrorCase>,
-    /// Whether errors in a handler are handled as well.
+    /// Whether errors in their handlers are handled as well.
     pub recursive: bool,
 }
 

@@ -62,10 +62,16 @@ pub struct Upstream {
 impl Upstream {
     /// Starts on a free port of 127.0.0.1. Errors: what the system says.
     pub fn start() -> std::io::Result<Self> {
+        Self::answering("plain")
+    }
+
+    /// Starts with another script for requests that name none. Errors: what the system says.
+    pub fn answering(unasked: &'static str) -> std::io::Result<Self> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
         listener.set_nonblocking(true)?;
         let addr = listener.local_addr()?;
-        let (records, stop) = (Arc::new(Records::default()), Arc::new(AtomicBool::new(false)));
+        let records = Arc::new(Records { unasked, list: Mutex::default(), changed: Condvar::new() });
+        let stop = Arc::new(AtomicBool::new(false));
         let acceptor = std::thread::Builder::new().name("upstream".to_owned()).spawn({
             let (records, stop) = (records.clone(), stop.clone());
             move || accept(&listener, &records, &stop)
@@ -81,6 +87,16 @@ impl Upstream {
     /// Every request so far, in the order in which their heads came.
     pub fn all(&self) -> Vec<Seen> {
         self.records.lock().clone()
+    }
+
+    /// How many requests came so far.
+    pub fn count(&self) -> usize {
+        self.records.lock().len()
+    }
+
+    /// The requests behind the first `place`, in the order in which their heads came.
+    pub fn since(&self, place: usize) -> Vec<Seen> {
+        self.records.lock().get(place..).unwrap_or_default().to_vec()
     }
 
     /// The requests with this number; more than one if the gateway tried again.
@@ -116,8 +132,9 @@ impl Drop for Upstream {
 }
 
 /// The records, shared by all connections.
-#[derive(Default)]
 struct Records {
+    /// The script of a request that names none.
+    unasked: &'static str,
     list: Mutex<Vec<Seen>>,
     changed: Condvar,
 }

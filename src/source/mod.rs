@@ -180,6 +180,12 @@ impl Span {
     }
 }
 
+/// The names in a folder; none if it can't be listed.
+pub fn names_in(folder: &Path) -> Vec<std::ffi::OsString> {
+    let entries = std::fs::read_dir(folder).into_iter().flatten();
+    entries.filter_map(|entry| Some(entry.ok()?.file_name())).collect()
+}
+
 /// The bytes of a file and its permission bits. Errors: what the system says.
 pub fn read_bytes(path: &Path) -> Result<(Vec<u8>, u32), String> {
     let mode = |file: &std::fs::File| {

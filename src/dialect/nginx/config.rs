@@ -8,6 +8,7 @@ use std::borrow::Cow;
 use crate::source::{SourceFile, Span};
 
 use super::super::Place;
+use super::context::Context;
 
 /// Index of a directive.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -22,6 +23,8 @@ pub struct Config {
     pub directives: Vec<Directive>,
     /// Those outside of every block.
     pub top: Vec<DirectiveId>,
+    /// Where those stand: [`Context::Main`], or for a part of a configuration the block that it is written for.
+    pub context: Context,
 }
 
 /// A directive.

@@ -10,7 +10,7 @@ use super::node::{Node, Refusal};
 use super::rule::Rule;
 use super::statics::Docker;
 use crate::dialect::Place;
-use crate::dialect::go_regex;
+use crate::dialect::re2;
 use crate::dialect::scalar::parse_bool;
 use crate::gateway::Pattern;
 
@@ -228,8 +228,8 @@ fn meets(rule: &Rule, labels: &BTreeMap<&str, &str>) -> Result<bool, String> {
         Rule::Not(inner) => !meets(inner, labels)?,
         Rule::Matcher(name, arguments) => match (name.as_str(), arguments.as_slice()) {
             ("Label", [name, value]) => labels.get(name.as_str()) == Some(&value.as_str()),
-            ("LabelRegex", [name, value]) => match go_regex::compile(value)? {
-                Pattern::Text(regex) => labels.get(name.as_str()).is_some_and(|label| regex.is_match(label.as_bytes())),
+            ("LabelRegex", [name, value]) => match re2::compile(value)? {
+                Pattern::Regular(regex) => labels.get(name.as_str()).is_some_and(|label| regex.is_match(label.as_bytes())),
                 _ => return Err(format!("`{value}` can't be read")),
             },
             _ => return Err(format!("`{name}` isn't understood")),

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use super::rule::Rule;
 use super::template::unknown_in;
 use super::v2;
-use crate::dialect::go_regex;
+use crate::dialect::re2;
 use crate::gateway::{Captures, Lines, Pattern, Predicate, Test, Value};
 
 /// The syntax of rules.
@@ -120,12 +120,12 @@ pub fn header(name: &str, test: Test) -> Predicate {
 
 /// An expression as a test.
 pub fn regex(expression: &str) -> Result<Test, String> {
-    let pattern = go_regex::compile(expression).map_err(|why| format!("the expression `{expression}`: {why}"))?;
+    let pattern = re2::compile(expression).map_err(|why| format!("the expression `{expression}`: {why}"))?;
     Ok(Test::Regex(Arc::new(pattern), Captures::Dropped))
 }
 
 fn matches_nothing(pattern: &Pattern) -> bool {
-    matches!(pattern, Pattern::Text(regex) | Pattern::Regular(regex) if regex.is_match(b""))
+    matches!(pattern, Pattern::Regular(regex) if regex.is_match(b""))
 }
 
 fn rooted(path: &str) -> Result<&str, String> {

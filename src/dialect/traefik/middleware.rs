@@ -10,7 +10,7 @@ use super::dynamic::switched_off;
 use super::node::Node;
 use super::rule::Rule;
 use super::{auth, headers, path, redirect};
-use crate::dialect::go_regex;
+use crate::dialect::re2;
 use crate::gateway::value::Join;
 use crate::gateway::{
     Clause, ErrorCase, Errors, Limit, LimitKind, Origin, Per, Predicate, Setting, Statuses, Step, Terminal, Test, Value,
@@ -284,5 +284,5 @@ fn grpc_web(at: &Origin) -> Vec<Clause> {
 
 /// A regular expression of a setting. Errors: why Traefik refuses it.
 pub fn compiled(expression: &str) -> Result<crate::gateway::Pattern, String> {
-    go_regex::compile(expression).map_err(|why| format!("the expression `{expression}`: {why}"))
+    re2::compile(expression).map_err(|why| format!("the expression `{expression}`: {why}"))
 }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use super::build::Builder;
 use super::node::Node;
-use crate::dialect::go_regex;
+use crate::dialect::re2;
 use crate::gateway::value::{Replace, Row};
 use crate::gateway::{
     Captures, Chain, ChainId, Clause, Edit, Function, HeaderEdit, Lookup, Origin, Pattern, Predicate, Rewrite, Step,
@@ -136,7 +136,7 @@ pub fn strip_prefix_regex(builder: &mut Builder<'_>, node: &Node, origin: &Origi
     let clean = clean(builder, origin);
     let mut clauses = Vec::new();
     for (expression, place) in node.list("regex") {
-        let pattern = go_regex::compile(expression).map_err(|why| format!("the expression `{expression}`: {why}"))?;
+        let pattern = re2::compile(expression).map_err(|why| format!("the expression `{expression}`: {why}"))?;
         let origin = Origin::new(place.file, place.span, "`stripPrefixRegex` takes its match from the path, which is");
         let found = Predicate::Value(decoded(), Test::Regex(Arc::new(pattern), Captures::Numbered));
         let when = Predicate::All(vec![
@@ -167,7 +167,7 @@ pub fn replace_path(node: &Node, origin: &Origin) -> Vec<Clause> {
 pub fn replace_path_regex(builder: &mut Builder<'_>, node: &Node, origin: &Origin) -> Result<Vec<Clause>, String> {
     const REPLACED: &str = "replaced path";
     let expression = node.text("regex").trim();
-    let pattern = go_regex::compile(expression).map_err(|why| format!("the expression `{expression}`: {why}"))?;
+    let pattern = re2::compile(expression).map_err(|why| format!("the expression `{expression}`: {why}"))?;
     let pattern = Arc::new(pattern);
     let with = node.text("replacement").trim().as_bytes().to_vec();
     let clean = clean(builder, origin);
@@ -204,6 +204,6 @@ pub fn replace_path_regex(builder: &mut Builder<'_>, node: &Node, origin: &Origi
 
 /// Matches a percent sign without its two digits.
 fn wrong_escapes() -> Test {
-    let pattern = go_regex::compile("%(?:[^0-9A-Fa-f]|$|[0-9A-Fa-f](?:[^0-9A-Fa-f]|$))");
+    let pattern = re2::compile("%(?:[^0-9A-Fa-f]|$|[0-9A-Fa-f](?:[^0-9A-Fa-f]|$))");
     Test::Regex(Arc::new(pattern.unwrap_or_else(|why| Pattern::Opaque(why.into()))), Captures::Dropped)
 }

@@ -4,7 +4,7 @@
 
 use std::collections::HashMap;
 
-use granit_parser::{Event, ScalarStyle, Tag};
+use granit_parser::{Event, ScalarStyle, StructureStyle, Tag};
 
 use super::super::Place;
 use super::super::document::{Document, Entry, Kind, NodeId, Style};
@@ -15,14 +15,18 @@ use crate::source::SourceFile;
 /// The key that merges maps.
 const MERGE: &str = "<<";
 
+/// What is wrong with a key that isn't one.
+const NO_KEY: &str = "not valid YAML: a key must be a text";
+
 /// A map with more entries is searched by a table for keys that stand twice.
 const FEW: usize = 16;
 
-pub(super) struct Builder {
+pub(super) struct Builder<'s> {
+    source: &'s SourceFile,
     document: Document,
     open: Vec<Open>,
     anchors: HashMap<usize, NodeId>,
-    problems: Vec<(String, Place, String)>,
+    problems: Vec<(String, Place)>,
     /// Keys that stand again: the key, where, and where it stood first.
     repeated: Vec<(Box<str>, Place, Place)>,
 }
@@ -34,6 +38,8 @@ struct Open {
     entries: Vec<Entry>,
     key: Option<Key>,
     is_map: bool,
+    /// Whether it stands in brackets.
+    flow: bool,
 }
 
 /// A key that waits for its value.
@@ -43,9 +49,10 @@ struct Key {
     merges: bool,
 }
 
-impl Builder {
-    pub(super) fn new() -> Builder {
+impl<'s> Builder<'s> {
+    pub(super) fn new(source: &'s SourceFile) -> Builder<'s> {
         Builder {
+            source,
             document: Document::default(),
             open: Vec::new(),
             anchors: HashMap::new(),
@@ -55,6 +62,9 @@ impl Builder {
     }
 
     pub(super) fn take(&mut self, event: &Event<'_>, place: Place) {
+        if event.is_node() && !self.open.iter().any(|open| open.flow) && self.indented_by_tab(place) {
+            self.problem("a tab can't indent: Go's YAML takes spaces alone", place);
+        }
         match event {
             Event::Scalar(text, style, anchor, tag) => {
                 let id = self.scalar(text, *style, tag.as_deref(), place);
@@ -70,8 +80,14 @@ impl Builder {
                 let id = self.document.add(place, Kind::Null);
                 self.put(id);
             }
-            Event::SequenceStart(_, anchor, tag) => self.begin(false, *anchor, tag.as_deref(), place),
-            Event::MappingStart(_, anchor, tag) => self.begin(true, *anchor, tag.as_deref(), place),
+            Event::SequenceStart(style, anchor, tag) => {
+                let id = self.add(place, Kind::List(Vec::new()), tag.as_deref().map(tag_text));
+                self.begin(id, false, *style, *anchor);
+            }
+            Event::MappingStart(style, anchor, tag) => {
+                let id = self.add(place, Kind::Map(Vec::new()), tag.as_deref().map(tag_text));
+                self.begin(id, true, *style, *anchor);
+            }
             Event::SequenceEnd | Event::MappingEnd => self.end(place),
             Event::Comment(..) => self.document.comments.push(place),
             // Marks of the stream and names of anchors, which the nodes have already.
@@ -80,9 +96,10 @@ impl Builder {
     }
 
     /// The document, and what is wrong with its keys.
-    pub(super) fn finish(self, source: &SourceFile, sink: &mut Sink) -> Document {
-        for (message, place, label) in self.problems {
-            sink.push(Diagnostic::new(Severity::Error, message).at(source, place.span, label));
+    pub(super) fn finish(self, sink: &mut Sink) -> Document {
+        let source = self.source;
+        for (message, place) in self.problems {
+            sink.push(Diagnostic::new(Severity::Error, message).at(source, place.span, ""));
         }
         for (key, again, first) in self.repeated {
             let line = source.line_column(first.span.start).line;
@@ -95,12 +112,19 @@ impl Builder {
 
     fn scalar(&mut self, text: &str, style: ScalarStyle, tag: Option<&Tag>, place: Place) -> NodeId {
         let tag = tag.map(tag_text);
-        let text_tag = matches!(tag.as_deref(), Some("!!str" | "!!binary" | "!"));
+        // A tag that isn't YAML's own makes a text of a bare scalar, in Go's eyes.
+        let own = matches!(
+            tag.as_deref(),
+            None | Some("!!null" | "!!bool" | "!!int" | "!!float" | "!!timestamp" | "!!merge")
+        );
         let kind = match style {
-            ScalarStyle::Plain if !text_tag && scalar::is_null(text) => Kind::Null,
-            ScalarStyle::Plain if !text_tag => Kind::Scalar(text.into(), Style::Plain),
+            ScalarStyle::Plain if own && scalar::is_null(text) => Kind::Null,
+            ScalarStyle::Plain if own => Kind::Scalar(text.into(), Style::Plain),
             _ => Kind::Scalar(text.into(), Style::Quoted),
         };
+        if style == ScalarStyle::Plain && !tag.as_deref().is_none_or(|tag| scalar::fits(text, tag)) {
+            self.problem("this isn't what its tag says", place);
+        }
         self.add(place, kind, tag)
     }
 
@@ -118,11 +142,22 @@ impl Builder {
         }
     }
 
-    fn begin(&mut self, is_map: bool, anchor: usize, tag: Option<&Tag>, place: Place) {
-        let kind = if is_map { Kind::Map(Vec::new()) } else { Kind::List(Vec::new()) };
-        let id = self.add(place, kind, tag.map(tag_text));
+    fn begin(&mut self, id: NodeId, is_map: bool, style: StructureStyle, anchor: usize) {
         self.anchor(anchor, id);
-        self.open.push(Open { id, items: Vec::new(), entries: Vec::new(), key: None, is_map });
+        let flow = style == StructureStyle::Flow;
+        self.open.push(Open { id, items: Vec::new(), entries: Vec::new(), key: None, is_map, flow });
+    }
+
+    fn problem(&mut self, message: &str, place: Place) {
+        self.problems.push((format!("not valid YAML: {message}"), place));
+    }
+
+    /// Whether something is the first on its line with a tab before it.
+    fn indented_by_tab(&self, place: Place) -> bool {
+        let before = &self.source.text.as_bytes()[..place.span.start];
+        let blanks = before.iter().rev().take_while(|byte| matches!(byte, b' ' | b'\t')).count();
+        let (line, blanks) = before.split_at(before.len() - blanks);
+        matches!(line.last(), None | Some(b'\n' | b'\r')) && blanks.contains(&b'\t')
     }
 
     fn end(&mut self, place: Place) {
@@ -150,7 +185,13 @@ impl Builder {
             return;
         }
         match open.key.take() {
-            None => open.key = Some(key(&self.document, id, &mut self.problems)),
+            None => {
+                let key = key(&self.document, id);
+                open.key = Some(key.unwrap_or_else(|place| {
+                    self.problems.push((NO_KEY.to_owned(), place));
+                    Key { text: "".into(), place, merges: false }
+                }));
+            }
             Some(key) if key.merges => self.merge(id, key.place),
             Some(key) => open.entries.push(Entry { key: key.text, key_place: key.place, value: id }),
         }
@@ -169,8 +210,7 @@ impl Builder {
             matches!(target.map(|node| &node.kind), Some(Kind::Map(_)))
         };
         if !maps.iter().all(is_map) {
-            let message = "`<<` merges maps, and this is none".to_owned();
-            self.problems.push((message, key, String::new()));
+            self.problem("`<<` merges maps, and this is none", key);
             return;
         }
         match self.document.merges.entry(into) {
@@ -202,20 +242,17 @@ impl Builder {
     }
 }
 
-fn key(document: &Document, id: NodeId, problems: &mut Vec<(String, Place, String)>) -> Key {
+/// A node as a key. Errors: it can't be one.
+fn key(document: &Document, id: NodeId) -> Result<Key, Place> {
     let place = document.node(id).map(|node| node.place).unwrap_or_default();
     let target = document.target(id).and_then(|id| document.node(id));
-    let tag = target.and_then(|node| node.tag.as_deref());
-    match target.map(|node| &node.kind) {
-        Some(Kind::Scalar(text, style)) => {
+    match target.map(|node| (&node.kind, node.tag.as_deref())) {
+        Some((Kind::Scalar(text, style), tag)) => {
             let merges = &**text == MERGE && *style == Style::Plain || tag == Some("!!merge");
-            Key { text: text.clone(), place, merges }
+            Ok(Key { text: text.clone(), place, merges })
         }
-        Some(Kind::Null) => Key { text: "".into(), place, merges: false },
-        Some(Kind::List(_) | Kind::Map(_) | Kind::Alias(_)) | None => {
-            problems.push(("a key must be a text".to_owned(), place, "this is none".to_owned()));
-            Key { text: "".into(), place, merges: false }
-        }
+        Some((Kind::Null, _)) if !place.span.is_empty() => Ok(Key { text: "".into(), place, merges: false }),
+        _ => Err(place),
     }
 }
 

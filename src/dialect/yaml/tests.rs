@@ -52,8 +52,12 @@ fn what_go_refuses_is_an_error() {
         ("a: *missing\n", "not valid YAML: nothing is anchored as `&missing`"),
         ("a: &a {b: *a}\n", "not valid YAML: an anchor holds an alias to itself"),
         ("a: &a\n  <<: *a\n", "not valid YAML: an anchor holds an alias to itself"),
-        ("<<: 5\n", "`<<` merges maps, and this is none"),
-        ("? [a]\n: b\n", "a key must be a text"),
+        ("<<: 5\n", "not valid YAML: `<<` merges maps, and this is none"),
+        ("a:\n  \tx\n", "not valid YAML: a tab can't indent: Go's YAML takes spaces alone"),
+        ("a:\n  : 1\n", "not valid YAML: a key must be a text"),
+        ("a: !!int x\n", "not valid YAML: this isn't what its tag says"),
+        ("a: x # \u{7f}\n", "not valid YAML: a control character"),
+        ("? [a]\n: b\n", "not valid YAML: a key must be a text"),
     ] {
         let (_, problems) = document(source);
         assert_eq!(problems, [message], "{source}");

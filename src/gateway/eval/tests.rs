@@ -113,7 +113,9 @@ fn an_error_goes_to_its_handler_once() {
     };
     assert_eq!(with(None, Terminal::Respond(200)), Verdict::Answered(200));
     assert_eq!(with(Some(Value::ErrorStatus), Terminal::Respond(200)), Verdict::Refused(403));
-    assert_eq!(with(Some(Value::literal("201")), Terminal::Error(404)), Verdict::Answered(201));
+    assert_eq!(with(Some(Value::literal("201")), Terminal::Respond(404)), Verdict::Answered(201));
+    // An error in a handler that nobody handles has its own status.
+    assert_eq!(with(Some(Value::literal("201")), Terminal::Error(404)), Verdict::Refused(404));
     assert!(matches!(with(None, forward()), Verdict::Proxied { .. }));
 }
 

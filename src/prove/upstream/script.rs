@@ -34,8 +34,8 @@ pub(super) enum Script {
 }
 
 impl Script {
-    pub(super) fn of(head: &Head) -> Self {
-        let text = values(&head.headers, SCRIPT).last().unwrap_or(b"plain");
+    pub(super) fn of(head: &Head, unasked: &str) -> Self {
+        let text = values(&head.headers, SCRIPT).last().unwrap_or(unasked.as_bytes());
         let text = String::from_utf8_lossy(text);
         Script::parse(&text).unwrap_or_else(|| Script::Unknown(text.into_owned()))
     }

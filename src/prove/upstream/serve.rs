@@ -75,7 +75,7 @@ impl Connection<'_> {
         if head.broken.is_some() {
             return self.write(&refusal(head));
         }
-        let script = Script::of(head);
+        let script = Script::of(head, self.records.unasked);
         if script == Script::Early {
             self.write(&script.answer(head))?;
             return self.body(head, record);

@@ -1,8 +1,8 @@
-//! Go's regular expressions (RE2) as [`Pattern`]s.
+//! Regular expressions of Go (RE2 syntax) as [`Pattern`]s.
 //!
-//! In: an expression as Go's `regexp.Compile` takes it. Out: a pattern that matches alike, or why Go refuses it. Invariant: what Go
-//! refuses is refused, above all look-around and back references; where the two libraries read the same text differently it is rewritten
-//! (facts: Go 1.26 regexp/syntax).
+//! In: an expression as Go's `regexp.Compile` takes it. Out: the same for the `regex` crate, or why Go refuses it. Invariant: what Go refuses
+//! is refused, above all look-around and back references; where the two libraries read the same text differently it is rewritten (facts:
+//! regexp/syntax of Go 1.26). Text that isn't UTF-8 must come as [`crate::gateway::Function::Lossy`] makes it.
 
 use crate::gateway::Pattern;
 
@@ -13,7 +13,7 @@ const MOST_REPEATS: u32 = 1000;
 pub fn compile(expression: &str) -> Result<Pattern, String> {
     let rewritten = Translator { rest: expression, out: String::new(), repeated: false, groups: 0 }.run()?;
     match regex::bytes::RegexBuilder::new(&rewritten).size_limit(64 << 20).build() {
-        Ok(regex) => Ok(Pattern::Text(regex)),
+        Ok(regex) => Ok(Pattern::Regular(regex)),
         Err(regex::Error::CompiledTooBig(_)) => {
             Ok(Pattern::Opaque(format!("depends on the very large expression `{expression}`").into()))
         }
@@ -233,7 +233,7 @@ mod tests {
 
     fn matches(expression: &str, text: &[u8]) -> Option<bool> {
         match compile(expression) {
-            Ok(Pattern::Text(regex)) => Some(regex.is_match(text)),
+            Ok(Pattern::Regular(regex)) => Some(regex.is_match(text)),
             _ => None,
         }
     }

@@ -1,0 +1,137 @@
+//! What `decide`, `trace` and others are asked about: a policy, or configs that exist.
+//!
+//! In: arguments. Out: gateways with their names; what is wrong with the files is said. Invariant: a config that its server would
+//! refuse to load is not judged.
+
+use std::path::{Path, PathBuf};
+
+use super::{Exit, Global, PolicyArgs, fail, load, say};
+use crate::diag::{Severity, Sink};
+use crate::dialect::Options;
+use crate::gateway::{Gateway, Listener};
+use crate::http::Request;
+use crate::http::line::Line;
+use crate::lower;
+use crate::project::{self, Dialect, System, secrets, variables};
+
+/// What is judged.
+#[derive(Debug, clap::Args)]
+pub(super) struct ConfigArgs {
+    /// Configs that exist: files or folders; - is standard input. Without any: the policy.
+    #[arg(value_name = "PATH", conflicts_with = "policy")]
+    paths: Vec<PathBuf>,
+    /// What they are; default: told by their names and contents.
+    #[arg(long = "as", value_name = "DIALECT", requires = "paths")]
+    dialect: Option<Name>,
+    /// Where absolute paths in configs are looked up: a copied tree.
+    #[arg(long, value_name = "DIR", requires = "paths")]
+    root: Option<PathBuf>,
+    /// The version of nginx to assume, such as 1.22.1; default: the newest that is known here.
+    #[arg(long, value_name = "V", value_parser = version, requires = "paths")]
+    nginx_version: Option<(u32, u32, u32)>,
+    #[command(flatten)]
+    policy: PolicyArgs,
+}
+
+#[derive(Debug, Clone, Copy, clap::ValueEnum)]
+enum Name {
+    Nginx,
+    Caddy,
+    Traefik,
+    Compose,
+    Htpasswd,
+}
+
+impl From<Name> for Dialect {
+    fn from(name: Name) -> Dialect {
+        match name {
+            Name::Nginx => Dialect::Nginx,
+            Name::Caddy => Dialect::Caddy,
+            Name::Traefik => Dialect::Traefik,
+            Name::Compose => Dialect::Compose,
+            Name::Htpasswd => Dialect::Htpasswd,
+        }
+    }
+}
+
+fn version(text: &str) -> Result<(u32, u32, u32), String> {
+    let numbers: Option<Vec<u32>> = text.split('.').map(|part| part.parse().ok()).collect();
+    match numbers.as_deref() {
+        Some([major, minor]) => Ok((*major, *minor, 0)),
+        Some([major, minor, patch]) => Ok((*major, *minor, *patch)),
+        _ => Err("a version is like 1.22.1".to_owned()),
+    }
+}
+
+/// Something that answers requests.
+pub(super) struct Subject {
+    /// What it means, its secrets hidden.
+    pub(super) gateway: Gateway,
+}
+
+impl ConfigArgs {
+    /// The gateways: at least one.
+    pub(super) fn subjects(&self, global: &Global) -> Result<Vec<Subject>, Exit> {
+        if self.paths.is_empty() {
+            let loaded = load::policy(&self.policy, global)?;
+            let gateway = lower::gateway(&loaded.plan, &loaded.file);
+            return Ok(vec![Subject { gateway }]);
+        }
+        Ok(self.systems(global)?.into_iter().map(|System { gateway, .. }| Subject { gateway }).collect())
+    }
+
+    /// The configs, read. Those that can't be, or that their server would refuse, end the run.
+    pub(super) fn systems(&self, global: &Global) -> Result<Vec<System>, Exit> {
+        if self.reads_stdin() && (self.paths.len() > 1 || self.dialect.is_none()) {
+            let remedy = "one config comes from standard input, and --as DIALECT says what it is";
+            return Err(fail("`-` needs `--as` and stands alone", Some(remedy)));
+        }
+        let mut sink = Sink::default();
+        let options = Options {
+            root: self.root.clone(),
+            variables: variables::variables(self.policy.env_file.as_deref(), &mut sink),
+            nginx_version: self.nginx_version,
+        };
+        let mut systems = project::load(&self.paths, self.dialect.map(Dialect::from), &options, &mut sink);
+        let shown = systems.iter_mut().flat_map(|system| &mut system.gateway.files);
+        for file in shown.chain(sink.list.iter_mut().filter_map(|problem| problem.file.as_mut())) {
+            *file = secrets::hide(file);
+        }
+        let errors = sink.list.iter().filter(|problem| problem.severity == Severity::Error).count();
+        load::show(sink, global);
+        let names = || self.paths.iter().map(|path| path.display().to_string()).collect::<Vec<_>>().join(", ");
+        if errors > 0 {
+            say(&format!("{}: {}, nothing done", names(), load::count(errors, "error")));
+            return Err(Exit::Failed);
+        }
+        if systems.iter().all(|system| system.gateway.listeners.is_empty()) {
+            let help = "name an nginx.conf, a Caddyfile, Traefik's files or a compose file; --as says what a file is";
+            return Err(fail(&format!("nothing in {} answers requests", names()), Some(help)));
+        }
+        Ok(systems)
+    }
+
+    /// Whether standard input is a config.
+    pub(super) fn reads_stdin(&self) -> bool {
+        self.paths.iter().any(|path| path == Path::new("-"))
+    }
+}
+
+/// The gateway that a request goes to, and the request as it arrives there: by its port, else at the first listener.
+///
+/// Errors: why it can't be sent.
+pub(super) fn address<'s>(subjects: &'s [Subject], line: &Line) -> Result<(&'s Subject, Request), String> {
+    line.version()?;
+    let mut listening = subjects.iter().filter_map(|subject| Some((subject, subject.gateway.listener(line.port)?)));
+    let (subject, listener) =
+        listening.next().ok_or_else(|| format!("no listener on port {}", line.port.unwrap_or_default()))?;
+    if let Some(client) = line.client.as_ref().filter(|client| !subject.gateway.has_client(client)) {
+        return Err(format!("no client `{client}`"));
+    }
+    Ok((subject, line.request(&authority(listener))?))
+}
+
+/// The address of a listener as a Host header names it.
+fn authority(listener: &Listener) -> String {
+    std::net::SocketAddr::new(listener.address, listener.port).to_string()
+}

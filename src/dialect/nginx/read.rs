@@ -1,0 +1,250 @@
+//! A main file and all that it includes, as one [`Config`].
+//!
+//! In: the main file's path, or its text. Out: the directives in the order in which nginx reads them, and a problem for every file that
+//! can't be read and every place that nginx would refuse. Invariant: no recursion; each file is read and cut once, however often it is
+//! included; a cycle ends where it begins again.
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+use std::rc::Rc;
+
+use crate::diag::{Diagnostic, Severity, Sink};
+use crate::source::{SourceFile, Span};
+
+use super::super::tree::{TokenKind, Tree};
+use super::super::{Options, Place};
+use super::config::{Config, Directive, DirectiveId, Word};
+use super::context::Context;
+use super::store::Store;
+use super::{check, faults, infer, lexer};
+
+/// Blocks in which `include` is an entry like any other.
+const PLAIN_BLOCKS: &[&[u8]] = &[b"split_clients", b"charset_map"];
+
+/// From so many directives on, files that were included before aren't included again: a few lines could ask for billions.
+const MOST_DIRECTIVES: usize = 8 << 20;
+
+/// Reads a config from its main file; `name` is what messages call it.
+pub fn read(main: &Path, name: &str, options: &Options, sink: &mut Sink) -> Config {
+    match SourceFile::read_config(name, main) {
+        Ok(file) => read_file(file, options, sink),
+        Err(reason) => {
+            sink.push(Diagnostic::new(Severity::Error, format!("`{name}` can't be read: {reason}")));
+            Config::default()
+        }
+    }
+}
+
+/// Reads a config whose main file, or the output of `nginx -T`, is in memory.
+pub fn read_file(main: SourceFile, options: &Options, sink: &mut Sink) -> Config {
+    let (main, store) = Store::open(main, options.root.as_deref());
+    let mut reader = Reader {
+        store,
+        config: Config::default(),
+        files: Vec::new(),
+        by_path: HashMap::new(),
+        frames: Vec::new(),
+        sink,
+    };
+    reader.add(main);
+    reader.enter(0, None, None);
+    reader.run();
+    let mut config = reader.config;
+    config.context = infer::context(&config, options);
+    if config.context != Context::Main {
+        let message = format!("a part of a configuration: read as it would be inside {}", config.context.told());
+        let note = Diagnostic::new(Severity::Note, message);
+        sink.push(match config.files.first() {
+            Some(file) => note.at(file, Span::default(), ""),
+            None => note,
+        });
+    }
+    check::check(&config, options, sink);
+    config
+}
+
+/// A file that was read.
+struct File {
+    tree: Rc<Tree>,
+    /// Whether it is being read: the place of the `include` that asked for it, absent for the main file.
+    open: Option<Option<Place>>,
+}
+
+/// Some nodes of a file that are still to be read.
+struct Frame {
+    file: usize,
+    tree: Rc<Tree>,
+    next: u32,
+    end: u32,
+    /// The directive that they stand in.
+    into: Option<DirectiveId>,
+    /// Whether they are the whole file, and which `include` asks for it.
+    whole: Option<Option<Place>>,
+}
+
+struct Reader<'s> {
+    store: Store,
+    config: Config,
+    /// Beside `config.files`.
+    files: Vec<File>,
+    /// What each path is: a file, or one that can't be read.
+    by_path: HashMap<PathBuf, Option<usize>>,
+    frames: Vec<Frame>,
+    sink: &'s mut Sink,
+}
+
+impl Reader<'_> {
+    /// Cuts a file and says what nginx would refuse in it.
+    fn add(&mut self, file: SourceFile) -> usize {
+        let (tree, found) = lexer::parse(file.bytes());
+        for fault in found {
+            self.sink.push(faults::diagnostic(&file, fault));
+        }
+        self.by_path.insert(file.path.clone(), Some(self.files.len()));
+        self.config.files.push(file);
+        self.files.push(File { tree: Rc::new(tree), open: None });
+        self.files.len() - 1
+    }
+
+    /// The file's directives come next, into this one.
+    fn enter(&mut self, file: usize, into: Option<DirectiveId>, by: Option<Place>) {
+        let Some(entered) = self.files.get(file) else { return };
+        let tree = Rc::clone(&entered.tree);
+        let end = tree.nodes.len() as u32;
+        self.frames.push(Frame { file, tree, next: 0, end, into, whole: Some(by) });
+    }
+
+    fn run(&mut self) {
+        while let Some(frame) = self.frames.last_mut() {
+            let done = frame.next >= frame.end;
+            if let (Some(by), Some(file)) = (frame.whole, self.files.get_mut(frame.file)) {
+                file.open = (!done).then_some(by);
+            }
+            if done {
+                self.frames.pop();
+                continue;
+            }
+            let (file, tree, into, id) = (frame.file, Rc::clone(&frame.tree), frame.into, frame.next);
+            let Some(node) = tree.nodes.get(id as usize) else { break };
+            frame.next = node.end;
+            let words: Vec<Word> = (node.words.clone()).filter_map(|word| self.word(file, &tree, word)).collect();
+            // What a lone `{` opens stands where that stands.
+            let inside = match words.split_first() {
+                None => into,
+                Some((name, args)) => {
+                    let end = node.tokens.end.checked_sub(1).and_then(|last| tree.tokens.get(last as usize));
+                    let end = end.map_or(name.place.span.end, |token| token.end as usize);
+                    let place = Place { file, span: Span::new(name.place.span.start..end) };
+                    let block = node.block.then(Vec::new);
+                    let directive = Directive { name: *name, args: args.to_vec(), place, block };
+                    if self.is_include(&directive, into) {
+                        self.include(&directive, into);
+                        continue;
+                    }
+                    Some(self.push(directive, into))
+                }
+            };
+            if node.end > id + 1 {
+                self.frames.push(Frame {
+                    file,
+                    tree: Rc::clone(&tree),
+                    next: id + 1,
+                    end: node.end,
+                    into: inside,
+                    whole: None,
+                });
+            }
+        }
+    }
+
+    fn word(&self, file: usize, tree: &Tree, word: u32) -> Option<Word> {
+        let token = tree.tokens.get(*tree.words.get(word as usize)? as usize)?;
+        let bytes = self.config.files.get(file)?.bytes().get(token.start as usize..token.end as usize)?;
+        let raw = token.kind == TokenKind::Raw;
+        let quoted = token.kind == TokenKind::Quoted && lexer::is_closed(bytes);
+        Some(Word { place: Place { file, span: token.span() }, quoted, escaped: !raw && bytes.contains(&b'\\') })
+    }
+
+    fn push(&mut self, directive: Directive, into: Option<DirectiveId>) -> DirectiveId {
+        let id = DirectiveId(self.config.directives.len() as u32);
+        self.config.directives.push(directive);
+        let parent = into.and_then(|into| self.config.directives.get_mut(into.0 as usize)?.block.as_mut());
+        parent.unwrap_or(&mut self.config.top).push(id);
+        id
+    }
+
+    fn is_include(&self, directive: &Directive, into: Option<DirectiveId>) -> bool {
+        let name = |directive: &Directive| self.config.value(directive.name);
+        directive.block.is_none()
+            && directive.args.len() == 1
+            && *name(directive) == *b"include"
+            && !into.and_then(|into| self.config.get(into)).is_some_and(|block| PLAIN_BLOCKS.contains(&&*name(block)))
+    }
+
+    /// Puts the directives of the files that an `include` names in its place.
+    fn include(&mut self, directive: &Directive, into: Option<DirectiveId>) {
+        let Some(named) = directive.args.first().map(|word| self.config.value(*word).into_owned()) else { return };
+        let mut found: Vec<usize> = Vec::new();
+        for path in self.store.find(&named) {
+            let known = self.by_path.get(&path).copied().unwrap_or_else(|| self.open(&path, directive.place));
+            match known {
+                Some(file) if self.files.get(file).is_some_and(|file| file.open.is_some()) => {
+                    self.cycle(file, directive.place)
+                }
+                Some(_) if self.config.directives.len() > MOST_DIRECTIVES => {
+                    self.error(
+                        directive.place,
+                        "too many directives: files that were included before aren't included again",
+                        "",
+                    );
+                }
+                Some(file) => found.push(file),
+                None => {}
+            }
+        }
+        // The last that is entered is read first.
+        for file in found.into_iter().rev() {
+            self.enter(file, into, Some(directive.place));
+        }
+    }
+
+    /// Reads a file for the first time.
+    fn open(&mut self, path: &Path, by: Place) -> Option<usize> {
+        match self.store.read(path) {
+            Ok(file) => Some(self.add(file)),
+            Err(reason) => {
+                self.error(
+                    by,
+                    &format!("`{}` can't be read: {reason}", path.display()),
+                    "nginx does not start without it",
+                );
+                self.by_path.insert(path.to_owned(), None);
+                None
+            }
+        }
+    }
+
+    /// Says that a file includes itself, and by which way.
+    fn cycle(&mut self, file: usize, by: Place) {
+        let mut chain = Vec::new();
+        let mut at = Some(by);
+        while let Some(place) = at {
+            let Some(source) = self.config.files.get(place.file) else { break };
+            chain.push(format!("{}:{}", source.name, source.line_column(place.span.start).line));
+            at =
+                if place.file == file { None } else { self.files.get(place.file).and_then(|file| file.open.flatten()) };
+        }
+        chain.reverse();
+        let name = self.config.files.get(file).map_or("", |file| file.name.as_str());
+        let message = format!("`{name}` includes itself ({})", chain.join(" includes "));
+        self.error(by, &message, "take this `include` out");
+    }
+
+    fn error(&mut self, place: Place, message: &str, help: &str) {
+        let mut problem = Diagnostic::new(Severity::Error, message);
+        if let Some(file) = self.config.files.get(place.file) {
+            problem = problem.at(file, place.span, "");
+        }
+        self.sink.push(if help.is_empty() { problem } else { problem.help(help) });
+    }
+}

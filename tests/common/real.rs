@@ -1,0 +1,478 @@
+//! Real servers on loopback behind configs of a test's own, asked by request lines.
+//!
+//! In: a [`Config`] whose texts hold placeholders, requests as `decide` reads them. Out: an [`Answer`] for each, from the server or from
+//! an evaluator. Invariant: every config has its own ports and folder, both gone with its [`Running`]; what the evaluator reads is what
+//! the server reads.
+//!
+//! Placeholders, in configs, requests and expectations alike: `@PORT@` (a port of its own), `@LISTEN@` (`127.0.0.1:` and that port),
+//! `@PORT2@`, `@LISTEN2@` and so on up to 4; `@UPSTREAM@`, `@UPSTREAM2@`, `@UPSTREAM3@` (stand-ins that answer 200, or as the request's
+//! `X-Llmguard-Script: status:404` says); `@AUTH@` (one that answers 200 too, but isn't an upstream: what only it sees isn't proxied);
+//! `@CLOSED@` (an address where nobody listens); `@ADMIN@` (one for Traefik's API); `@DIR@` (the folder); `@A8000@` (8000
+//! times `a`).
+
+use std::collections::BTreeMap;
+use std::net::{SocketAddr, TcpListener};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU16, Ordering};
+use std::time::{Duration, Instant};
+
+use llmguard::dialect::{Options, Variables};
+use llmguard::gateway::eval::{Outcome, Verdict};
+use llmguard::http::line::{Line, text};
+use llmguard::http::{Request, Version};
+use llmguard::policy::plan::Proxy;
+use llmguard::prove::http2;
+use llmguard::prove::server::{self, Launch, Running, Scratch};
+use llmguard::prove::upstream::{Seen, Upstream};
+use llmguard::prove::wire::{self, End, Exchange, Target, TlsOptions};
+use serde_json::Value;
+
+/// No answer takes longer.
+const DEADLINE: Duration = Duration::from_secs(10);
+/// No server takes longer to start.
+const START: Duration = Duration::from_secs(20);
+/// How many listeners a config may have.
+const PORTS: usize = 4;
+/// How many upstreams.
+const UPSTREAMS: usize = 3;
+
+/// A server that can be started.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Kind {
+    /// The oldest nginx that is supported.
+    NginxOld,
+    /// The current nginx.
+    Nginx,
+    /// Caddy.
+    Caddy,
+    /// Traefik.
+    Traefik,
+}
+
+impl Kind {
+    /// The variable that names its program.
+    pub fn variable(self) -> &'static str {
+        match self {
+            Kind::NginxOld => "LLMGUARD_NGINX_OLD",
+            Kind::Nginx => "LLMGUARD_NGINX",
+            Kind::Caddy => "LLMGUARD_CADDY",
+            Kind::Traefik => "LLMGUARD_TRAEFIK",
+        }
+    }
+
+    fn proxy(self) -> Proxy {
+        match self {
+            Kind::NginxOld | Kind::Nginx => Proxy::Nginx,
+            Kind::Caddy => Proxy::Caddy,
+            Kind::Traefik => Proxy::Traefik,
+        }
+    }
+}
+
+/// What every nginx here needs in `http {}`: nothing is written outside of its folder. `@HTTP@` stands for it.
+const NGINX_HTTP: &str = "access_log off; client_body_temp_path tmp; proxy_temp_path tmp; fastcgi_temp_path tmp; \
+                          uwsgi_temp_path tmp; scgi_temp_path tmp;";
+/// Traefik's static file where a config has none.
+const TRAEFIK_STATIC: &str = "global: {checkNewVersion: false, sendAnonymousUsage: false}\n\
+    entryPoints:\n  web: {address: \"@LISTEN@\"}\n  web2: {address: \"@LISTEN2@\"}\n  traefik: {address: \"@ADMIN@\"}\n\
+    api: {insecure: true}\nproviders:\n  file: {filename: \"@DIR@/dynamic.yml\"}\n";
+
+/// A config as it is written down: texts with placeholders.
+#[derive(Debug, Clone, Default)]
+pub struct Config {
+    /// The file that the server is started with; Traefik: the static file.
+    pub main: String,
+    /// Paths below the folder, and texts. An nginx main file without `http {` is put into one; a Traefik config without its main file
+    /// gets one with the entry points `web` and `web2` and the file provider for `dynamic.yml`.
+    pub files: BTreeMap<String, String>,
+    /// The server's environment.
+    pub variables: BTreeMap<String, String>,
+}
+
+/// The stand-ins, one set for each thread that asks.
+pub struct Stand {
+    upstreams: Vec<Upstream>,
+    auth: Upstream,
+}
+
+impl Stand {
+    /// Starts them.
+    pub fn start() -> Stand {
+        let start = || Upstream::answering("status:200").unwrap();
+        Stand { upstreams: (0..UPSTREAMS).map(|_| start()).collect(), auth: start() }
+    }
+}
+
+/// A config in a folder of its own, with its ports.
+pub struct Laid {
+    folder: Scratch,
+    config: Config,
+    ports: Vec<u16>,
+    places: Vec<(String, String)>,
+    admin: SocketAddr,
+}
+
+/// What an evaluator is given.
+#[derive(Debug, Clone)]
+pub struct Given {
+    /// The main file.
+    pub main: PathBuf,
+    /// The server's environment; what isn't in it is unset.
+    pub variables: BTreeMap<String, String>,
+    /// The version of the server.
+    pub version: (u32, u32, u32),
+}
+
+impl Given {
+    /// The same as a reader takes it.
+    pub fn options(&self) -> Options {
+        let values = self.variables.clone();
+        let variables = Variables { values, complete: true };
+        Options { root: None, variables, nginx_version: Some(self.version) }
+    }
+}
+
+/// A port below those that the system gives out by itself, so that no connection of another test holds it.
+fn port() -> u16 {
+    static NEXT: AtomicU16 = AtomicU16::new(0);
+    let _ =
+        NEXT.compare_exchange(0, (std::process::id() as u16).wrapping_mul(97), Ordering::Relaxed, Ordering::Relaxed);
+    for _ in 0..20_000 {
+        let port = 10_000 + NEXT.fetch_add(1, Ordering::Relaxed) % 20_000;
+        if TcpListener::bind(("127.0.0.1", port)).is_ok() {
+            return port;
+        }
+    }
+    panic!("no free port");
+}
+
+impl Laid {
+    /// Writes a config into a new folder.
+    pub fn new(kind: Kind, config: &Config, stand: &Stand) -> Laid {
+        let folder = Scratch::new().unwrap();
+        let ports: Vec<u16> = (0..PORTS).map(|_| port()).collect();
+        let mut places = Vec::new();
+        for (index, port) in ports.iter().enumerate() {
+            let number = if index == 0 { String::new() } else { (index + 1).to_string() };
+            places.push((format!("@PORT{number}@"), port.to_string()));
+            places.push((format!("@LISTEN{number}@"), format!("127.0.0.1:{port}")));
+        }
+        for (index, upstream) in stand.upstreams.iter().enumerate() {
+            let number = if index == 0 { String::new() } else { (index + 1).to_string() };
+            places.push((format!("@UPSTREAM{number}@"), upstream.addr().to_string()));
+        }
+        let admin = SocketAddr::from(([127, 0, 0, 1], port()));
+        places.push(("@AUTH@".to_owned(), stand.auth.addr().to_string()));
+        places.push(("@CLOSED@".to_owned(), format!("127.0.0.1:{}", port())));
+        places.push(("@ADMIN@".to_owned(), admin.to_string()));
+        places.push(("@DIR@".to_owned(), folder.path().display().to_string()));
+        places.push(("@HTTP@".to_owned(), NGINX_HTTP.to_owned()));
+        let mut config = config.clone();
+        match kind.proxy() {
+            Proxy::Nginx => {
+                let main = config.files.get_mut(&config.main).unwrap();
+                if !main.contains("http {") {
+                    *main = format!("events {{}}\nhttp {{\n@HTTP@\n{main}\n}}\n");
+                }
+            }
+            Proxy::Traefik => {
+                config.files.entry(config.main.clone()).or_insert_with(|| TRAEFIK_STATIC.to_owned());
+            }
+            Proxy::Caddy => {}
+        }
+        let laid = Laid { folder, config, ports, places, admin };
+        for (path, text) in &laid.config.files {
+            let path = laid.path(path);
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(path, laid.filled(text)).unwrap();
+        }
+        laid
+    }
+
+    fn path(&self, file: &str) -> PathBuf {
+        self.folder.path().join(file)
+    }
+
+    /// A text without placeholders.
+    pub fn filled(&self, text: &str) -> String {
+        if !text.contains('@') {
+            return text.to_owned();
+        }
+        let text = self.places.iter().fold(text.to_owned(), |text, (name, value)| text.replace(name, value));
+        let mut out = String::new();
+        let mut rest = text.as_str();
+        while let Some((before, after)) = rest.split_once("@A") {
+            let (number, behind) = after.split_once('@').unwrap_or((after, ""));
+            match number.parse::<usize>() {
+                Ok(number) => out.extend([before, &"a".repeat(number)]),
+                Err(_) => out.extend([before, "@A", number, "@"]),
+            }
+            rest = behind;
+        }
+        out + rest
+    }
+
+    /// The same for every string of a JSON value.
+    pub fn filled_json(&self, value: &Value) -> Value {
+        match value {
+            Value::String(text) => Value::String(self.filled(text)),
+            Value::Array(list) => list.iter().map(|item| self.filled_json(item)).collect(),
+            Value::Object(object) => object
+                .iter()
+                .map(|(name, item)| (name.clone(), self.filled_json(item)))
+                .collect::<serde_json::Map<_, _>>()
+                .into(),
+            other => other.clone(),
+        }
+    }
+
+    /// A text with the placeholders of this folder put back, so that two runs print the same.
+    pub fn unfilled(&self, text: &str) -> String {
+        let mut places: Vec<_> = self.places.iter().filter(|(name, _)| name != "@HTTP@").collect();
+        places.sort_by_key(|(_, value)| std::cmp::Reverse(value.len()));
+        places.into_iter().fold(text.to_owned(), |text, (name, value)| text.replace(value.as_str(), name))
+    }
+
+    /// What an evaluator is given.
+    pub fn given(&self, version: (u32, u32, u32)) -> Given {
+        let variables = self.config.variables.iter().map(|(name, value)| (name.clone(), self.filled(value))).collect();
+        Given { main: self.path(&self.config.main), variables, version }
+    }
+
+    /// A request line with its port's number (from 1; default 1) for the port, and besides `"chunked": true`.
+    pub fn ask(&self, line: &Value) -> Ask {
+        let mut line = self.filled_json(line);
+        let fields = line.as_object_mut().expect("a request line is an object");
+        let number = fields.get("port").map_or(1, |port| usize::try_from(port.as_u64().unwrap()).unwrap());
+        let port = self.ports[number - 1];
+        fields.insert("port".to_owned(), port.into());
+        let chunked = fields.remove("chunked").is_some_and(|chunked| chunked == Value::Bool(true));
+        let line = Line::read(line).unwrap_or_else(|reason| panic!("no request line: {reason}"));
+        let request =
+            line.request(&format!("127.0.0.1:{port}")).unwrap_or_else(|reason| panic!("no request: {reason}"));
+        Ask { request, chunked }
+    }
+
+    /// Starts the server and waits until it answers. Errors: why it doesn't, with the end of its log.
+    pub fn start<'s>(self, kind: Kind, program: &Path, stand: &'s Stand) -> Result<Site<'s>, String> {
+        let folder = self.folder.path().to_owned();
+        let text = |text: &str| std::ffi::OsString::from(text);
+        let mut env: Vec<_> =
+            self.given((0, 0, 0)).variables.into_iter().map(|(name, value)| (name.into(), value.into())).collect();
+        env.push((text("HOME"), folder.clone().into()));
+        let main = self.config.main.as_str();
+        let args = match kind.proxy() {
+            Proxy::Nginx => {
+                std::fs::create_dir_all(folder.join("tmp")).unwrap();
+                let root = if rustix::process::geteuid().is_root() { "user root;" } else { "" };
+                let globals = format!("daemon off; master_process off; worker_processes 1; pid nginx.pid; {root}");
+                ["-e", "stderr", "-p", ".", "-c", main, "-g", &globals].map(text).to_vec()
+            }
+            Proxy::Caddy => {
+                env.push((text("XDG_DATA_HOME"), folder.join("data").into()));
+                env.push((text("XDG_CONFIG_HOME"), folder.join("config").into()));
+                env.push((text("CADDY_ADMIN"), format!("unix/{}/admin.sock", folder.display()).into()));
+                let adapter: &[&str] = if main.ends_with(".json") { &[] } else { &["--adapter", "caddyfile"] };
+                ["run", "--config", main].iter().chain(adapter).map(|word| text(word)).collect()
+            }
+            Proxy::Traefik => vec![text(&format!("--configFile={main}"))],
+        };
+        let log = folder.join("server.log");
+        let launch = Launch { program: program.to_owned(), args, env, cwd: folder, log };
+        let mut running = Running::start(&launch)?;
+        let all: String = self.config.files.values().map(String::as_str).collect();
+        for (index, port) in self.ports.iter().enumerate() {
+            let number = if index == 0 { String::new() } else { (index + 1).to_string() };
+            let named = all.contains(&format!("@PORT{number}@")) || all.contains(&format!("@LISTEN{number}@"));
+            if named {
+                running.wait_ready(SocketAddr::from(([127, 0, 0, 1], *port)), START)?;
+            }
+        }
+        let site = Site { laid: self, running, stand };
+        if kind == Kind::Traefik {
+            site.wait_loaded(all.contains("@ADMIN@"));
+        }
+        Ok(site)
+    }
+}
+
+/// A request and how its body goes out.
+#[derive(Debug, Clone)]
+pub struct Ask {
+    /// The request.
+    pub request: Request,
+    chunked: bool,
+}
+
+impl Ask {
+    fn body(&self) -> Vec<u8> {
+        self.request.body.clone().unwrap_or_else(|| vec![b'x'; usize::try_from(self.request.body_bytes).unwrap()])
+    }
+
+    fn has(&self, name: &str) -> bool {
+        self.request.header(name).next().is_some()
+    }
+
+    /// The request on an HTTP/1 wire: its own bytes, `Connection: close` where it has no Connection, and its body's framing.
+    fn bytes(&self) -> Vec<u8> {
+        let request = &self.request;
+        let version: &[u8] = if request.version == Version::Http10 { b"1.0" } else { b"1.1" };
+        let mut out = [&request.method[..], b" ", &request.target, b" HTTP/", version, b"\r\n"].concat();
+        for (name, value) in &request.headers {
+            out.extend([name.as_slice(), b": ", value, b"\r\n"].concat());
+        }
+        if !self.has("connection") {
+            out.extend(b"Connection: close\r\n");
+        }
+        let body = self.body();
+        if self.chunked {
+            out.extend(b"Transfer-Encoding: chunked\r\n\r\n");
+            for chunk in body.chunks(16 << 10) {
+                out.extend([format!("{:x}\r\n", chunk.len()).as_bytes(), chunk, b"\r\n"].concat());
+            }
+            out.extend(b"0\r\n\r\n");
+        } else {
+            if !body.is_empty() && !self.has("content-length") {
+                out.extend(format!("Content-Length: {}\r\n", body.len()).as_bytes());
+            }
+            out.extend(b"\r\n");
+            out.extend(body);
+        }
+        out
+    }
+
+    fn fields(&self) -> (Vec<http2::Field>, Vec<u8>) {
+        let request = &self.request;
+        let lossy = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        let host = request.header("host").next().map(lossy).unwrap_or_default();
+        let own = request.headers.iter().filter(|(name, _)| !name.eq_ignore_ascii_case(b"host"));
+        let mut headers: Vec<http2::Field> =
+            own.map(|(name, value)| (lossy(name).to_ascii_lowercase(), value.clone())).collect();
+        let body = self.body();
+        if !self.chunked && !body.is_empty() && !self.has("content-length") {
+            headers.push(("content-length".to_owned(), body.len().to_string().into_bytes()));
+        }
+        let scheme = if request.tls == Some(true) { "https" } else { "http" };
+        (http2::fields(&lossy(&request.method), scheme, &host, &request.target, &headers), body)
+    }
+}
+
+/// What became of a request, by a server or by an evaluator.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Answer {
+    /// Refused with a status; 444: closed without an answer.
+    Refused(u16),
+    /// Answered by the gateway itself.
+    Answered(u16),
+    /// An upstream saw it: the port of that upstream, the request target and the Host that it got.
+    Proxied {
+        /// The upstream's port.
+        port: u16,
+        /// The request target, bytes as characters.
+        target: String,
+        /// The Host.
+        host: String,
+    },
+    /// The evaluator can't know: why.
+    Unknown(String),
+    /// The server did something else: what.
+    Strange(String),
+}
+
+impl Answer {
+    /// What an evaluator says.
+    pub fn of(outcome: &Outcome) -> Answer {
+        match &outcome.verdict {
+            Verdict::Refused(status) => Answer::Refused(*status),
+            Verdict::Answered(status) => Answer::Answered(*status),
+            Verdict::Proxied { upstream, target, host } => {
+                let port = upstream.rsplit(':').next().and_then(|port| port.parse().ok()).unwrap_or(0);
+                Answer::Proxied { port, target: text(target), host: host.clone() }
+            }
+            Verdict::Unknown { reason, .. } => Answer::Unknown(reason.clone()),
+        }
+    }
+
+    fn observed(exchange: &Exchange, seen: Option<(u16, &Seen)>) -> Answer {
+        // Of a body that turns out too large the start may be on its way.
+        let refused_late = |seen: &Seen| exchange.status == Some(413) && !seen.body_complete;
+        match (seen, exchange.status, &exchange.end) {
+            (Some((port, seen)), ..) if !refused_late(seen) => {
+                let host = seen.header_all("host").next().map(String::from_utf8_lossy).unwrap_or_default().into_owned();
+                Answer::Proxied { port, target: text(&seen.target), host }
+            }
+            (_, Some(status @ 400..), _) => Answer::Refused(status),
+            (_, Some(status), _) => Answer::Answered(status),
+            (_, None, End::Closed | End::Reset | End::StreamReset(_) | End::GoAway(_)) => Answer::Refused(444),
+            (_, None, end) => Answer::Strange(format!("{end:?}")),
+        }
+    }
+}
+
+/// A server that runs.
+pub struct Site<'s> {
+    /// Its config.
+    pub laid: Laid,
+    running: Running,
+    stand: &'s Stand,
+}
+
+impl Site<'_> {
+    /// Sends a request.
+    pub fn answer(&self, ask: &Ask) -> Answer {
+        let request = &ask.request;
+        let before: Vec<usize> = self.stand.upstreams.iter().map(Upstream::count).collect();
+        let addr = SocketAddr::from(([127, 0, 0, 1], request.port.unwrap()));
+        let name = request.header("host").next().map(|host| String::from_utf8_lossy(host).into_owned());
+        let name = name.map(|host| host.split(':').next().unwrap_or_default().to_owned());
+        let tls = TlsOptions { server_name: name.filter(|name| !name.is_empty()), ca_pem: None, alpn: Vec::new() };
+        let target = Target { addr, source: Some(request.client_ip), tls: (request.tls == Some(true)).then_some(tls) };
+        let exchange = if request.version == Version::Http2 {
+            let (fields, body) = ask.fields();
+            http2::exchange(&target, &fields, &body, DEADLINE)
+        } else {
+            wire::exchange(&target, &String::from_utf8_lossy(&request.method), &ask.bytes(), DEADLINE)
+        };
+        let seen: Vec<(u16, Seen)> = self
+            .stand
+            .upstreams
+            .iter()
+            .zip(before)
+            .find_map(|(upstream, before)| {
+                let seen = upstream.since(before).into_iter().next()?;
+                Some((upstream.addr().port(), seen))
+            })
+            .into_iter()
+            .collect();
+        Answer::observed(&exchange, seen.first().map(|(port, seen)| (*port, seen)))
+    }
+
+    /// The end of the server's log.
+    pub fn log(&self) -> String {
+        self.running.log_tail()
+    }
+
+    /// Traefik answers 404 to everything until its files are loaded: waits until its API shows a router of theirs, or an error is logged.
+    fn wait_loaded(&self, api: bool) {
+        let until = Instant::now() + Duration::from_millis(1500);
+        while Instant::now() < until {
+            if api {
+                let ask = b"GET /api/http/routers?per_page=1000 HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
+                let exchange = wire::exchange(&Target::plain(self.laid.admin), "GET", ask, DEADLINE);
+                let body = String::from_utf8_lossy(&exchange.body).into_owned();
+                if body.contains("@file\"") || self.log().contains("ERR") && self.log().contains("provider") {
+                    return;
+                }
+            }
+            std::thread::sleep(Duration::from_millis(10));
+        }
+    }
+}
+
+/// The version of a server's program.
+pub fn version(kind: Kind, program: &Path) -> (u32, u32, u32) {
+    let text = server::version(program, kind.proxy()).unwrap();
+    let mut numbers = text.split(|c: char| !c.is_ascii_digit()).map(|part| part.parse().unwrap_or(0));
+    let mut next = || numbers.next().unwrap_or(0);
+    (next(), next(), next())
+}
