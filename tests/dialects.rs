@@ -33,8 +33,12 @@ const READERS: [(Kind, &str, Option<Reader>); 4] = [
     (Kind::NginxOld, "nginx", None),
     (Kind::Nginx, "nginx", None),
     (Kind::Caddy, "caddy", None),
-    (Kind::Traefik, "traefik", None),
+    (Kind::Traefik, "traefik", Some(traefik)),
 ];
+
+fn traefik(path: &Path, options: &Options) -> Gateway {
+    llmguard::dialect::traefik::read_path(path, options).map(|reading| reading.gateway).unwrap_or_default()
+}
 
 /// A folder of `fixtures/dialect`.
 struct Case {
