@@ -128,6 +128,8 @@ struct Walk<'r> {
     state: State<'r>,
     stack: Vec<Frame>,
     errors: Option<Arc<Errors>>,
+    /// Handlers within handlers, and where each goes on.
+    guards: Vec<(Arc<Errors>, Vec<Frame>)>,
     handling: bool,
     /// The status of the answer, whatever is answered.
     status: Option<u16>,
@@ -181,8 +183,16 @@ impl Run<'_> {
 
     /// Walks from a chain to the end.
     fn walk(&mut self, state: State<'_>, chain: ChainId, outcome: Outcome) -> Outcome {
-        let mut walk =
-            Walk { state, stack: Vec::new(), errors: None, handling: false, status: None, restarts: 0, outcome };
+        let mut walk = Walk {
+            state,
+            stack: Vec::new(),
+            errors: None,
+            guards: Vec::new(),
+            handling: false,
+            status: None,
+            restarts: 0,
+            outcome,
+        };
         let mut at = Frame { chain, clause: 0, step: 0 };
         let verdict = loop {
             self.work += 1;
@@ -220,6 +230,11 @@ impl Run<'_> {
                 walk.stack.push(Frame { step: index + 1, ..at });
                 return Go::At(Frame { chain: *chain, clause: 0, step: 0 });
             }
+            if let Step::Guard(errors) = step {
+                let mut behind = walk.stack.clone();
+                behind.push(Frame { step: clause.steps.len(), ..at });
+                walk.guards.push((Arc::clone(errors), behind));
+            }
             run(step, walk);
         }
         self.end(walk, &clause.then, at)
@@ -231,13 +246,14 @@ impl Run<'_> {
             Terminal::Forward(forward) => Go::End(forwarded(&mut walk.state, forward)),
             Terminal::Respond(status) => Go::End(by_itself(walk.status.unwrap_or(*status))),
             Terminal::RespondWith(value) => match walk.state.value(value) {
-                Some(text) => {
-                    let status = std::str::from_utf8(&text).ok().and_then(|text| text.parse().ok()).unwrap_or(500);
-                    Go::End(by_itself(walk.status.unwrap_or(status)))
-                }
+                Some(text) => Go::End(by_itself(walk.status.unwrap_or_else(|| status_of(&text)))),
                 None => Go::End(unknown(reason(&walk.state))),
             },
             Terminal::Error(status) => self.error(walk, *status),
+            Terminal::ErrorWith(value) => match walk.state.value(value) {
+                Some(text) => self.error(walk, status_of(&text)),
+                None => Go::End(unknown(reason(&walk.state))),
+            },
             Terminal::Next => Go::At(Frame { clause: at.clause + 1, step: 0, ..at }),
             Terminal::Then(chain) => start(*chain),
             Terminal::Restart(chain) => {
@@ -261,6 +277,17 @@ impl Run<'_> {
 
     /// The gateway fails: whoever handles that status goes on.
     fn error(&mut self, walk: &mut Walk<'_>, status: u16) -> Go {
+        while let Some((errors, behind)) = walk.guards.pop() {
+            if let Some(case) = errors.cases.iter().find(|case| case.statuses.contain(status)) {
+                walk.stack = behind;
+                walk.state.error = Some(status);
+                note(walk, &case.origin, None);
+                for step in &case.steps {
+                    run(step, walk);
+                }
+                return Go::At(Frame { chain: case.chain, clause: 0, step: 0 });
+            }
+        }
         let errors = walk.errors.clone().filter(|_| !walk.handling);
         let case = errors.as_ref().and_then(|errors| errors.cases.iter().find(|case| case.statuses.contain(status)));
         let Some(case) = case else { return Go::End(by_itself(status)) };
@@ -389,6 +416,9 @@ fn run(step: &Step, walk: &mut Walk<'_>) {
             let now = walk.state.lines(&edit.name);
             note(walk, origin, None);
             // Kept where it changes nothing too: it tells that this header isn't the caller's to choose.
+            if *origin == Origin::default() {
+                return;
+            }
             let after = walk.outcome.steps.len();
             let what = Changed::Header(edit.name.clone());
             let (before, now) = (Some(before), Some(now));
@@ -401,7 +431,7 @@ fn run(step: &Step, walk: &mut Walk<'_>) {
             }
         }
         Step::Setting(setting, origin) => walk.outcome.settings.push((setting.clone(), origin.clone())),
-        Step::Call(_) => {}
+        Step::Guard(_) | Step::Call(_) => {}
     }
 }
 
@@ -433,7 +463,8 @@ fn rewrite(walk: &mut Walk<'_>, rewrite: &Rewrite, origin: &Origin) {
 
 /// Notes a change, if it is one.
 fn changed(walk: &mut Walk<'_>, origin: &Origin, what: Changed, before: Option<Vec<u8>>, now: Option<Vec<u8>>) {
-    if before != now || now.is_none() {
+    // Without a place it is the server's own bookkeeping.
+    if (before != now || now.is_none()) && *origin != Origin::default() {
         let after = walk.outcome.steps.len();
         walk.outcome.changes.push(Change { after, origin: origin.clone(), what, before, now });
     }
@@ -462,6 +493,10 @@ fn forwarded(state: &mut State<'_>, forward: &Forward) -> Verdict {
         },
         _ => Verdict::Unknown { reason: reason(state).into_owned(), reached: true },
     }
+}
+
+fn status_of(text: &[u8]) -> u16 {
+    std::str::from_utf8(text).ok().and_then(|text| text.parse().ok()).unwrap_or(500)
 }
 
 fn by_itself(status: u16) -> Verdict {

@@ -7,11 +7,13 @@
 pub mod auth;
 pub mod body;
 mod bytes;
+mod conditions;
 pub mod eval;
 pub mod outcome;
 pub mod predicate;
 mod state;
 pub mod step;
+mod url;
 pub mod value;
 pub mod wire;
 
@@ -25,7 +27,7 @@ pub use predicate::{Captures, Lines, ModelTest, Pattern, Predicate, Test};
 pub use step::{
     Edit, ErrorCase, Errors, HeaderEdit, Limit, LimitKind, Log, Per, Rewrite, Setting, Statuses, Step, TimeoutOf, Trust,
 };
-pub use value::{Function, Lookup, Value};
+pub use value::{ChangePath, Function, Lookup, QueryChange, Value};
 pub use wire::{PathView, Wire};
 
 use crate::source::{SourceFile, Span};
@@ -111,6 +113,8 @@ pub enum Terminal {
     RespondWith(Value),
     /// The gateway fails with this status: the error handlers in force are asked first.
     Error(u16),
+    /// The same with a computed status; what is no status is 500.
+    ErrorWith(Value),
     /// The next clause of this chain.
     Next,
     /// Another chain decides.

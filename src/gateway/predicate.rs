@@ -24,6 +24,8 @@ pub enum Predicate {
     Argument(Vec<u8>, Test),
     /// The address of the client is in one of these networks.
     Client(Arc<[IpNet]>),
+    /// A value of a query argument passes. In a query that is malformed none does (Go's `url.ParseQuery`).
+    Parameter(Value, Test),
     /// The request proves who it is; from then on that is known.
     Authenticated(Arc<Authenticate>),
     /// The body is longer than this, in bytes.
@@ -74,6 +76,12 @@ pub enum Test {
     Suffix(Vec<u8>),
     /// Holds this.
     Contains(Vec<u8>),
+    /// A computed value in which `*` at an end stands for anything.
+    Affix(Box<Value>),
+    /// A pattern of Go's `path.Match`.
+    Glob(Vec<u8>),
+    /// The same for an escaped path: an escape in the pattern stands for that spelling alone (Caddy's `path` matcher, 2.11.9).
+    EscapedGlob(Vec<u8>),
     /// The same as [`Test`], ASCII letters in any case.
     AnyCase(Box<Test>),
     /// Matches; what its groups found is kept.
@@ -139,3 +147,11 @@ impl Predicate {
         Predicate::Value(Value::Method, Test::OneOf(methods.iter().map(|method| method.as_bytes().to_vec()).collect()))
     }
 }
+
+impl PartialEq for Pattern {
+    fn eq(&self, other: &Pattern) -> bool {
+        std::ptr::eq(self, other)
+    }
+}
+
+impl Eq for Pattern {}

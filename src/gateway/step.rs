@@ -23,6 +23,9 @@ pub enum Step {
     RequestHeader(HeaderEdit, Origin),
     /// From here on these handle the gateway's own errors; absent: nobody.
     OnError(Option<Arc<Errors>>),
+    /// Whoever fails from here on asks these first, and then those that were set so before. What handles the error goes on behind this
+    /// clause, as if nothing had failed, with these handlers gone.
+    Guard(Arc<Errors>),
     /// Another chain runs first; [`super::Terminal::Return`] comes back here.
     Call(ChainId),
     /// The address of the client is what somebody trusted says.
@@ -58,7 +61,7 @@ pub struct Rewrite {
 /// A change to a header.
 #[derive(Debug, Clone, PartialEq)]
 pub struct HeaderEdit {
-    /// The header's name, in any case; for [`Edit::Remove`] `*` at an end stands for anything.
+    /// The header's name, in any case; for [`Edit::Remove`] `*` at an end, or at both, stands for anything.
     pub name: String,
     /// What happens to it.
     pub edit: Edit,
@@ -73,6 +76,8 @@ pub enum Edit {
     Add(Value),
     /// It is this if it isn't there.
     Default(Value),
+    /// Its lines are what this makes of them; the name may be `*` for all headers.
+    Change(super::Function),
     /// It goes.
     Remove,
     /// It goes, and so do all headers that it names (RFC 9110, section 7.6.1).

@@ -37,6 +37,8 @@ pub enum Value {
     Cookie(String),
     /// A query argument, as it stands in the query.
     Argument(String),
+    /// The decoded values of a query argument with `,` between them (Go's `url.Values`).
+    Parameter(String),
     /// `http` or `https`.
     Scheme,
     /// `HTTP/1.1` and the like.
@@ -59,6 +61,8 @@ pub enum Value {
     Lookup(Arc<Lookup>),
     /// The first of these that isn't empty.
     First(Vec<Value>),
+    /// Those of these that aren't empty, with this between them.
+    Joined(&'static str, Vec<Value>),
     /// A function of a value.
     Apply(Function, Box<Value>),
     /// Not to be known from the files: why.
@@ -117,6 +121,8 @@ pub enum Function {
     Escape(&'static str),
     /// Without this beginning, if it is there.
     StripPrefix(Vec<u8>),
+    /// With the second as its beginning where the first is.
+    ReplaceStart(Vec<u8>, Vec<u8>),
     /// Without this end, if it is there.
     StripSuffix(Vec<u8>),
     /// Dot segments resolved, runs of `/` made one (Go's `path.Clean`, keeping a final `/`); what begins otherwise stays.
@@ -148,6 +154,60 @@ pub enum Function {
     BasicUser,
     /// An address as its four or sixteen bytes.
     AddressBytes,
+    /// What stands behind the first of these bytes; nothing without one.
+    After(u8),
+    /// With this before it, unless it is empty.
+    Lead(Vec<u8>),
+    /// A number of a list with this separator, counted from 0, from its end if `true`; nothing beyond.
+    Part(u8, usize, bool),
+    /// Letters of all scripts in lower case (Go's `strings.ToLower`).
+    LowerText,
+    /// Bytes that aren't UTF-8 become U+FFFD: what Go's regular expressions see.
+    Lossy,
+    /// `path.Clean` of Go, a final `/` kept; runs of `/` become one only if `true`.
+    Clean(bool),
+    /// A path as sent, as Go sends it on.
+    ResendPath,
+    /// A decoded path as Go writes it.
+    EscapePath,
+    /// A query's key or value as Go writes it.
+    EscapeForm,
+    /// An authority without its port (Go's `net.SplitHostPort`).
+    WithoutPort,
+    /// The port of an authority.
+    PortOf,
+    /// An escaped path after a change.
+    Path(Box<ChangePath>),
+    /// A query after changes to its arguments.
+    Query(Box<[QueryChange]>),
+    /// The first address in a list of forwarded ones, or the last that isn't in these networks; nothing if none is an address.
+    Forwarded(Option<Arc<[ipnet::IpNet]>>),
+}
+
+/// A change to an escaped path, with values.
+#[derive(Debug, Clone, PartialEq)]
+pub enum ChangePath {
+    /// It loses this beginning.
+    Prefix(Value),
+    /// It loses this end.
+    Suffix(Value),
+    /// Text in it is replaced, so many times; absent: everywhere.
+    Text(Value, Value, Option<usize>),
+    /// Each match of an expression is replaced; `$1` are its groups.
+    Pattern(Arc<super::Pattern>, Value),
+}
+
+/// A change to a query's arguments.
+#[derive(Debug, Clone, PartialEq)]
+pub enum QueryChange {
+    /// The values of one are those of another.
+    Rename(Value, Value),
+    /// It has this value alone.
+    Set(Value, Value),
+    /// It has one more value.
+    Add(Value, Value),
+    /// It goes.
+    Delete(Value),
 }
 
 /// A replacement by regular expression.

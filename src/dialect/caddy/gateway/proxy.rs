@@ -1,0 +1,197 @@
+//! The `reverse_proxy` handler: where a request goes, as what, and with which headers.
+//!
+//! In: its JSON. Out: clauses. Invariant: the first upstream stands for all; an answer of the upstream is never guessed: what depends on it
+//! is unknown.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::network::Address;
+use super::placeholder::Unknown;
+use super::{Compiler, apply, is_set, set, text, texts, var, variable};
+use crate::dialect::document::Ref;
+use crate::gateway::value::Join;
+use crate::gateway::*;
+
+/// Headers of one connection (hopHeaders of reverseproxy.go).
+const HOP: &[&str] = &[
+    "Alt-Svc",
+    "Connection",
+    "Proxy-Connection",
+    "Keep-Alive",
+    "Proxy-Authenticate",
+    "Proxy-Authorization",
+    "Te",
+    "Trailer",
+    "Transfer-Encoding",
+    "Upgrade",
+];
+
+/// The address of the upstream in hand.
+const UPSTREAM: &str = "http.reverse_proxy.upstream.hostport";
+
+impl<'d> Compiler<'d, '_> {
+    pub(super) fn reverse_proxy(&mut self, node: Ref<'d>, clauses: &mut Vec<Clause>) {
+        let place = node.place();
+        let message = Value::literal("http: request body too large");
+        let origin = self.origin(place, "the body is longer than `max_size` allows, which the upstream's side notices");
+        clauses.push(self.fails(is_set(var::BODY_OVER), Value::literal("413"), message, origin));
+        let (upstream, shown) = self.upstream(node);
+        let Some(upstream) = upstream else {
+            let origin = self.origin(place, "`reverse_proxy` has no upstream: Caddy fails");
+            clauses.push(self.fails(
+                Predicate::Always,
+                Value::literal("503"),
+                Value::literal("no upstreams available"),
+                origin,
+            ));
+            return;
+        };
+        let asks_first =
+            node.get("handle_response").is_some_and(|list| list.items().any(|one| one.get("routes").is_some()))
+                && node.get("rewrite").is_some();
+        if asks_first {
+            clauses.push(self.asked_first(node, &shown));
+            return;
+        }
+        let mut steps =
+            vec![set(UPSTREAM, upstream.clone()), set("http.reverse_proxy.upstream.address", upstream.clone())];
+        steps.push(set("http.reverse_proxy.upstream.host", apply(Function::WithoutPort, variable(UPSTREAM))));
+        steps.push(set("http.reverse_proxy.upstream.port", apply(Function::PortOf, variable(UPSTREAM))));
+        if let Some(rewrite) = node.get("rewrite") {
+            steps.extend(self.rewrite(rewrite));
+        }
+        steps.extend(self.forwarded(node));
+        let transport = node.get("transport");
+        if transport.is_some_and(|transport| transport.get("tls").is_some()) {
+            steps.push(set(var::HOST, variable(UPSTREAM)));
+        }
+        let headers = node.get("headers");
+        steps.extend(self.request_headers(headers.and_then(|headers| headers.get("request"))));
+        steps.extend(self.response_headers(headers.and_then(|headers| headers.get("response"))));
+        steps.extend(self.settings(node));
+        let forward = Forward {
+            upstream: apply(Function::ReplaceStart(b":".to_vec(), b"localhost:".to_vec()), variable(UPSTREAM)),
+            target: Value::Target,
+            host: Value::First(vec![variable(var::HOST), variable(UPSTREAM)]),
+        };
+        let origin = self.origin(place, format!("`reverse_proxy` sends it to {shown}"));
+        clauses.push(Clause { when: Predicate::Always, steps, then: Terminal::Forward(Arc::new(forward)), origin });
+    }
+
+    /// The address of the first upstream, and how it is written; `None`: there is none.
+    fn upstream(&mut self, node: Ref<'d>) -> (Option<Value>, String) {
+        if let Some(source) = node.get("dynamic_upstreams") {
+            let why = self.reason(source.place(), "`dynamic_upstreams`");
+            return (Some(Value::Opaque(why)), "an upstream that is looked up".to_owned());
+        }
+        let first = node.get("upstreams").and_then(|list| list.items().next());
+        let Some(dial) = first.and_then(|first| text(first, "dial")) else { return (None, String::new()) };
+        let place = first.unwrap_or(node).place();
+        match self.value(dial, Unknown::Empty, place) {
+            Value::Literal(bytes) => {
+                let written = String::from_utf8_lossy(&bytes).into_owned();
+                match Address::parse(&written) {
+                    Some(address) => (Some(Value::literal(address.dialed())), written),
+                    None => {
+                        self.refused(place, format!("`{written}` is no address"));
+                        (Some(Value::Opaque(self.reason(place, "an address that is none"))), written)
+                    }
+                }
+            }
+            value => (Some(value), dial.to_owned()),
+        }
+    }
+
+    /// `forward_auth`: another server is asked before the request goes on.
+    fn asked_first(&mut self, node: Ref<'d>, shown: &str) -> Clause {
+        let place = node.place();
+        let why = self.reason(place, format!("the answer of {shown}"));
+        let mut clauses = Vec::new();
+        for one in node.get("handle_response").into_iter().flat_map(|list| list.items()) {
+            let when = match one.get("match") {
+                Some(_) => Predicate::Opaque(why.clone()),
+                None => Predicate::Always,
+            };
+            let chain = self.routes(one.get("routes"), Terminal::Return, Origin::default());
+            let origin =
+                self.origin(one.place(), format!("{shown} is asked first: this is what follows if its answer fits"));
+            clauses.push(Clause { when, steps: vec![Step::Call(chain)], then: Terminal::Return, origin });
+        }
+        let origin = self.origin(place, format!("the answer of {shown} goes to the client"));
+        let chain = self.chain(clauses, Terminal::Unknown(why), origin);
+        Clause::steps(vec![Step::Call(chain)], self.origin(place, format!("`forward_auth` asks {shown}")))
+    }
+
+    /// The connection's own headers go, those about the way come (prepareRequest, addForwardedHeaders).
+    fn forwarded(&mut self, node: Ref<'d>) -> Vec<Step> {
+        let edit =
+            |name: &str, edit: Edit| Step::RequestHeader(HeaderEdit { name: name.to_owned(), edit }, Origin::default());
+        let mut steps: Vec<Step> = HOP.iter().map(|name| edit(name, Edit::Remove)).collect();
+        let trusted = node.get("trusted_proxies").is_some() || self.client_ip;
+        if trusted {
+            // What came stays where the peer is trusted: which one that is, isn't told apart here.
+            let prior = Value::Header("X-Forwarded-For".to_owned(), Join::With(", "));
+            let list = Value::Joined(", ", vec![prior, Value::ClientIp]);
+            steps.push(set("forwarded:for", list));
+            steps.push(edit("X-Forwarded-For", Edit::Set(variable("forwarded:for"))));
+            steps.push(edit("X-Forwarded-Proto", Edit::Default(Value::Scheme)));
+            steps.push(edit("X-Forwarded-Host", Edit::Default(variable(var::HOST))));
+        } else {
+            steps.push(edit("X-Forwarded-For", Edit::Set(Value::ClientIp)));
+            steps.push(edit("X-Forwarded-Proto", Edit::Set(Value::Scheme)));
+            steps.push(edit("X-Forwarded-Host", Edit::Set(variable(var::HOST))));
+        }
+        let version = apply(Function::StripPrefix(b"HTTP/".to_vec()), Value::Protocol);
+        steps.push(edit("Via", Edit::Add(Value::Concat(vec![version, Value::literal(" Caddy")]))));
+        steps
+    }
+
+    /// What holds for the exchange with the upstream.
+    fn settings(&mut self, node: Ref<'d>) -> Vec<Step> {
+        let mut settings = Vec::new();
+        let transport = node.get("transport");
+        let time = |name: &str| transport.and_then(|transport| transport.get(name)).and_then(duration);
+        settings
+            .push(Setting::Timeout(TimeoutOf::Connect, Some(time("dial_timeout").unwrap_or(Duration::from_secs(3)))));
+        settings.push(Setting::Timeout(TimeoutOf::Read, time("read_timeout").or(time("response_header_timeout"))));
+        settings.push(Setting::Timeout(TimeoutOf::UpstreamSend, time("write_timeout")));
+        let buffers = |name: &str| node.get(name).and_then(super::number).is_some_and(|bytes| bytes != 0);
+        settings.push(Setting::BufferResponses(buffers("response_buffers")));
+        settings.push(Setting::BufferRequests(buffers("request_buffers")));
+        let versions = texts(transport.and_then(|transport| transport.get("versions")));
+        let h2c = versions.iter().any(|version| version == "h2c");
+        settings.push(Setting::UpstreamHttp(if h2c { "2" } else { "1.1" }));
+        let origin = self.origin(transport.unwrap_or(node).place(), "");
+        settings.into_iter().map(|setting| Step::Setting(setting, origin.clone())).collect()
+    }
+}
+
+/// A duration: nanoseconds, or a text such as `1m30s`, `2d` (caddy.ParseDuration).
+pub(super) fn duration(node: Ref<'_>) -> Option<Duration> {
+    let text = node.text()?;
+    if let Ok(nanoseconds) = text.parse::<u64>() {
+        return Some(Duration::from_nanos(nanoseconds));
+    }
+    let mut total = 0.0;
+    let mut rest = text;
+    while !rest.is_empty() {
+        let number = rest.bytes().take_while(|byte| byte.is_ascii_digit() || *byte == b'.').count();
+        let unit = rest[number..].bytes().take_while(|byte| !byte.is_ascii_digit() && *byte != b'.').count();
+        let (value, behind) = rest.split_at(number);
+        let (unit, behind) = behind.split_at(unit);
+        let seconds = match unit {
+            "ns" => 1e-9,
+            "us" | "µs" => 1e-6,
+            "ms" => 1e-3,
+            "s" => 1.0,
+            "m" => 60.0,
+            "h" => 3600.0,
+            "d" => 86400.0,
+            _ => return None,
+        };
+        total += value.parse::<f64>().ok()? * seconds;
+        rest = behind;
+    }
+    Duration::try_from_secs_f64(total).ok()
+}
