@@ -148,6 +148,19 @@ impl Predicate {
     }
 }
 
+impl Test {
+    /// A value in which `*` at an end stands for anything (Caddy's `header` matcher, 2.11.9).
+    pub fn of_affix(pattern: &[u8]) -> Test {
+        match (pattern.strip_prefix(b"*"), pattern.strip_suffix(b"*")) {
+            (Some(b""), _) => Test::Anything,
+            (Some(end), Some(_)) => Test::Contains(end[..end.len() - 1].into()),
+            (Some(end), None) => Test::Suffix(end.into()),
+            (None, Some(start)) => Test::Prefix(start.into()),
+            (None, None) => Test::Equals(pattern.into()),
+        }
+    }
+}
+
 impl PartialEq for Pattern {
     fn eq(&self, other: &Pattern) -> bool {
         std::ptr::eq(self, other)

@@ -3,6 +3,8 @@
 //! In: a request as its listener read it, and what steps changed. Out: bytes for values, true or false for conditions, nothing where the
 //! files don't tell. Invariant: asking changes nothing but what the model says it keeps (groups of a match, who it is, table answers).
 
+mod urls;
+
 use std::borrow::Cow;
 use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
@@ -238,7 +240,7 @@ impl<'r> State<'r> {
             Function::PortOf => url::split_port(&bytes).map(|(_, port)| port.to_vec()).unwrap_or_default(),
             Function::Path(change) => return self.change_path(change, &bytes),
             Function::Query(changes) => return self.change_query(changes, &bytes),
-            Function::Forwarded(trusted) => forwarded_for(&bytes, trusted.as_deref()),
+            Function::Forwarded(trusted) => urls::forwarded_for(&bytes, trusted.as_deref()),
             Function::From(start) => bytes[before(&bytes, *start).len()..].to_vec(),
             Function::FromEnd(place) => {
                 let items: Vec<&[u8]> = bytes.split(|&byte| byte == b',').collect();
@@ -258,58 +260,6 @@ impl<'r> State<'r> {
         })
     }
 
-    fn change_path(&mut self, change: &ChangePath, path: &[u8]) -> Option<Vec<u8>> {
-        let change = match change {
-            ChangePath::Prefix(prefix) => url::PathChange::Prefix(self.value(prefix)?),
-            ChangePath::Suffix(suffix) => url::PathChange::Suffix(self.value(suffix)?),
-            ChangePath::Text(find, with, most) => url::PathChange::Text(self.value(find)?, self.value(with)?, *most),
-            ChangePath::Pattern(pattern, with) => {
-                let with = self.value(with)?;
-                return match pattern.as_ref() {
-                    Pattern::Regular(regex) => Some(url::changed(path, &|path| {
-                        regex.replace_all(&url::lossy(path), with.as_slice()).into_owned()
-                    })),
-                    Pattern::Fancy(_) => self.unknown("depends on a replacement with look-around"),
-                    Pattern::Opaque(why) => self.unknown(why.clone()),
-                };
-            }
-        };
-        Some(change.apply(path))
-    }
-
-    fn change_query(&mut self, changes: &[QueryChange], query: &[u8]) -> Option<Vec<u8>> {
-        let (mut pairs, _) = url::parse_query(query);
-        for change in changes {
-            match change {
-                QueryChange::Rename(from, to) => {
-                    let (from, to) = (self.value(from)?, self.value(to)?);
-                    if from != to && !to.is_empty() && pairs.iter().any(|(key, _)| *key == from) {
-                        pairs.retain(|(key, _)| *key != to);
-                        pairs.iter_mut().filter(|(key, _)| *key == from).for_each(|(key, _)| key.clone_from(&to));
-                    }
-                }
-                QueryChange::Set(name, value) | QueryChange::Add(name, value) => {
-                    let (name, value) = (self.value(name)?, self.value(value)?);
-                    if matches!(change, QueryChange::Set(..)) && !name.is_empty() {
-                        pairs.retain(|(key, _)| *key != name);
-                    }
-                    pairs.extend(Some((name, value)).filter(|(name, _)| !name.is_empty()));
-                }
-                QueryChange::Delete(name) => {
-                    let name = self.value(name)?;
-                    pairs.retain(|(key, _)| *key != name || name.is_empty());
-                }
-            }
-        }
-        Some(url::write_query(pairs))
-    }
-
-    /// The decoded values of a query argument, and whether the whole query is well formed.
-    fn parameters(&self, name: &[u8]) -> Option<(Vec<Vec<u8>>, bool)> {
-        let (pairs, well) = url::parse_query(self.query.as_deref()?);
-        Some((pairs.into_iter().filter(|(key, _)| key == name).map(|(_, value)| value).collect(), well))
-    }
-
     /// Whether bytes pass a test.
     pub fn test(&mut self, test: &Test, bytes: &[u8]) -> Option<bool> {
         Some(match test {
@@ -319,14 +269,8 @@ impl<'r> State<'r> {
             Test::OneOf(others) => others.iter().any(|other| other.as_slice() == bytes),
             Test::Same(value) => return self.same(value, bytes),
             Test::Affix(value) => {
-                let pattern = self.value(value)?;
-                match (pattern.strip_prefix(b"*"), pattern.strip_suffix(b"*")) {
-                    (Some(b""), _) => true,
-                    (Some(end), Some(_)) => return self.test(&Test::Contains(end[..end.len() - 1].to_vec()), bytes),
-                    (Some(end), None) => bytes.ends_with(end),
-                    (None, Some(start)) => bytes.starts_with(start),
-                    (None, None) => bytes == pattern,
-                }
+                let pattern = Test::of_affix(&self.value(value)?);
+                return self.test(&pattern, bytes);
             }
             Test::Glob(pattern) => url::glob(pattern, bytes),
             Test::EscapedGlob(pattern) => url::escaped_glob(pattern, bytes),
@@ -341,21 +285,6 @@ impl<'r> State<'r> {
             Test::Regex(pattern, captures) => return self.matches(pattern, captures, bytes),
             Test::Scheme(word) => credentials_of(bytes, word).is_some(),
         })
-    }
-
-    /// Whether a value is this. One that can't be known isn't, where a part of it that is known stands elsewhere.
-    fn same(&mut self, value: &Value, bytes: &[u8]) -> Option<bool> {
-        if let Value::Concat(parts) = value {
-            let mut rest = bytes;
-            for part in parts {
-                let Value::Literal(start) = part else { break };
-                match rest.strip_prefix(start.as_ref()) {
-                    Some(behind) => rest = behind,
-                    None => return Some(false),
-                }
-            }
-        }
-        Some(self.value(value)? == bytes)
     }
 
     fn any_case(&mut self, test: &Test, bytes: &[u8]) -> Option<bool> {
@@ -572,24 +501,6 @@ impl<'r> State<'r> {
 fn parse_address(text: &[u8]) -> Option<IpAddr> {
     let text = std::str::from_utf8(text).ok()?;
     text.parse().ok().or_else(|| text.parse::<SocketAddr>().ok().map(|address| address.ip()))
-}
-
-/// The client in a list of addresses: the first, or with trusted networks the last that is in none of them.
-fn forwarded_for(list: &[u8], trusted: Option<&[ipnet::IpNet]>) -> Vec<u8> {
-    let address = |part: &[u8]| {
-        let host = std::str::from_utf8(url::without_port(part)).ok()?.trim();
-        host.split('%').next()?.parse::<IpAddr>().ok()
-    };
-    let mut all = list.split(|&byte| byte == b',').filter_map(address);
-    let found = match trusted {
-        None => all.next(),
-        Some(trusted) => all.filter(|address| !trusted.iter().any(|network| network.contains(address))).last(),
-    };
-    found.map(|address| address.to_string().into_bytes()).unwrap_or_default()
-}
-
-fn before(bytes: &[u8], stop: u8) -> &[u8] {
-    bytes.split(|&byte| byte == stop).next().unwrap_or_default()
 }
 
 /// The value of the first argument of this name, in any case (nginx 1.22.1 `$arg_`).

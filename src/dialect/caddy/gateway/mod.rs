@@ -54,6 +54,7 @@ pub fn gateway(document: &Document, files: Vec<SourceFile>, options: &Options, s
         http_port: 80,
         https_port: 443,
         maps: Vec::new(),
+        mapping: std::cell::Cell::new(0),
         named: HashMap::new(),
         tls: false,
         client_ip: false,
@@ -79,6 +80,8 @@ struct Compiler<'d, 'o> {
     http_port: u16,
     https_port: u16,
     maps: Vec<MapHandler<'d>>,
+    /// How many of these stand in each other in the value in hand.
+    mapping: std::cell::Cell<usize>,
     /// The named routes of the server in hand.
     named: HashMap<String, ChainId>,
     /// Whether the server in hand speaks TLS.

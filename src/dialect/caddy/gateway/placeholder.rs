@@ -28,6 +28,9 @@ pub(super) enum Known {
     Nothing,
 }
 
+/// How many maps may need each other.
+const MOST_MAPS: usize = 3;
+
 /// Values that Caddy takes from the running process or the clock.
 const OUTSIDE: &[&str] = &[
     "system.",
@@ -210,12 +213,18 @@ impl Compiler<'_, '_> {
 
     /// What the first `map` on the way gives a placeholder: it is computed when it is used.
     fn mapped(&self, key: &str, place: Place) -> Option<Value> {
+        // A `map` that needs its own answer never comes to one.
+        if self.mapping.get() > MOST_MAPS {
+            return Some(Value::Opaque(self.reason(place, format!("`{{{key}}}`, which depends on itself"))));
+        }
+        self.mapping.set(self.mapping.get() + 1);
         let mut rows = Vec::new();
         for (index, map) in self.maps.iter().enumerate() {
             let Some(at) = map.destinations.iter().position(|own| own == key) else { continue };
             let ran = Predicate::Value(variable(&format!("map:{index}")), Test::NotEmpty);
             rows.push((Row::When(ran), self.map_output(index, at, place)));
         }
+        self.mapping.set(self.mapping.get() - 1);
         if rows.is_empty() {
             return None;
         }
