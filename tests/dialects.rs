@@ -15,9 +15,10 @@ use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use llmguard::dialect::Options;
 use llmguard::gateway::Gateway;
 use llmguard::gateway::eval::evaluate;
-use real::{Answer, Config, Given, Kind, Laid, Stand, version};
+use real::{Answer, Config, Kind, Laid, Stand, version};
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -25,7 +26,7 @@ use serde_json::Value;
 const THREADS: usize = 2;
 
 /// How a dialect's config is read.
-type Reader = fn(&Given) -> Gateway;
+type Reader = fn(&Path, &Options) -> Gateway;
 
 /// The readers. None: pending, the evaluator can't read that dialect yet, and its cases are asked on the real servers alone.
 const READERS: [(Kind, &str, Option<Reader>); 4] = [
@@ -238,7 +239,8 @@ fn evaluator(kind: Kind, dialect: &str, version: (u32, u32, u32), read: Reader) 
             return Ok(0);
         }
         let laid = Laid::new(kind, &case.config, stand);
-        let gateway = read(&laid.given(version));
+        let given = laid.given(version);
+        let gateway = read(&given.main, &given.options());
         let mut wrong = Vec::new();
         for entry in &case.lines {
             let expected = answer(&laid, entry.expected(kind));

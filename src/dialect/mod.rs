@@ -4,9 +4,11 @@
 //! would refuse. Invariant: reading never fails as a whole; a dialect knows no policy.
 
 pub mod caddy;
+pub mod compose;
 pub mod document;
 pub mod json;
 pub mod nginx;
+pub mod pcre;
 pub mod re2;
 pub mod scalar;
 pub mod toml;

@@ -7,6 +7,7 @@
 pub mod auth;
 pub mod body;
 mod bytes;
+mod conditions;
 pub mod eval;
 pub mod outcome;
 pub mod predicate;

@@ -82,6 +82,8 @@ pub enum Test {
     Glob(Vec<u8>),
     /// The same for an escaped path: an escape in the pattern stands for that spelling alone (Caddy's `path` matcher, 2.11.9).
     EscapedGlob(Vec<u8>),
+    /// A whole number from the first to the second of these.
+    Between(i64, i64),
     /// The same as [`Test`], ASCII letters in any case.
     AnyCase(Box<Test>),
     /// Matches; what its groups found is kept.

@@ -3,14 +3,12 @@
 //! In: a request as its listener read it, and what steps changed. Out: bytes for values, true or false for conditions, nothing where the
 //! files don't tell. Invariant: asking changes nothing but what the model says it keeps (groups of a match, who it is, table answers).
 
-mod urls;
-
 use std::borrow::Cow;
 use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
-use super::auth::{Headers, Who, basic_credentials, credentials_of};
+use super::auth::{Headers, basic_credentials};
 use super::bytes::*;
 use super::value::{Join, Row};
 use super::wire::{Read, unescape};
@@ -65,7 +63,7 @@ impl<'r> State<'r> {
         }
     }
 
-    fn unknown<T>(&mut self, why: impl Into<String>) -> Option<T> {
+    pub fn unknown<T>(&mut self, why: impl Into<String>) -> Option<T> {
         self.why = Some(why.into());
         None
     }
@@ -136,7 +134,7 @@ impl<'r> State<'r> {
         })
     }
 
-    fn header(&self, name: &str, join: Join) -> Vec<u8> {
+    pub fn header(&self, name: &str, join: Join) -> Vec<u8> {
         let mut lines = Headers(&self.headers).all(name);
         match join {
             Join::First => lines.next().unwrap_or_default().to_vec(),
@@ -217,6 +215,22 @@ impl<'r> State<'r> {
             },
             Function::ReplaceText(pairs) => replace_text(&bytes, pairs),
             Function::Before(stop) => before(&bytes, *stop).to_vec(),
+            Function::From(start) => bytes[before(&bytes, *start).len()..].to_vec(),
+            Function::FromEnd(place) => {
+                let items: Vec<&[u8]> = bytes.split(|&byte| byte == b',').collect();
+                let item = items.len().checked_sub(*place).and_then(|at| items.get(at));
+                item.map(|item| item.trim_ascii().to_vec()).unwrap_or_default()
+            }
+            Function::LastOutside(networks) => {
+                let mut items = bytes.rsplit(|&byte| byte == b',').map(<[u8]>::trim_ascii);
+                items.find(|item| !item.is_empty() && !in_network(item, networks)).unwrap_or_default().to_vec()
+            }
+            Function::BasicUser => basic_credentials(&bytes, true, false).map(|(user, _)| user).unwrap_or_default(),
+            Function::AddressBytes => match parse_address(&bytes) {
+                Some(IpAddr::V4(address)) => address.octets().to_vec(),
+                Some(IpAddr::V6(address)) => address.octets().to_vec(),
+                None => Vec::new(),
+            },
             Function::After(stop) => match bytes.iter().position(|byte| byte == stop) {
                 Some(at) => bytes[at + 1..].to_vec(),
                 None => Vec::new(),
@@ -240,123 +254,60 @@ impl<'r> State<'r> {
             Function::PortOf => url::split_port(&bytes).map(|(_, port)| port.to_vec()).unwrap_or_default(),
             Function::Path(change) => return self.change_path(change, &bytes),
             Function::Query(changes) => return self.change_query(changes, &bytes),
-            Function::Forwarded(trusted) => urls::forwarded_for(&bytes, trusted.as_deref()),
-            Function::From(start) => bytes[before(&bytes, *start).len()..].to_vec(),
-            Function::FromEnd(place) => {
-                let items: Vec<&[u8]> = bytes.split(|&byte| byte == b',').collect();
-                let item = items.len().checked_sub(*place).and_then(|at| items.get(at));
-                item.map(|item| item.trim_ascii().to_vec()).unwrap_or_default()
-            }
-            Function::LastOutside(networks) => {
-                let mut items = bytes.rsplit(|&byte| byte == b',').map(<[u8]>::trim_ascii);
-                items.find(|item| !item.is_empty() && !in_network(item, networks)).unwrap_or_default().to_vec()
-            }
-            Function::BasicUser => basic_credentials(&bytes, true, false).map(|(user, _)| user).unwrap_or_default(),
-            Function::AddressBytes => match parse_address(&bytes) {
-                Some(IpAddr::V4(address)) => address.octets().to_vec(),
-                Some(IpAddr::V6(address)) => address.octets().to_vec(),
-                None => Vec::new(),
-            },
+            Function::Forwarded(trusted) => forwarded_for(&bytes, trusted.as_deref()),
         })
     }
 
-    /// Whether bytes pass a test.
-    pub fn test(&mut self, test: &Test, bytes: &[u8]) -> Option<bool> {
-        Some(match test {
-            Test::Anything => true,
-            Test::NotEmpty => !bytes.is_empty(),
-            Test::Equals(other) => bytes == other.as_slice(),
-            Test::OneOf(others) => others.iter().any(|other| other.as_slice() == bytes),
-            Test::Same(value) => return self.same(value, bytes),
-            Test::Affix(value) => {
-                let pattern = Test::of_affix(&self.value(value)?);
-                return self.test(&pattern, bytes);
-            }
-            Test::Glob(pattern) => url::glob(pattern, bytes),
-            Test::EscapedGlob(pattern) => url::escaped_glob(pattern, bytes),
-            Test::Prefix(prefix) => bytes.starts_with(prefix),
-            Test::Begins(value) => bytes.starts_with(&self.value(value)?),
-            Test::Network(networks) => in_network(bytes, networks),
-            Test::Suffix(suffix) => bytes.ends_with(suffix),
-            Test::Contains(part) => {
-                part.is_empty() || bytes.windows(part.len()).any(|window| window == part.as_slice())
-            }
-            Test::AnyCase(inner) => return self.any_case(inner, bytes),
-            Test::Regex(pattern, captures) => return self.matches(pattern, captures, bytes),
-            Test::Scheme(word) => credentials_of(bytes, word).is_some(),
-        })
-    }
-
-    fn any_case(&mut self, test: &Test, bytes: &[u8]) -> Option<bool> {
-        let lower = bytes.to_ascii_lowercase();
-        Some(match test {
-            Test::Equals(other) => lower == other.to_ascii_lowercase(),
-            Test::OneOf(others) => others.iter().any(|other| other.to_ascii_lowercase() == lower),
-            Test::Same(value) => self.value(value)?.to_ascii_lowercase() == lower,
-            Test::Prefix(prefix) => lower.starts_with(&prefix.to_ascii_lowercase()),
-            Test::Suffix(suffix) => lower.ends_with(&suffix.to_ascii_lowercase()),
-            Test::Contains(part) => return self.test(&Test::Contains(part.to_ascii_lowercase()), &lower),
-            other => return self.test(other, bytes),
-        })
-    }
-
-    fn matches(&mut self, pattern: &Pattern, captures: &Captures, bytes: &[u8]) -> Option<bool> {
-        let (groups, names): (Vec<Vec<u8>>, Vec<Option<String>>) = match pattern {
-            Pattern::Regular(regex) => {
-                if *captures == Captures::Dropped {
-                    return Some(regex.is_match(bytes));
-                }
-                let Some(found) = regex.captures(bytes) else { return self.no_match(captures) };
-                let group = |group: Option<regex::bytes::Match<'_>>| group.map(|part| part.as_bytes().to_vec());
-                (
-                    found.iter().map(|part| group(part).unwrap_or_default()).collect(),
-                    regex.capture_names().map(|name| name.map(str::to_owned)).collect(),
-                )
-            }
-            Pattern::Fancy(regex) => {
-                let Ok(text) = std::str::from_utf8(bytes) else {
-                    return self.unknown("a regular expression with look-around meets bytes that are not UTF-8");
+    fn change_path(&mut self, change: &ChangePath, path: &[u8]) -> Option<Vec<u8>> {
+        let change = match change {
+            ChangePath::Prefix(prefix) => url::PathChange::Prefix(self.value(prefix)?),
+            ChangePath::Suffix(suffix) => url::PathChange::Suffix(self.value(suffix)?),
+            ChangePath::Text(find, with, most) => url::PathChange::Text(self.value(find)?, self.value(with)?, *most),
+            ChangePath::Pattern(pattern, with) => {
+                let with = self.value(with)?;
+                return match pattern.as_ref() {
+                    Pattern::Regular(regex) => Some(url::changed(path, &|path| {
+                        regex.replace_all(&url::lossy(path), with.as_slice()).into_owned()
+                    })),
+                    Pattern::Fancy(_) => self.unknown("depends on a replacement with look-around"),
+                    Pattern::Opaque(why) => self.unknown(why.clone()),
                 };
-                match regex.captures(text) {
-                    Err(_) => return self.unknown("a regular expression takes too long"),
-                    Ok(None) => return self.no_match(captures),
-                    Ok(Some(found)) => (
-                        found.iter().map(|part| part.map(|part| part.as_str().into()).unwrap_or_default()).collect(),
-                        regex.capture_names().map(|name| name.map(str::to_owned)).collect(),
-                    ),
-                }
             }
-            Pattern::Opaque(why) => return self.unknown(why.clone()),
         };
-        match captures {
-            Captures::Dropped => {}
-            Captures::Numbered | Captures::Renewed => {
-                for (name, group) in names.into_iter().zip(&groups) {
-                    if let Some(name) = name {
-                        self.variables.insert(name.into(), Some(group.clone()));
-                    }
-                }
-                self.captures = groups;
-            }
-            Captures::Prefixed(prefixes) => {
-                for prefix in prefixes.iter() {
-                    for (at, (name, group)) in names.iter().zip(&groups).enumerate() {
-                        self.variables.insert(format!("{prefix}{at}").into(), Some(group.clone()));
-                        if let Some(name) = name {
-                            self.variables.insert(format!("{prefix}{name}").into(), Some(group.clone()));
-                        }
-                    }
-                }
-            }
-        }
-        Some(true)
+        Some(change.apply(path))
     }
 
-    fn no_match(&mut self, captures: &Captures) -> Option<bool> {
-        if *captures == Captures::Renewed {
-            self.captures.clear();
+    fn change_query(&mut self, changes: &[QueryChange], query: &[u8]) -> Option<Vec<u8>> {
+        let (mut pairs, _) = url::parse_query(query);
+        for change in changes {
+            match change {
+                QueryChange::Rename(from, to) => {
+                    let (from, to) = (self.value(from)?, self.value(to)?);
+                    if from != to && !to.is_empty() && pairs.iter().any(|(key, _)| *key == from) {
+                        pairs.retain(|(key, _)| *key != to);
+                        pairs.iter_mut().filter(|(key, _)| *key == from).for_each(|(key, _)| key.clone_from(&to));
+                    }
+                }
+                QueryChange::Set(name, value) | QueryChange::Add(name, value) => {
+                    let (name, value) = (self.value(name)?, self.value(value)?);
+                    if matches!(change, QueryChange::Set(..)) && !name.is_empty() {
+                        pairs.retain(|(key, _)| *key != name);
+                    }
+                    pairs.extend(Some((name, value)).filter(|(name, _)| !name.is_empty()));
+                }
+                QueryChange::Delete(name) => {
+                    let name = self.value(name)?;
+                    pairs.retain(|(key, _)| *key != name || name.is_empty());
+                }
+            }
         }
-        Some(false)
+        Some(url::write_query(pairs))
+    }
+
+    /// The decoded values of a query argument, and whether the whole query is well formed.
+    pub fn parameters(&self, name: &[u8]) -> Option<(Vec<Vec<u8>>, bool)> {
+        let (pairs, well) = url::parse_query(self.query.as_deref()?);
+        Some((pairs.into_iter().filter(|(key, _)| key == name).map(|(_, value)| value).collect(), well))
     }
 
     /// The client's address becomes what a trusted peer says; whether it did.
@@ -372,87 +323,6 @@ impl<'r> State<'r> {
             }
         }
         self.client_ip != before
-    }
-
-    /// Whether a condition holds that needs no other chain.
-    pub fn holds_simple(&mut self, predicate: &Predicate) -> Option<bool> {
-        Some(match predicate {
-            Predicate::Always => true,
-            Predicate::Value(value, test) => {
-                let bytes = self.value(value)?;
-                return self.test(test, &bytes);
-            }
-            Predicate::Header(name, lines, test) => return self.header_passes(name, *lines, test),
-            Predicate::Parameter(name, test) => {
-                let name = self.value(name)?;
-                let (values, well) = self.parameters(&name)?;
-                return if well { self.one_passes(values, test) } else { Some(false) };
-            }
-            Predicate::Argument(name, test) => {
-                let query = self.query.clone()?;
-                return self.argument_passes(&query, name, test);
-            }
-            Predicate::Client(networks) => networks.iter().any(|network| network.contains(&self.client_ip)),
-            Predicate::Authenticated(authenticate) => {
-                match authenticate.who(self.request, &Headers(&self.headers)) {
-                    Who::Client(name) => self.client = Some(name),
-                    Who::Nobody => return Some(false),
-                    Who::Unknown(why) => return self.unknown(why),
-                }
-                true
-            }
-            Predicate::BodyOver(bytes) => self.request.body_bytes > *bytes,
-            Predicate::Model(models) => body::model(self.request).is_some_and(|model| {
-                models.iter().any(|test| if test.prefix { model.starts_with(&test.text) } else { model == test.text })
-            }),
-            Predicate::Opaque(why) => return self.unknown(why.clone()),
-            Predicate::All(_) | Predicate::Any(_) | Predicate::Not(_) | Predicate::Subrequest(..) => {
-                return self.unknown("a condition inside a table");
-            }
-        })
-    }
-
-    fn header_passes(&mut self, name: &str, lines: Lines, test: &Test) -> Option<bool> {
-        let values: Vec<Vec<u8>> = Headers(&self.headers).all(name).map(<[u8]>::to_vec).collect();
-        if lines == Lines::Only && values.len() != 1 {
-            return Some(false);
-        }
-        self.one_passes(values, test)
-    }
-
-    fn one_passes(&mut self, values: Vec<Vec<u8>>, test: &Test) -> Option<bool> {
-        let mut known = true;
-        for value in values {
-            match self.test(test, &value) {
-                Some(true) => return Some(true),
-                Some(false) => {}
-                None => known = false,
-            }
-        }
-        known.then_some(false)
-    }
-
-    /// The lines of a header with `, ` between them.
-    pub fn lines(&self, name: &str) -> Vec<u8> {
-        self.header(name, Join::With(", "))
-    }
-
-    fn argument_passes(&mut self, query: &[u8], name: &[u8], test: &Test) -> Option<bool> {
-        let mut known = true;
-        for pair in query.split(|&byte| byte == b'&').filter(|pair| !pair.contains(&b';')) {
-            let key = before(pair, b'=');
-            let value = pair.get(key.len() + 1..).unwrap_or_default();
-            let (Some(key), Some(value)) = (form_decoded(key), form_decoded(value)) else { continue };
-            if key != name {
-                continue;
-            }
-            match self.test(test, &value) {
-                Some(true) => return Some(true),
-                Some(false) => {}
-                None => known = false,
-            }
-        }
-        known.then_some(false)
     }
 
     /// Changes a request header.
@@ -501,6 +371,20 @@ impl<'r> State<'r> {
 fn parse_address(text: &[u8]) -> Option<IpAddr> {
     let text = std::str::from_utf8(text).ok()?;
     text.parse().ok().or_else(|| text.parse::<SocketAddr>().ok().map(|address| address.ip()))
+}
+
+/// The client in a list of addresses: the first, or with trusted networks the last that is in none of them.
+fn forwarded_for(list: &[u8], trusted: Option<&[ipnet::IpNet]>) -> Vec<u8> {
+    let address = |part: &[u8]| {
+        let host = std::str::from_utf8(url::without_port(part)).ok()?.trim();
+        host.split('%').next()?.parse::<IpAddr>().ok()
+    };
+    let mut all = list.split(|&byte| byte == b',').filter_map(address);
+    let found = match trusted {
+        None => all.next(),
+        Some(trusted) => all.filter(|address| !trusted.iter().any(|network| network.contains(address))).last(),
+    };
+    found.map(|address| address.to_string().into_bytes()).unwrap_or_default()
 }
 
 /// The value of the first argument of this name, in any case (nginx 1.22.1 `$arg_`).

@@ -4,6 +4,8 @@
 //! what the policy means. Invariant: nothing of the user's is touched, and every child process, thread and socket ends with the
 //! value that owns it, on Ctrl-C, error and panic too.
 
+pub mod answer;
+pub mod config;
 pub mod corpus;
 pub mod differences;
 pub mod engine;
@@ -85,7 +87,7 @@ pub fn ask(engine: &mut Engine, file: &SourceFile, questions: &[Question], mut p
         report.asked += 1;
         let expected = evaluator.decide(question);
         let Answer::Observed(observed) = engine.ask(question) else { continue };
-        let observed = Observed { exchange: observed.0, seen: observed.1 };
+        let observed = Observed { exchange: observed.0, seen: observed.1, whole: true };
         let complaints = expectations(&plan, question, &expected, &observed);
         if complaints.is_empty() {
             continue;

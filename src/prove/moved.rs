@@ -64,7 +64,7 @@ pub fn moved(original: &Plan, port: u16, upstreams: &[SocketAddr], phase: Phase)
             ));
         }
         if let Some(password) = &mut client.password {
-            let known = format!("made-for-this-proof-{}", client.name);
+            let known = known_password(&client.name);
             password.hash = Some(Secret::new(hash(&known, password.algorithm)?));
             passwords.insert(client.name.clone(), known);
         }
@@ -72,8 +72,13 @@ pub fn moved(original: &Plan, port: u16, upstreams: &[SocketAddr], phase: Phase)
     Ok(Moved { plan, passwords })
 }
 
+/// The password that somebody has while their own is not known.
+pub fn known_password(name: &str) -> String {
+    format!("made-for-this-proof-{name}")
+}
+
 /// A cheap hash of the same kind.
-fn hash(password: &str, algorithm: Option<HashAlgorithm>) -> Result<String, String> {
+pub(super) fn hash(password: &str, algorithm: Option<HashAlgorithm>) -> Result<String, String> {
     use argon2::password_hash::PasswordHasher as _;
     let failed = |error: &dyn std::fmt::Display| format!("no password hash could be made: {error}");
     match algorithm {

@@ -16,6 +16,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::{Duration, Instant};
 
+use llmguard::dialect::{Options, Variables};
 use llmguard::gateway::eval::{Outcome, Verdict};
 use llmguard::http::line::{Line, text};
 use llmguard::http::{Request, Version};
@@ -120,6 +121,15 @@ pub struct Given {
     pub variables: BTreeMap<String, String>,
     /// The version of the server.
     pub version: (u32, u32, u32),
+}
+
+impl Given {
+    /// The same as a reader takes it.
+    pub fn options(&self) -> Options {
+        let values = self.variables.clone();
+        let variables = Variables { values, complete: true };
+        Options { root: None, variables, nginx_version: Some(self.version) }
+    }
 }
 
 /// A port below those that the system gives out by itself, so that no connection of another test holds it.

@@ -1,17 +1,13 @@
 //! Random configs of Caddy. In: choices. Out: cases; [`crate::harness`] shows how one is written.
 
-use std::collections::BTreeMap;
 use std::sync::OnceLock;
 
-use llmguard::diag::Sink;
-use llmguard::dialect::caddy::gateway::gateway;
-use llmguard::dialect::{Options, Variables, json};
+use llmguard::dialect::{Options, Variables, caddy};
 use llmguard::gateway::Gateway;
-use llmguard::source::SourceFile;
 use serde_json::{Value, json};
 
 use crate::harness::{Case, File, Generator, Part, Random};
-use crate::real::{Given, Kind};
+use crate::real::Given;
 
 struct Caddy;
 
@@ -659,25 +655,8 @@ impl Generator for Caddy {
     }
 
     fn read(&self, given: &Given) -> Gateway {
-        let adapted = adapted(&given.main, &given.variables);
-        let file = SourceFile::new("adapted.json", &given.main, adapted);
-        let mut sink = Sink::default();
-        let document = json::read(0, &file, &mut sink);
         let values = given.variables.clone();
         let options = Options { variables: Variables { values, complete: true }, ..Options::default() };
-        gateway(&document, vec![file], &options, &mut sink)
+        caddy::read_caddyfile(&given.main, "Caddyfile", &options).gateway
     }
-}
-
-/// What the real server makes of a Caddyfile.
-fn adapted(main: &std::path::Path, variables: &BTreeMap<String, String>) -> String {
-    let program = std::env::var(Kind::Caddy.variable()).unwrap();
-    let mut command = std::process::Command::new(program);
-    command
-        .args(["adapt", "--adapter", "caddyfile", "--config"])
-        .arg(main)
-        .current_dir(main.parent().unwrap())
-        .envs(variables);
-    let output = command.output().unwrap();
-    String::from_utf8(output.stdout).unwrap()
 }

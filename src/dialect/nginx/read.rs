@@ -9,13 +9,14 @@ use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
 use crate::diag::{Diagnostic, Severity, Sink};
-use crate::source::SourceFile;
+use crate::source::{SourceFile, Span};
 
 use super::super::tree::{TokenKind, Tree};
 use super::super::{Options, Place};
 use super::config::{Config, Directive, DirectiveId, Word};
+use super::context::Context;
 use super::store::Store;
-use super::{faults, lexer};
+use super::{check, faults, infer, lexer};
 
 /// Blocks in which `include` is an entry like any other.
 const PLAIN_BLOCKS: &[&[u8]] = &[b"split_clients", b"charset_map"];
@@ -48,7 +49,18 @@ pub fn read_file(main: SourceFile, options: &Options, sink: &mut Sink) -> Config
     reader.add(main);
     reader.enter(0, None, None);
     reader.run();
-    reader.config
+    let mut config = reader.config;
+    config.context = infer::context(&config, options);
+    if config.context != Context::Main {
+        let message = format!("a part of a configuration: read as it would be inside {}", config.context.told());
+        let note = Diagnostic::new(Severity::Note, message);
+        sink.push(match config.files.first() {
+            Some(file) => note.at(file, Span::default(), ""),
+            None => note,
+        });
+    }
+    check::check(&config, options, sink);
+    config
 }
 
 /// A file that was read.
@@ -122,7 +134,7 @@ impl Reader<'_> {
                 Some((name, args)) => {
                     let end = node.tokens.end.checked_sub(1).and_then(|last| tree.tokens.get(last as usize));
                     let end = end.map_or(name.place.span.end, |token| token.end as usize);
-                    let place = Place { file, span: crate::source::Span::new(name.place.span.start..end) };
+                    let place = Place { file, span: Span::new(name.place.span.start..end) };
                     let block = node.block.then(Vec::new);
                     let directive = Directive { name: *name, args: args.to_vec(), place, block };
                     if self.is_include(&directive, into) {

@@ -74,9 +74,14 @@ pub fn version(path: &Path, proxy: Proxy) -> Result<String, String> {
     read_version(&text, program.before).ok_or_else(|| named(format!("it printed `{}`", text.trim())))
 }
 
+/// What this nginx was built with, as it prints it: `--prefix=… --with-…`.
+pub fn nginx_build(path: &Path) -> String {
+    printed(path, &["-V"]).unwrap_or_default()
+}
+
 /// A dynamic module of this nginx, where it lies in the folder that the program was built for.
 pub fn nginx_module(path: &Path, name: &str) -> Option<PathBuf> {
-    let text = printed(path, &["-V"]).ok()?;
+    let text = nginx_build(path);
     let folder = text.split_whitespace().find_map(|word| word.strip_prefix("--modules-path="))?;
     Some(Path::new(folder).join(name)).filter(|module| module.is_file())
 }

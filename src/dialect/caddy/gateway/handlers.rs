@@ -42,13 +42,15 @@ impl<'d> Compiler<'d, '_> {
             name if PASSING.contains(&name) => {}
             _ => {
                 let place = node.place();
+                let name = text(node, "directive").unwrap_or(name);
+                let message = format!("`{name}` is not known here");
                 self.problem(
                     crate::diag::Severity::Warning,
                     place,
-                    format!("the handler `{name}` is not known here"),
-                    "what a request meets from here on is taken for unknown",
+                    message,
+                    "what a request meets from here on is unknown",
                 );
-                let why = self.reason(place, format!("the handler `{name}`"));
+                let why = self.reason(place, format!("`{name}`"));
                 clauses.push(Clause::new(Predicate::Always, Terminal::Unknown(why), self.origin(place, "")));
             }
         }
@@ -205,12 +207,6 @@ impl<'d> Compiler<'d, '_> {
     fn file_server(&mut self, node: Ref<'d>, clauses: &mut Vec<Clause>) {
         let place = node.place();
         let passes = text(node, "pass_thru") == Some("true");
-        let reads = Predicate::method(&["GET", "HEAD"]);
-        let not_allowed = self.origin(place, "`file_server` takes GET and HEAD only");
-        if !passes {
-            let message = Value::literal("Method Not Allowed");
-            clauses.push(self.fails(reads.clone().negated(), Value::literal("405"), message, not_allowed));
-        }
         let root = text(node, "root").unwrap_or("{http.vars.root}");
         let root = self.value(root, Unknown::Empty, place);
         let missing = root.as_literal().is_some_and(|root| {
@@ -223,7 +219,7 @@ impl<'d> Compiler<'d, '_> {
         });
         if !missing {
             let why = self.reason(place, "the files below the root of `file_server`");
-            clauses.push(Clause::new(reads, Terminal::Unknown(why), self.origin(place, "")));
+            clauses.push(Clause::new(Predicate::Always, Terminal::Unknown(why), self.origin(place, "")));
         } else if !passes {
             let origin = self.origin(place, "the root of `file_server` does not exist");
             clauses.push(self.fails(Predicate::Always, Value::literal("404"), Value::literal("Not Found"), origin));

@@ -91,6 +91,9 @@ impl<'d> Compiler<'d, '_> {
                 };
                 self.cel(expression, name, place)
             }
+            "llmguard.opaque" => {
+                Predicate::Opaque(self.reason(place, format!("the matcher `{}`", node.text().unwrap_or_default())))
+            }
             _ => Predicate::Opaque(self.reason(place, format!("the matcher `{name}`"))),
         }
     }
@@ -145,7 +148,8 @@ impl<'d> Compiler<'d, '_> {
     /// A line of a header passes; the Host is no header for Caddy but stands here like one.
     pub(super) fn header_passes(&self, name: &str, test: Test) -> Predicate {
         if name.eq_ignore_ascii_case("host") {
-            return Predicate::All(vec![super::is_set(var::HOST), Predicate::Value(variable(var::HOST), test)]);
+            let there = Predicate::Value(self.authority(), Test::NotEmpty);
+            return Predicate::All(vec![there, Predicate::Value(self.authority(), test)]);
         }
         Predicate::Header(name.to_owned(), Lines::Any, test)
     }

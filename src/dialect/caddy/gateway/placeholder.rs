@@ -175,8 +175,8 @@ impl Compiler<'_, '_> {
             "scheme" => Value::Scheme,
             "proto" => Value::Protocol,
             "host" => self.host(),
-            "port" => apply(Function::PortOf, variable(var::HOST)),
-            "hostport" => variable(var::HOST),
+            "port" => apply(Function::PortOf, self.authority()),
+            "hostport" => self.authority(),
             "remote.host" => Value::ClientIp,
             "uri" => uri,
             "uri_escaped" => apply(Function::EscapeForm, uri),
@@ -208,7 +208,12 @@ impl Compiler<'_, '_> {
 
     /// The Host without its port.
     pub(super) fn host(&self) -> Value {
-        apply(Function::WithoutPort, variable(var::HOST))
+        apply(Function::WithoutPort, self.authority())
+    }
+
+    /// The Host as it stands.
+    pub(super) fn authority(&self) -> Value {
+        if self.host_changes { variable(var::HOST) } else { Value::Authority }
     }
 
     /// What the first `map` on the way gives a placeholder: it is computed when it is used.

@@ -40,6 +40,19 @@ impl Compiler<'_, '_> {
             }
             Expr::Binary("==", one, other) => self.equal(one, other, place)?,
             Expr::Binary("!=", one, other) => self.equal(one, other, place)?.negated(),
+            Expr::Binary(operator @ ("<" | "<=" | ">" | ">="), one, other) => {
+                let Expr::Number(limit) = **other else { return Err("a comparison".to_owned()) };
+                let Some(value) = self.number_of(one, place) else { return Err("a comparison".to_owned()) };
+                Predicate::Value(
+                    value,
+                    match *operator {
+                        "<" => Test::Between(i64::MIN, limit.saturating_sub(1)),
+                        "<=" => Test::Between(i64::MIN, limit),
+                        ">" => Test::Between(limit.saturating_add(1), i64::MAX),
+                        _ => Test::Between(limit, i64::MAX),
+                    },
+                )
+            }
             Expr::Binary("in", one, list) => {
                 let Expr::List(items) = list.as_ref() else { return Err("`in` something that is no list".to_owned()) };
                 let any: Result<Vec<_>, _> = items.iter().map(|item| self.equal(one, item, place)).collect();
@@ -81,15 +94,20 @@ impl Compiler<'_, '_> {
         })
     }
 
-    fn equal(&self, one: &Expr, other: &Expr, place: Place) -> Result<Predicate, Why> {
-        let number = |expr: &Expr| match expr {
+    /// A number.
+    fn number_of(&self, expr: &Expr, place: Place) -> Option<Value> {
+        match expr {
             Expr::Number(number) => Some(Value::literal(number.to_string())),
             Expr::Placeholder(key) if NUMBERS.contains(&key.as_str()) => match self.placeholder(key, place) {
                 Known::Value(value) | Known::Maybe(value) => Some(value),
                 Known::Nothing => None,
             },
             _ => None,
-        };
+        }
+    }
+
+    fn equal(&self, one: &Expr, other: &Expr, place: Place) -> Result<Predicate, Why> {
+        let number = |expr: &Expr| self.number_of(expr, place);
         let text = |expr: &Expr| matches!(expr, Expr::Text(_));
         match (number(one), number(other)) {
             (Some(one), Some(other)) => return Ok(Predicate::Value(one, same(other))),

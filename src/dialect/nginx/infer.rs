@@ -1,0 +1,64 @@
+//! What a part of a configuration is written for: a file of `conf.d`, a server, a location.
+//!
+//! In: a [`Config`] without its surroundings. Out: the block that its directives must stand in. Invariant: a whole configuration is
+//! [`Context::Main`]; of several blocks that fit alike the outermost is taken.
+
+use super::super::Options;
+use super::config::{Config, DirectiveId};
+use super::context::Context;
+use super::table::TABLE;
+
+/// The blocks that are tried, the outermost first.
+const CANDIDATES: &[Context] = &[
+    Context::Main,
+    Context::Http,
+    Context::Server,
+    Context::Location,
+    Context::Upstream,
+    Context::Stream,
+    Context::StreamServer,
+    Context::StreamUpstream,
+    Context::Events,
+    Context::Mail,
+    Context::MailServer,
+];
+
+/// So many directives are looked at.
+const ENOUGH: usize = 2000;
+
+/// The block in which the fewest directives are out of place.
+pub fn context(config: &Config, options: &Options) -> Context {
+    let names_a_part = |id: &DirectiveId| {
+        config.get(*id).is_some_and(|directive| {
+            let inside = Context::Main.inside(&config.value(directive.name));
+            directive.block.is_some() && !matches!(inside, Context::Unknown | Context::Entries)
+        })
+    };
+    if config.top.iter().any(names_a_part) {
+        return Context::Main;
+    }
+    let misplaced = |context: &Context| misplaced(config, options, *context);
+    CANDIDATES.iter().copied().min_by_key(misplaced).unwrap_or_default()
+}
+
+/// How many directives would be out of place there: those on top and those one level below.
+fn misplaced(config: &Config, options: &Options, context: Context) -> usize {
+    let mut count = 0;
+    for id in config.top.iter().take(ENOUGH) {
+        let Some(directive) = config.get(*id) else { continue };
+        count += usize::from(!fits(config, options, *id, context));
+        let inside = context.inside(&config.value(directive.name));
+        if !matches!(inside, Context::Unknown | Context::Entries) {
+            let below = directive.block.iter().flatten().take(ENOUGH);
+            count += below.filter(|id| !fits(config, options, **id, inside)).count();
+        }
+    }
+    count
+}
+
+fn fits(config: &Config, options: &Options, id: DirectiveId, context: Context) -> bool {
+    let Some(directive) = config.get(id) else { return true };
+    let name = config.value(directive.name);
+    let mut rules = TABLE.find(&name).map(|(_, rule)| rule).filter(|rule| rule.is_in(options.nginx_version)).peekable();
+    rules.peek().is_none() || rules.any(|rule| rule.fits(context) && rule.block == directive.block.is_some())
+}

@@ -1,0 +1,180 @@
+//! The access phase: `allow` and `deny`, `auth_basic`, `auth_request`, put together by `satisfy`.
+//!
+//! In: a scope. Out: clauses. Invariant: in this order, and not for nginx's requests to itself (facts: `ngx_http_core_access_phase`,
+//! measured on nginx 1.22.1 and 1.31.3). An access module that isn't evaluated makes the answer unknown.
+
+use std::rc::Rc;
+use std::sync::Arc;
+
+use crate::gateway::value::Join;
+use crate::gateway::{
+    Authenticate, Chain, ChainId, Clause, Function, Origin, Predicate, Rewrite, Statuses, Step, Terminal, Test, Value,
+};
+
+use super::block::Line;
+use super::scope::{Scope, UserFile};
+use super::server::Server;
+use super::users::Users;
+use super::{Reader, inherit, state};
+
+/// What a module of this phase does with its answer.
+struct Way {
+    /// Where a request goes on that was let in by `satisfy any`; absent: `satisfy all`.
+    rest: Option<ChainId>,
+}
+
+impl Way {
+    /// The clause for a request that the module lets in.
+    fn yes(&self, when: Predicate, origin: Origin) -> Clause {
+        Clause::new(when, self.rest.map_or(Terminal::Return, Terminal::Then), origin)
+    }
+
+    /// The clauses for a request that it refuses.
+    fn no(&self, when: Predicate, status: u16, origin: Origin) -> Clause {
+        match self.rest {
+            None => Clause::new(when, Terminal::Error(status), origin),
+            Some(_) => {
+                // 401 is kept in preference to 403.
+                let kept = Predicate::Value(state::variable(state::ACCESS), Test::Equals(b"401".to_vec())).negated();
+                let when = if status == 401 { when } else { Predicate::All(vec![kept, when]) };
+                let steps = vec![state::set(state::ACCESS, status.to_string())];
+                Clause { steps, ..Clause::new(when, Terminal::Return, origin) }
+            }
+        }
+    }
+}
+
+impl<'c> Reader<'c> {
+    /// The access phase of a scope; `rest` is what follows it.
+    pub fn access(&mut self, server: &mut Server<'c>, scope: &Scope, rest: ChainId) -> Vec<Clause> {
+        let way = Way { rest: scope.satisfy_any.then_some(rest) };
+        let mut modules: Vec<Chain> = Vec::new();
+        if !scope.rules.is_empty() {
+            modules.push(rules(scope, &way));
+        }
+        modules.extend(self.basic(scope, &way));
+        modules.extend(self.subrequest(server, scope, &way));
+        if let Some((why, origin)) = scope.opaque_access.as_deref() {
+            let when = Predicate::Opaque(why.clone().into());
+            let clause = Clause::new(when, Terminal::Unknown(why.clone().into()), origin.clone());
+            modules.push(Chain { clauses: vec![clause], otherwise: Terminal::Return, origin: Origin::default() });
+        }
+        if modules.is_empty() {
+            return Vec::new();
+        }
+        let itself = Clause::new(state::is_set(state::SUBREQUEST), Terminal::Then(rest), Origin::default());
+        let mut clauses = vec![itself];
+        if way.rest.is_some() {
+            clauses.push(Clause::steps(vec![state::set(state::ACCESS, "")], Origin::default()));
+        }
+        for module in modules {
+            let chain = self.gateway.add(module);
+            clauses.push(Clause::steps(vec![Step::Call(chain)], Origin::default()));
+        }
+        if way.rest.is_some() {
+            for status in [401, 403] {
+                let code = status.to_string().into_bytes();
+                let when = Predicate::Value(state::variable(state::ACCESS), Test::Equals(code));
+                let note = format!("`satisfy any`: nothing lets the request in ({status})");
+                clauses.push(Clause::new(when, Terminal::Error(status), server.origin.noted(note)));
+            }
+        }
+        clauses
+    }
+
+    fn basic(&mut self, scope: &Scope, way: &Way) -> Option<Chain> {
+        let (realm, origin) = scope.realm.as_deref()?;
+        // Without a file of users nobody is asked.
+        let (file, _) = scope.user_file.as_deref()?;
+        let mut clauses = Vec::new();
+        if realm.as_literal().is_none() {
+            let off = Predicate::Value(realm.clone(), Test::Equals(b"off".to_vec()));
+            clauses.push(Clause::new(
+                off,
+                Terminal::Return,
+                origin.noted("the value of `auth_basic` is `off`: nobody is asked"),
+            ));
+        }
+        let mut refused = "no user of the file with the right password (401)";
+        let mut authenticate =
+            Authenticate { basic: true, padding_optional: true, credentials: Arc::from([]), ..Authenticate::default() };
+        match file {
+            UserFile::Computed => {
+                authenticate.incomplete = Some("depends on a user file with a computed name".to_owned())
+            }
+            UserFile::Named(name) => match self.users(name) {
+                Users::Known(credentials) => authenticate.credentials = credentials,
+                Users::Missing => {
+                    let given = Value::Header("authorization".to_owned(), Join::First);
+                    let user = Value::Apply(Function::BasicUser, Box::new(given));
+                    let note = "the file of users is missing: any user gets 403";
+                    clauses.push(way.no(Predicate::Value(user, Test::NotEmpty), 403, origin.noted(note)));
+                    refused = "no user and password are given (401)";
+                }
+                Users::Unknown(why) => authenticate.incomplete = Some(why),
+            },
+        }
+        let who = Predicate::Authenticated(Arc::new(authenticate));
+        clauses.push(way.yes(who, origin.noted("the user's password is right")));
+        clauses.push(way.no(Predicate::Always, 401, origin.noted(refused)));
+        Some(Chain { clauses, otherwise: Terminal::Return, origin: Origin::default() })
+    }
+
+    fn subrequest(&mut self, server: &mut Server<'c>, scope: &Scope, way: &Way) -> Option<Chain> {
+        let (uri, origin) = scope.auth_request.as_deref()?;
+        let line = Line {
+            name: "auth_request".into(),
+            args: Rc::from([]),
+            head: crate::dialect::Place { file: origin.file, span: origin.span },
+            block: None,
+        };
+        // The name is a complex value that is never split: a `?` belongs to the path.
+        let path = self.template(&line, uri);
+        let rewrite = Rewrite {
+            method: Some(Value::literal("GET")),
+            path: Some(path),
+            query: Some(Value::literal("")),
+            target: None,
+        };
+        let mut steps = state::moved_to(rewrite, origin.noted("nginx asks itself for"));
+        steps.push(state::set(state::SUBREQUEST, "1"));
+        let clause = Clause::steps(steps, Origin::default());
+        let ask = self.gateway.add(Chain {
+            clauses: vec![clause],
+            otherwise: Terminal::Then(server.start),
+            origin: Origin::default(),
+        });
+        let answered = |statuses: Statuses| Predicate::Subrequest(ask, None, statuses);
+        let clauses = vec![
+            way.yes(answered(Statuses(vec![(200, 299)])), origin.clone()),
+            way.no(answered(Statuses::one(401)), 401, origin.noted("the answer to `auth_request` is 401")),
+            way.no(answered(Statuses::one(403)), 403, origin.noted("the answer to `auth_request` is 403")),
+        ];
+        let clauses = match way.rest {
+            None => clauses,
+            // With `satisfy any` a refusal has ended this chain already.
+            Some(_) => clauses,
+        };
+        let note = "`auth_request` got another answer than 2xx, 401 or 403 (500)";
+        Some(Chain { clauses, otherwise: Terminal::Error(500), origin: origin.noted(note) })
+    }
+}
+
+/// `allow` and `deny`: the first that fits.
+fn rules(scope: &Scope, way: &Way) -> Chain {
+    let mut clauses = Vec::new();
+    for rule in scope.rules.iter() {
+        let when = inherit::from_networks(&rule.networks);
+        clauses.push(match rule.allow {
+            true => way.yes(when, rule.origin.clone()),
+            false => match way.rest {
+                None => way.no(when, 403, rule.origin.clone()),
+                Some(_) => {
+                    let steps = vec![state::set(state::ACCESS, "403")];
+                    Clause { steps, ..Clause::new(when, Terminal::Return, rule.origin.clone()) }
+                }
+            },
+        });
+    }
+    Chain { clauses, otherwise: Terminal::Return, origin: Origin::default() }
+}

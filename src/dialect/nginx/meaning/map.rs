@@ -1,0 +1,187 @@
+//! `map`, `geo`, `split_clients` → tables.
+//!
+//! In: a block. Out: a [`Value`]. Invariant: precedence is in the order of the rows: whole values (in any case), then host names by
+//! suffix and by prefix where `hostnames` stands, then expressions in file order, then `default` (measured on nginx 1.22.1).
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use ipnet::IpNet;
+
+use crate::dialect::nginx::config::Directive;
+use crate::dialect::pcre;
+use crate::gateway::value::Row;
+use crate::gateway::{Captures, Function, Lookup, Pattern, Test, Value};
+
+use super::block::Line;
+use super::{Reader, inherit};
+
+impl<'c> Reader<'c> {
+    /// What a table gives.
+    pub fn table(&mut self, name: &str, directive: &'c Directive) -> Value {
+        let line = self.line(directive);
+        match line.name.as_ref() {
+            "map" => self.map(name, &line),
+            "geo" => self.geo(name, &line),
+            _ => {
+                let why = format!("depends on `split_clients` at {}", self.place(&line));
+                Value::Opaque(why.into())
+            }
+        }
+    }
+
+    fn map(&mut self, name: &str, line: &Line<'c>) -> Value {
+        let entries = self.inner(line);
+        let source = self.template(line, line.arg(0));
+        let hostnames = entries.iter().any(|entry| entry.is("hostnames") && entry.args.is_empty());
+        let mut table = Lookup {
+            name: name.to_owned(),
+            on: source,
+            exact: HashMap::new(),
+            any_case: true,
+            rows: Vec::new(),
+            otherwise: Value::literal(""),
+            volatile: entries.iter().any(|entry| entry.is("volatile") && entry.args.is_empty()),
+        };
+        if hostnames {
+            table.on = Value::Apply(Function::StripSuffix(b".".to_vec()), Box::new(table.on));
+        }
+        let mut wildcards: Vec<(Vec<u8>, bool, Value)> = Vec::new();
+        let mut patterns = Vec::new();
+        for entry in &entries {
+            if entry.args.is_empty() && matches!(entry.name.as_ref(), "hostnames" | "volatile") {
+                continue;
+            }
+            if entry.args.len() != 1 {
+                self.error(entry, "an entry of `map` is a value and what it stands for", "write `value result;`");
+                continue;
+            }
+            let result = self.template(entry, entry.arg(0));
+            let key = entry.name.as_bytes();
+            match key {
+                b"default" => table.otherwise = result,
+                [b'~', pattern @ ..] => {
+                    let (pattern, caseless) = match pattern {
+                        [b'*', pattern @ ..] => (pattern, true),
+                        pattern => (pattern, false),
+                    };
+                    let pattern = Arc::new(self.pattern(entry, pattern, caseless));
+                    patterns.push((Row::Test(Test::Regex(pattern, Captures::Numbered)), result));
+                }
+                key => {
+                    let key = key.strip_prefix(b"\\").unwrap_or(key).to_ascii_lowercase();
+                    match (hostnames, key.as_slice()) {
+                        (true, [b'*', suffix @ ..]) => wildcards.push((suffix.to_vec(), true, result)),
+                        (true, [b'.', host @ ..]) => {
+                            table.exact.insert(host.to_vec(), result.clone());
+                            wildcards.push((key, true, result));
+                        }
+                        (true, [prefix @ .., b'*']) => wildcards.push((prefix.to_vec(), false, result)),
+                        _ => {
+                            if table.exact.insert(key, result).is_some() {
+                                let message =
+                                    format!("`{}` stands twice in `map ${name}`; case does not matter", entry.name);
+                                self.error(entry, message, "take one of them out");
+                            }
+                        }
+                    }
+                }
+            }
+        }
+        wildcards.sort_by_key(|(part, suffix, _)| (!suffix, std::cmp::Reverse(part.len())));
+        let rows = wildcards.into_iter().map(|(part, suffix, result)| {
+            let test = if suffix { Test::Suffix(part) } else { Test::Prefix(part) };
+            (Row::Test(Test::AnyCase(Box::new(test))), result)
+        });
+        table.rows.extend(rows);
+        // An empty value is asked of no expression.
+        if !patterns.is_empty() && !table.exact.contains_key(&b""[..]) {
+            table.exact.insert(Vec::new(), table.otherwise.clone());
+        }
+        table.rows.extend(patterns);
+        Value::Lookup(Arc::new(table))
+    }
+
+    fn geo(&mut self, name: &str, line: &Line<'c>) -> Value {
+        let entries = self.inner(line);
+        let opaque = |why: String| Value::Opaque(why.into());
+        let source = (line.args.len() > 1).then(|| line.arg(0));
+        if source.is_some_and(|source| source != b"$remote_addr") {
+            return opaque(format!("depends on `geo` of {} at {}", line.text(0), self.place(line)));
+        }
+        let mut table = Lookup {
+            name: name.to_owned(),
+            on: Value::literal(""),
+            exact: HashMap::new(),
+            any_case: false,
+            rows: Vec::new(),
+            otherwise: Value::literal(""),
+            volatile: true,
+        };
+        let mut networks: Vec<(Vec<IpNet>, Value)> = Vec::new();
+        let ranges = entries.iter().any(|entry| entry.is("ranges") && entry.args.is_empty());
+        for entry in &entries {
+            match (entry.name.as_ref(), entry.args.len()) {
+                ("ranges", 0) => {}
+                ("default", 1) => table.otherwise = Value::literal(entry.arg(0)),
+                ("proxy" | "proxy_recursive", _) => {
+                    return opaque(format!("depends on whom `geo` trusts at {}", self.place(entry)));
+                }
+                ("delete", 1) => match inherit::network(entry.arg(0)) {
+                    Some(gone) => networks.retain(|(networks, _)| *networks != gone),
+                    None => return opaque(format!("depends on `geo` at {}", self.place(entry))),
+                },
+                (_, 1) if ranges => match range(&entry.name) {
+                    Some(range) => networks.push((range, Value::literal(entry.arg(0)))),
+                    None => self.error(
+                        entry,
+                        format!("`{}` is not a range of addresses", entry.name),
+                        "write `10.0.0.1-10.0.0.9`",
+                    ),
+                },
+                (_, 1) => match inherit::network(entry.name.as_bytes()) {
+                    Some(network) => {
+                        // The last of two for the same network counts.
+                        networks.retain(|(others, _)| *others != network);
+                        networks.push((network, Value::literal(entry.arg(0))));
+                    }
+                    None => self.error(
+                        entry,
+                        format!("`{}` is not an address or network", entry.name),
+                        "write `10.0.0.0/8`",
+                    ),
+                },
+                _ => self.error(
+                    entry,
+                    "an entry of `geo` is a network and what it stands for",
+                    "write `10.0.0.0/8 value;`",
+                ),
+            }
+        }
+        if !ranges {
+            let length = |networks: &[IpNet]| networks.first().map_or(0, IpNet::prefix_len);
+            networks.sort_by_key(|(networks, _)| std::cmp::Reverse(length(networks)));
+        }
+        let rows = networks.into_iter().map(|(networks, value)| (Row::When(inherit::from_networks(&networks)), value));
+        table.rows.extend(rows);
+        Value::Lookup(Arc::new(table))
+    }
+
+    /// A regular expression; one that nginx refuses is an error and matches nobody knows what.
+    pub fn pattern(&mut self, line: &Line<'c>, text: &[u8], caseless: bool) -> Pattern {
+        match pcre::pattern(text, caseless) {
+            Ok(pattern) => pattern,
+            Err(message) => {
+                self.error(line, message, "write a regular expression of PCRE");
+                Pattern::Opaque("a regular expression is malformed".into())
+            }
+        }
+    }
+}
+
+/// The networks that a range of IPv4 addresses is made of.
+fn range(text: &str) -> Option<Vec<IpNet>> {
+    let (first, last) = text.split_once('-')?;
+    let subnets = ipnet::Ipv4Subnets::new(first.parse().ok()?, last.parse().ok()?, 0);
+    Some(subnets.map(IpNet::V4).collect())
+}

@@ -1,0 +1,187 @@
+//! What nginx's directives mean: a [`Config`] → a [`Gateway`].
+//!
+//! In: directives with their includes. Out: chains that do what nginx's own phases do, in their order: server rewrite, find location (its
+//! body limit too), rewrite, limits, access, `try_files`, content. Invariant: what isn't understood and could change an answer is opaque,
+//! with its place; the size of the chains is linear in that of the config (no list of regular expressions is copied).
+//!
+//! The state that nginx keeps in its request stands in variables whose names begin with a blank, so that no config can name them
+//! ([`state`]).
+
+mod access;
+mod block;
+mod content;
+mod errors;
+mod inherit;
+mod limits;
+mod listen;
+mod location;
+mod map;
+mod proxy;
+mod rewrite;
+mod scope;
+mod server;
+mod server_name;
+mod settings;
+mod state;
+mod stream;
+mod template;
+mod try_files;
+mod upstream;
+mod users;
+mod variables;
+mod wire;
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+
+use crate::diag::{Diagnostic, Severity, Sink};
+use crate::dialect::{Options, Reading};
+use crate::gateway::{Chain, ChainId, Gateway, Origin, Terminal};
+
+use super::config::Config;
+use super::context::Context;
+use block::Line;
+use scope::Scope;
+
+/// The version that is assumed when none is given: the newest that was measured.
+const NEWEST: (u32, u32, u32) = (1, 31, 3);
+
+/// Reads a config from its main file; `name` is what messages call it.
+pub fn read_gateway(main: &Path, name: &str, options: &Options) -> Reading {
+    let mut problems = Sink::default();
+    let config = super::read::read(main, name, options, &mut problems);
+    let gateway = gateway(&config, options, &mut problems);
+    Reading { gateway, problems }
+}
+
+/// What a config means. What nginx would refuse to load goes to `sink`.
+pub fn gateway(config: &Config, options: &Options, sink: &mut Sink) -> Gateway {
+    let mut reader = Reader {
+        config,
+        options,
+        sink,
+        gateway: Gateway { files: config.files.clone(), ..Gateway::default() },
+        version: options.nginx_version.unwrap_or(NEWEST),
+        names: variables::Names::default(),
+        upstreams: HashMap::new(),
+        zones: limits::Zones::default(),
+        users: HashMap::new(),
+        folders: HashMap::new(),
+        settings: HashMap::new(),
+    };
+    reader.run();
+    reader.gateway
+}
+
+/// The work on one config.
+struct Reader<'c> {
+    config: &'c Config,
+    options: &'c Options,
+    sink: &'c mut Sink,
+    gateway: Gateway,
+    version: (u32, u32, u32),
+    names: variables::Names<'c>,
+    upstreams: HashMap<Vec<u8>, upstream::Upstream>,
+    zones: limits::Zones,
+    users: HashMap<PathBuf, users::Users>,
+    folders: HashMap<PathBuf, content::Folder>,
+    /// Chains that say the same settings.
+    settings: HashMap<*const settings::Settings, (std::sync::Arc<settings::Settings>, ChainId)>,
+}
+
+impl<'c> Reader<'c> {
+    fn run(&mut self) {
+        self.find_names();
+        let top = self.lines(&self.config.top);
+        match self.config.context {
+            Context::Main => {
+                let blocks = |name: &str| top.iter().filter(|line| line.is(name)).cloned().collect::<Vec<_>>();
+                for http in blocks("http") {
+                    let lines = self.inner(&http);
+                    self.http(&lines);
+                }
+                for stream in blocks("stream") {
+                    let lines = self.inner(&stream);
+                    self.stream(&lines);
+                }
+            }
+            Context::Stream => self.stream(&top),
+            Context::StreamServer => self.stream_servers(&[top], &[]),
+            Context::Http | Context::Upstream | Context::Entries => self.http(&top),
+            Context::Events | Context::Mail | Context::MailServer | Context::StreamUpstream => {}
+            Context::Server | Context::ServerIf | Context::Unknown => {
+                self.servers(&Scope::default(), vec![(top, None)])
+            }
+            Context::Location | Context::LocationIf | Context::LimitExcept => {
+                let inner = vec![self.lone_location(&top)];
+                self.servers(&Scope::default(), vec![(inner, None)]);
+            }
+        }
+    }
+
+    fn http(&mut self, lines: &[Line<'c>]) {
+        self.find_upstreams(lines);
+        self.find_zones(lines);
+        let scope = self.inherit(&Scope::default(), lines);
+        let servers = lines.iter().filter(|line| line.is("server")).cloned().collect::<Vec<_>>();
+        let servers = servers.into_iter().map(|line| (self.inner(&line), Some(line))).collect();
+        self.servers(&scope, servers);
+    }
+
+    /// Whether the server is at least of this version.
+    fn since(&self, version: (u32, u32, u32)) -> bool {
+        self.version >= version
+    }
+
+    /// A chain that is filled later.
+    fn reserve(&mut self) -> ChainId {
+        self.gateway.add(Chain { clauses: Vec::new(), otherwise: Terminal::Return, origin: Origin::default() })
+    }
+
+    fn fill(&mut self, id: ChainId, chain: Chain) {
+        if let Some(place) = self.gateway.chains.get_mut(id.0) {
+            *place = chain;
+        }
+    }
+
+    /// A chain without clauses.
+    fn end(&mut self, otherwise: Terminal, origin: Origin) -> ChainId {
+        self.gateway.add(Chain { clauses: Vec::new(), otherwise, origin })
+    }
+
+    /// Something that nginx would refuse to load.
+    fn error(&mut self, line: &Line<'_>, message: impl Into<String>, help: &str) {
+        self.problem(Severity::Error, line, message.into(), help);
+    }
+
+    /// Something that isn't understood.
+    fn warning(&mut self, line: &Line<'_>, message: impl Into<String>, help: &str) {
+        self.problem(Severity::Warning, line, message.into(), help);
+    }
+
+    fn problem(&mut self, severity: Severity, line: &Line<'_>, message: String, help: &str) {
+        let mut problem = Diagnostic::new(severity, message);
+        if let Some(file) = self.config.files.get(line.head.file) {
+            problem = problem.at(file, line.head.span, "");
+        }
+        self.sink.push(if help.is_empty() { problem } else { problem.help(help) });
+    }
+
+    /// `file:line` of a line, for reasons.
+    fn place(&self, line: &Line<'_>) -> String {
+        match self.config.files.get(line.head.file) {
+            Some(file) => format!("{}:{}", file.name, file.line_column(line.head.span.start).line),
+            None => String::new(),
+        }
+    }
+
+    /// Where a file that a config names lies: absolute names below the given root, others beside the main file.
+    fn path(&self, name: &[u8]) -> PathBuf {
+        let name = String::from_utf8_lossy(name).into_owned();
+        let folder = self.config.files.first().and_then(|file| file.path.parent()).unwrap_or(Path::new(""));
+        match (&self.options.root, name.strip_prefix('/')) {
+            (Some(root), Some(below)) => root.join(below),
+            _ => folder.join(name),
+        }
+    }
+}

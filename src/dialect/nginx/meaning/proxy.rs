@@ -1,0 +1,255 @@
+//! `proxy_pass` and its relatives: where a request goes, and as what.
+//!
+//! In: a scope and the URL. Out: the chain that makes the content. Invariant: the target is what `ngx_http_proxy_create_request` writes:
+//! the client's own bytes unless the path was changed or the URL has a path (measured on nginx 1.22.1 and 1.31.3).
+
+use std::sync::Arc;
+
+use crate::gateway::value::{Replace, Row};
+use crate::gateway::{
+    Captures, Chain, Clause, Edit, Forward, Function, HeaderEdit, Lookup, Origin, Pattern, Predicate, Rewrite, Step,
+    Terminal, Test, Value,
+};
+
+use super::block::Line;
+use super::scope::{Pass, Scope};
+use super::upstream::with_port;
+use super::{Reader, content, state};
+
+/// The parts of a URL that are known.
+struct Url {
+    upstream: Value,
+    /// What [`state::PROXY_HOST`] is.
+    host: Value,
+    target: Value,
+    /// What is refused at run time.
+    refusals: Vec<Clause>,
+}
+
+impl<'c> Reader<'c> {
+    /// The chain of a `proxy_pass`.
+    pub fn proxy(&mut self, scope: &Scope, pass: &Pass) -> Chain {
+        let line = lone(pass);
+        let Some(url) = (match pass.url.contains(&b'$') {
+            true => self.computed(&line, scope, pass),
+            false => self.fixed(&line, pass),
+        }) else {
+            let why = format!("`proxy_pass` at {} is not understood", pass.place);
+            return Chain {
+                clauses: Vec::new(),
+                otherwise: Terminal::Unknown(why.into()),
+                origin: pass.origin.clone(),
+            };
+        };
+        let mut clauses = body_limit(scope, pass);
+        clauses.extend(url.refusals);
+        let mut steps = vec![Step::Set(state::PROXY_HOST.into(), url.host, Origin::default())];
+        if let Some(method) = scope.method.as_deref() {
+            let rewrite = Rewrite { method: Some(method.clone()), ..Rewrite::default() };
+            steps.push(Step::Rewrite(Box::new(rewrite), pass.origin.noted("`proxy_method` makes the method")));
+        }
+        let host = headers(scope, &mut steps);
+        let target = match url.target.as_literal().is_some() || matches!(url.target, Value::Target) {
+            true => url.target,
+            false => {
+                steps.insert(0, Step::Set(" target".into(), url.target, Origin::default()));
+                state::variable(" target")
+            }
+        };
+        clauses.push(Clause::steps(steps, Origin::default()));
+        let forward = Forward { upstream: url.upstream, target, host };
+        Chain { clauses, otherwise: Terminal::Forward(Arc::new(forward)), origin: pass.origin.clone() }
+    }
+
+    /// A URL without variables.
+    fn fixed(&mut self, line: &Line<'c>, pass: &Pass) -> Option<Url> {
+        let Some((rest, port)) = scheme(&pass.url) else {
+            self.error(line, "invalid URL prefix", "begin it with `http://` or `https://`");
+            return None;
+        };
+        let (authority, uri) = if rest.starts_with(b"unix:") {
+            // `unix:/path:/uri`
+            let end = rest[5..].iter().position(|&byte| byte == b':').map_or(rest.len(), |at| at + 5);
+            (&rest[..end], rest.get(end + 1..).unwrap_or_default())
+        } else {
+            let end = rest.iter().position(|byte| matches!(byte, b'/' | b'?')).unwrap_or(rest.len());
+            rest.split_at(end)
+        };
+        if authority.is_empty() {
+            self.error(line, "no host in upstream", "write `http://host:port`");
+            return None;
+        }
+        let upstream = match self.upstreams.get(authority) {
+            Some(upstream) => upstream.first.clone(),
+            None => with_port(authority, port),
+        };
+        let host: &[u8] = if authority.starts_with(b"unix:") { b"localhost" } else { without_default(authority, port) };
+        let target = match uri {
+            b"" => Value::Target,
+            uri => replaced(uri, &pass.prefix),
+        };
+        let (upstream, host) = (Value::literal(upstream), Value::literal(host));
+        Some(Url { upstream, host, target, refusals: Vec::new() })
+    }
+
+    /// A URL with variables: its parts are known only when it is.
+    fn computed(&mut self, line: &Line<'c>, scope: &Scope, pass: &Pass) -> Option<Url> {
+        let url = self.template(line, &pass.url);
+        let cut = |pattern: &str| {
+            let pattern = Pattern::Regular(regex::bytes::Regex::new(pattern).ok()?);
+            let replace = Replace { pattern: Arc::new(pattern), with: b"$1".to_vec(), all: false };
+            Some(Value::Apply(Function::Replace(Box::new(replace)), Box::new(url.clone())))
+        };
+        let authority = cut(r"(?is-u)^https?://([^/?]*).*$")?;
+        let uri = cut(r"(?is-u)^https?://[^/?]*(.*)$")?;
+        let tls =
+            Predicate::Value(Value::Apply(Function::Lower, Box::new(url.clone())), Test::Prefix(b"https://".to_vec()));
+        let http = Predicate::Value(Value::Apply(Function::Lower, Box::new(url)), Test::Prefix(b"http://".to_vec()));
+        let port = state::either("port", vec![(tls.clone(), Value::literal(":443"))], Value::literal(":80"));
+        let has_port = pattern_test(r"(?-u):[0-9]+$")?;
+        let address = pattern_test(r"(?-u)^([0-9]+\.[0-9]+\.[0-9]+\.[0-9]+|\[.*\])(:[0-9]+)?$")?;
+        let exact =
+            self.upstreams.iter().map(|(name, upstream)| (name.clone(), Value::literal(upstream.first.clone())));
+        let upstream = Value::Lookup(Arc::new(Lookup {
+            name: "upstream".to_owned(),
+            on: authority.clone(),
+            exact: exact.collect(),
+            any_case: false,
+            rows: vec![(Row::Test(has_port), authority.clone())],
+            otherwise: Value::concat(vec![authority.clone(), port]),
+            volatile: true,
+        }));
+        let mut refusals = Vec::new();
+        let wrong = Predicate::All(vec![tls.negated(), http.negated()]);
+        refusals.push(Clause::new(wrong, Terminal::Error(500), pass.origin.noted("the computed URL is none (500)")));
+        let nobody = Predicate::Value(authority.clone(), Test::Equals(Vec::new()));
+        refusals.push(Clause::new(
+            nobody,
+            Terminal::Error(500),
+            pass.origin.noted("the computed URL has no host (500)"),
+        ));
+        if !scope.resolver {
+            let names: Arc<[Vec<u8>]> = self.upstreams.keys().cloned().collect();
+            let named = Predicate::All(vec![
+                Predicate::Value(authority.clone(), Test::OneOf(names)).negated(),
+                Predicate::Value(authority.clone(), address).negated(),
+            ]);
+            let note = "the computed host is a name, and no `resolver` is there (502)";
+            refusals.push(Clause::new(named, Terminal::Error(502), pass.origin.noted(note)));
+        }
+        let mark = Predicate::Value(uri.clone(), Test::Prefix(b"?".to_vec()));
+        let with_slash = Value::concat(vec![Value::literal("/"), uri.clone()]);
+        let none = Predicate::Value(uri.clone(), Test::Equals(Vec::new()));
+        let target = state::either("target", vec![(none, Value::Target), (mark, with_slash)], uri);
+        let strip = Function::Replace(Box::new(Replace {
+            pattern: Arc::new(Pattern::Regular(regex::bytes::Regex::new(r"(?-u):80$").ok()?)),
+            with: Vec::new(),
+            all: false,
+        }));
+        let host = Value::Apply(strip, Box::new(authority));
+        Some(Url { upstream, host, target, refusals })
+    }
+
+    /// The chain of `fastcgi_pass` and the like.
+    pub fn other_pass(&mut self, scope: &Scope, scheme: &'static str, pass: &Pass) -> Chain {
+        let mut url = pass.url.as_slice();
+        for prefix in [&b"grpc://"[..], b"grpcs://"] {
+            url = url.strip_prefix(prefix).unwrap_or(url);
+        }
+        let upstream = match (url.contains(&b'$'), self.upstreams.get(url)) {
+            (true, _) => Value::Opaque(format!("depends on the computed address at {}", pass.place).into()),
+            (false, Some(upstream)) => Value::literal(upstream.first.clone()),
+            (false, None) => Value::literal(with_port(url, if scheme == "grpc" { 80 } else { 0 })),
+        };
+        let forward = Forward { upstream, target: Value::Target, host: Value::Authority };
+        let clauses = body_limit(scope, pass);
+        Chain { clauses, otherwise: Terminal::Forward(Arc::new(forward)), origin: pass.origin.clone() }
+    }
+}
+
+/// A body in chunks is measured when it is read.
+fn body_limit(scope: &Scope, pass: &Pass) -> Vec<Clause> {
+    let Some(limit) = scope.body_limit else { return Vec::new() };
+    let at = scope.body_limit_at.as_ref().unwrap_or(&pass.origin);
+    let note = format!("the body is longer than `client_max_body_size` allows ({limit} bytes): 413");
+    let when =
+        Predicate::All(vec![Predicate::BodyOver(limit), content::chunked(), state::is_set(state::DISCARDED).negated()]);
+    let steps = vec![state::set(state::DISCARDED, "1")];
+    vec![Clause { steps, ..Clause::new(when, Terminal::Error(413), at.noted(note)) }]
+}
+
+/// The changes to headers; what comes back is the Host header. All values are computed from the headers as the client sent them.
+fn headers(scope: &Scope, steps: &mut Vec<Step>) -> Value {
+    let mut host = state::variable(state::PROXY_HOST);
+    let mut edits = Vec::new();
+    if !scope.pass_headers {
+        let edit = HeaderEdit { name: "*".to_owned(), edit: Edit::Remove };
+        edits.push(Step::RequestHeader(edit, Origin::default()));
+    }
+    let mut host_set = false;
+    for (index, (name, value, origin)) in scope.headers.iter().enumerate() {
+        let value = match value.as_literal() {
+            Some(_) => value.clone(),
+            None => {
+                let own = format!(" header {index}");
+                steps.push(Step::Set(own.as_str().into(), value.clone(), Origin::default()));
+                state::variable(&own)
+            }
+        };
+        if name.eq_ignore_ascii_case("host") && !std::mem::replace(&mut host_set, true) {
+            host = value.clone();
+        }
+        edits.push(Step::RequestHeader(HeaderEdit { name: name.clone(), edit: Edit::Set(value) }, origin.clone()));
+    }
+    if !host_set {
+        let edit = HeaderEdit { name: "Host".to_owned(), edit: Edit::Set(host.clone()) };
+        edits.push(Step::RequestHeader(edit, Origin::default()));
+    }
+    steps.extend(edits);
+    host
+}
+
+/// The target of a URL with a path: the path of the URL in place of the location's name, then the rest of the path, then the query.
+fn replaced(uri: &[u8], prefix: &[u8]) -> Value {
+    let mut uri = uri.to_vec();
+    if uri.first() == Some(&b'?') {
+        uri.insert(0, b'/');
+    }
+    let whole = |path: Value| Value::concat(vec![Value::literal(uri.clone()), path, state::query_with_mark()]);
+    let rest = Value::Apply(Function::StripPrefix(prefix.to_vec()), Box::new(Value::Path));
+    let cases = vec![
+        (state::is_set(state::MOVED), whole(state::escaped(Value::Path))),
+        (state::is_set(state::INTERNAL), whole(state::escaped(rest.clone()))),
+        (state::quoted(), whole(state::escaped(rest.clone()))),
+    ];
+    state::either("target", cases, whole(rest))
+}
+
+fn pattern_test(pattern: &str) -> Option<Test> {
+    let pattern = Pattern::Regular(regex::bytes::Regex::new(pattern).ok()?);
+    Some(Test::Regex(Arc::new(pattern), Captures::Dropped))
+}
+
+/// What follows the scheme, and the scheme's port.
+fn scheme(url: &[u8]) -> Option<(&[u8], u16)> {
+    let starts = |scheme: &[u8]| url.get(..scheme.len()).is_some_and(|start| start.eq_ignore_ascii_case(scheme));
+    match (starts(b"http://"), starts(b"https://")) {
+        (true, _) => Some((&url[7..], 80)),
+        (_, true) => Some((&url[8..], 443)),
+        _ => None,
+    }
+}
+
+fn without_default(authority: &[u8], port: u16) -> &[u8] {
+    authority.strip_suffix(format!(":{port}").as_bytes()).unwrap_or(authority)
+}
+
+/// The directive as a line, for messages.
+fn lone<'c>(pass: &Pass) -> Line<'c> {
+    Line {
+        name: std::borrow::Cow::Borrowed("proxy_pass"),
+        args: std::rc::Rc::from([]),
+        head: crate::dialect::Place { file: pass.origin.file, span: pass.origin.span },
+        block: None,
+    }
+}

@@ -1,0 +1,131 @@
+//! Servers: what each does with a request before a location is looked for, and which of them a socket asks.
+//!
+//! In: the blocks of all servers and what holds around them. Out: listeners and chains. Invariant: what a listener refuses to read is its
+//! default server's matter.
+
+use std::collections::{HashMap, HashSet};
+use std::rc::Rc;
+use std::sync::Arc;
+
+use crate::gateway::{Chain, ChainId, Clause, Errors, Listener, Origin, Predicate, Step, Terminal, Value};
+
+use super::block::Line;
+use super::location::Location;
+use super::scope::{ErrorPage, Scope};
+use super::server_name::ServerNames;
+use super::{Reader, state, wire};
+
+/// The handlers of `error_page` lists, by where a list lies and whether its handlers' errors are handled too.
+type Handlers = HashMap<(*const ErrorPage, bool), (Rc<[ErrorPage]>, Arc<Errors>)>;
+
+/// A server while it is read.
+pub struct Server<'c> {
+    /// Where a request starts, and starts over after an internal redirect.
+    pub start: ChainId,
+    /// Where a location is looked for.
+    pub find: ChainId,
+    /// Parent, kind and name of each location: two alike are an error.
+    pub seen: HashSet<(usize, u8, Vec<u8>)>,
+    /// Named locations, `@` included.
+    pub named: HashMap<Vec<u8>, ChainId>,
+    /// All locations; the first stands for the server itself.
+    pub locations: Vec<Location<'c>>,
+    /// The handlers of each `error_page` list that was met.
+    pub errors: Handlers,
+    /// Chains that go on elsewhere, by their targets.
+    pub redirects: HashMap<Vec<u8>, ChainId>,
+    /// Where it is said.
+    pub origin: Origin,
+}
+
+/// What is known of a server before its chains are made.
+struct Sketch<'c> {
+    lines: Vec<Line<'c>>,
+    origin: Origin,
+    scope: Scope,
+    names: ServerNames,
+    start: ChainId,
+}
+
+impl<'c> Reader<'c> {
+    /// Reads servers: each its lines, and its own line.
+    pub fn servers(&mut self, outer: &Scope, servers: Vec<(Vec<Line<'c>>, Option<Line<'c>>)>) {
+        let sockets = self.sockets(&servers);
+        let mut sketches = Vec::new();
+        for (lines, own) in servers {
+            let scope = self.inherit(outer, &lines);
+            let names = self.server_names(&lines);
+            let origin = own.as_ref().map(Line::silent).unwrap_or_default();
+            let start = self.reserve();
+            sketches.push(Sketch { lines, origin, scope, names, start });
+        }
+        for socket in sockets {
+            let Some(&first) = socket.servers.first() else { continue };
+            let default = socket.default.unwrap_or(first);
+            let names: Vec<(&ServerNames, ChainId)> =
+                socket.servers.iter().map(|&index| (&sketches[index].names, sketches[index].start)).collect();
+            let chain = self.choose_server(&names, sketches[default].start, &sketches[default].origin);
+            let chain = match socket.proxy_protocol {
+                false => chain,
+                true => self.unknown_client(chain, &socket.origin),
+            };
+            self.gateway.listeners.push(Listener {
+                address: socket.address,
+                port: socket.port,
+                tls: socket.tls,
+                wire: wire::wire(&sketches[default].scope, self.version),
+                chain,
+                origin: socket.origin,
+            });
+        }
+        for sketch in sketches {
+            self.server(sketch);
+        }
+    }
+
+    /// The address of the client comes by the PROXY protocol: nobody knows it.
+    fn unknown_client(&mut self, chain: ChainId, origin: &Origin) -> ChainId {
+        let _ = origin;
+        chain
+    }
+
+    fn server(&mut self, sketch: Sketch<'c>) {
+        let Sketch { lines, origin, scope, names, start } = sketch;
+        let find = self.reserve();
+        let mut server = Server {
+            start,
+            find,
+            seen: HashSet::new(),
+            named: HashMap::new(),
+            locations: Vec::new(),
+            errors: HashMap::new(),
+            redirects: HashMap::new(),
+            origin: origin.clone(),
+        };
+        self.locations(&mut server, &scope, &lines);
+        let errors = self.errors(&mut server, &scope);
+        let mut steps = vec![
+            Step::OnError(errors),
+            Step::Set(state::SERVER_NAME.into(), Value::literal(names.first), Origin::default()),
+            state::set(state::MOVED, ""),
+            Step::Set(state::PEER.into(), Value::ClientIp, Origin::default()),
+        ];
+        if let Some(trust) = scope.trust() {
+            let note = format!("a trusted peer says the client's address (`{}`)", scope.real_ip_header);
+            steps.push(Step::ClientIp(Box::new(trust), origin.noted(note)));
+        }
+        let mut clauses = vec![Clause::steps(steps, origin.noted("this server answers"))];
+        clauses.extend(self.opaque_rewrite(&scope));
+        clauses.extend(self.program(&mut server, &lines, &scope, None));
+        self.fill(start, Chain { clauses, otherwise: Terminal::Then(find), origin: Origin::default() });
+        self.location_chains(&mut server);
+        // Looking for a location forgets that one was asked for.
+        let level = server.locations.first().map(|null| null.ids.level);
+        let clause = Clause {
+            steps: vec![state::set(state::CHANGED, "")],
+            ..Clause::new(Predicate::Always, Terminal::Next, Origin::default())
+        };
+        let otherwise = level.map_or(Terminal::Return, Terminal::Then);
+        self.fill(find, Chain { clauses: vec![clause], otherwise, origin: Origin::default() });
+    }
+}

@@ -1,0 +1,345 @@
+//! Variables: which there are, and what each is in the model.
+//!
+//! In: a name in lower case (nginx compares them so). Out: a [`Value`]. Invariant: what depends on a clock, a connection or an answer is
+//! opaque, with the variable's name; a name that nobody defines is an error, as at nginx's start.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+
+use crate::dialect::nginx::config::Directive;
+use crate::dialect::pcre;
+use crate::gateway::value::{Join, Row};
+use crate::gateway::{Captures, Function, Lookup, Predicate, Test, Value};
+
+use super::block::Line;
+use super::{Reader, state};
+
+/// What a config itself defines.
+#[derive(Debug, Default)]
+pub struct Names<'c> {
+    /// By `set` and by groups of regular expressions.
+    set: HashSet<String>,
+    /// By `map`, `geo`, `split_clients`.
+    tables: HashMap<String, Table<'c>>,
+    /// By modules that aren't evaluated: the directive.
+    opaque: HashMap<String, String>,
+}
+
+#[derive(Debug)]
+enum Table<'c> {
+    Unread(&'c Directive),
+    Open,
+    Read(Value),
+}
+
+/// Variables that aren't known from a request and the files.
+const OPAQUE: &[&str] = &[
+    "ancient_browser",
+    "body_bytes_sent",
+    "bytes_sent",
+    "connection",
+    "connection_requests",
+    "connection_time",
+    "connections_active",
+    "connections_reading",
+    "connections_waiting",
+    "connections_writing",
+    "date_gmt",
+    "date_local",
+    "gzip_ratio",
+    "hostname",
+    "limit_conn_status",
+    "limit_rate",
+    "limit_req_status",
+    "memcached_key",
+    "modern_browser",
+    "msec",
+    "msie",
+    "nginx_version",
+    "pid",
+    "pipe",
+    "proxy_protocol_addr",
+    "proxy_protocol_port",
+    "proxy_protocol_server_addr",
+    "proxy_protocol_server_port",
+    "proxy_internal_body_length",
+    "proxy_internal_chunked",
+    "proxy_internal_connection",
+    "fastcgi_path_info",
+    "fastcgi_script_name",
+    "realip_remote_port",
+    "remote_port",
+    "request_completion",
+    "request_body_file",
+    "request_id",
+    "request_length",
+    "request_time",
+    "request_filename",
+    "realpath_root",
+    "secure_link",
+    "secure_link_expires",
+    "server_addr",
+    "slice_range",
+    "tcpinfo_rcv_space",
+    "tcpinfo_rtt",
+    "tcpinfo_rttvar",
+    "tcpinfo_snd_cwnd",
+    "time_iso8601",
+    "time_local",
+    "uid_got",
+    "uid_reset",
+    "uid_set",
+    "upstream_addr",
+    "upstream_bytes_received",
+    "upstream_bytes_sent",
+    "upstream_cache_age",
+    "upstream_cache_key",
+    "upstream_cache_last_modified",
+    "upstream_cache_method",
+    "upstream_cache_status",
+    "upstream_connect_time",
+    "upstream_header_time",
+    "upstream_last_server_name",
+    "upstream_queue_time",
+    "upstream_response_length",
+    "upstream_response_time",
+    "upstream_status",
+    "ssl_alpn_protocol",
+    "ssl_cipher",
+    "ssl_ciphers",
+    "ssl_client_cert",
+    "ssl_client_escaped_cert",
+    "ssl_client_fingerprint",
+    "ssl_client_i_dn",
+    "ssl_client_i_dn_legacy",
+    "ssl_client_raw_cert",
+    "ssl_client_s_dn",
+    "ssl_client_s_dn_legacy",
+    "ssl_client_serial",
+    "ssl_client_sigalg",
+    "ssl_client_v_end",
+    "ssl_client_v_remain",
+    "ssl_client_v_start",
+    "ssl_client_verify",
+    "ssl_curve",
+    "ssl_curves",
+    "ssl_early_data",
+    "ssl_ech_outer_server_name",
+    "ssl_ech_status",
+    "ssl_encrypted_hello",
+    "ssl_protocol",
+    "ssl_server_name",
+    "ssl_session_id",
+    "ssl_session_reused",
+    "ssl_sigalg",
+    "ssl_sigalgs",
+    "invalid_referer",
+    "http2",
+    "http3",
+    "quic",
+    "otel_trace_id",
+    "otel_span_id",
+    "otel_parent_id",
+    "otel_parent_sampled",
+    "geoip_country_code",
+    "geoip_country_name",
+    "geoip_city",
+    "jwt_payload",
+    "date_gmt",
+    "is_request_port",
+];
+
+/// Beginnings of such names.
+const OPAQUE_PREFIXES: &[&str] = &[
+    "sent_http_",
+    "sent_trailer_",
+    "upstream_http_",
+    "upstream_trailer_",
+    "upstream_cookie_",
+    "proxy_protocol_tlv_",
+    "geoip",
+    "jwt_claim_",
+    "jwt_header_",
+    "acme_",
+];
+
+/// Directives that define a variable whose value isn't evaluated; which argument names it.
+const OPAQUE_SETTERS: &[(&str, usize)] = &[
+    ("js_set", 0),
+    ("js_var", 0),
+    ("perl_set", 0),
+    ("auth_request_set", 0),
+    ("set_by_lua_block", 0),
+    ("set_by_lua_file", 0),
+    ("set_by_lua", 0),
+    ("auth_jwt_claim_set", 0),
+    ("auth_jwt_header_set", 0),
+    ("userid_flags", 9),
+    ("geoip2", 0),
+    ("set_random", 0),
+    ("set_md5", 0),
+    ("set_unescape_uri", 0),
+    ("set_escape_uri", 0),
+    ("set_secure_random_alphanum", 0),
+    ("keyval", 1),
+    ("opentelemetry_attribute", 9),
+];
+
+impl<'c> Reader<'c> {
+    /// Finds what the config defines, wherever it stands.
+    pub fn find_names(&mut self) {
+        let config = self.config;
+        for directive in &config.directives {
+            let name = config.value(directive.name);
+            let arg = |at: usize| directive.args.get(at).map(|&word| config.value(word)).unwrap_or_default();
+            let variable = |at: usize| {
+                let name = arg(at);
+                Some(String::from_utf8_lossy(name.strip_prefix(b"$")?).to_ascii_lowercase())
+            };
+            match name.as_ref() {
+                b"set" => self.names.set.extend(variable(0)),
+                b"map" | b"split_clients" if directive.block.is_some() => {
+                    self.names.tables.extend(variable(1).map(|name| (name, Table::Unread(directive))));
+                }
+                b"geo" if directive.block.is_some() => {
+                    let name = variable(directive.args.len().saturating_sub(1));
+                    self.names.tables.extend(name.map(|name| (name, Table::Unread(directive))));
+                }
+                other => {
+                    if let Some((setter, at)) = OPAQUE_SETTERS.iter().find(|(setter, _)| setter.as_bytes() == other) {
+                        self.names.opaque.extend(variable(*at).map(|name| (name, (*setter).to_owned())));
+                    }
+                }
+            }
+            for &word in directive.args.iter().chain([&directive.name]) {
+                let text = config.value(word);
+                if text.windows(2).any(|pair| pair == b"(?") {
+                    self.names.set.extend(pcre::group_names(&text));
+                }
+            }
+        }
+    }
+
+    /// What a variable is.
+    pub fn variable(&mut self, line: &Line<'c>, name: &str) -> Value {
+        match self.names.tables.get(name) {
+            Some(Table::Read(value)) => return self.unless_set(name, value.clone()),
+            Some(Table::Open) => return Value::Opaque(format!("`${name}` is defined by itself").into()),
+            Some(Table::Unread(directive)) => {
+                let directive = *directive;
+                self.names.tables.insert(name.to_owned(), Table::Open);
+                let value = self.table(name, directive);
+                self.names.tables.insert(name.to_owned(), Table::Read(value.clone()));
+                return self.unless_set(name, value);
+            }
+            None => {}
+        }
+        if let Some(setter) = self.names.opaque.get(name) {
+            return Value::Opaque(format!("depends on `${name}`, which `{setter}` computes").into());
+        }
+        if let Some(value) = self.known(name) {
+            return value;
+        }
+        if self.names.set.contains(name) {
+            return Value::Variable(name.into());
+        }
+        if OPAQUE.contains(&name) || OPAQUE_PREFIXES.iter().any(|prefix| name.starts_with(prefix)) {
+            return Value::Opaque(format!("depends on `${name}`").into());
+        }
+        self.error(
+            line,
+            format!("unknown variable `${name}`"),
+            "define it with `map` or `set`, or write its name right",
+        );
+        Value::Opaque(format!("`${name}` is not known").into())
+    }
+
+    /// A table's value, where no `set` may have given the variable another.
+    fn unless_set(&self, name: &str, value: Value) -> Value {
+        match self.names.set.contains(name) {
+            true => Value::Opaque(format!("`${name}` is both a table and set").into()),
+            false => value,
+        }
+    }
+
+    /// The variables that a request determines.
+    fn known(&self, name: &str) -> Option<Value> {
+        let header = |name: &str, join: Join| Value::Header(name.to_owned(), join);
+        let apply = |function: Function, value: Value| Value::Apply(function, Box::new(value));
+        Some(match name {
+            "uri" | "document_uri" => Value::Path,
+            "request_uri" => Value::OriginalTarget,
+            "args" | "query_string" => Value::Query,
+            "is_args" => state::where_set(Value::Query, Value::literal("?")),
+            "request_method" => Value::Method,
+            "host" => Value::First(vec![Value::Host, state::variable(state::SERVER_NAME)]),
+            "server_name" => state::variable(state::SERVER_NAME),
+            "scheme" | "request_scheme" => Value::Scheme,
+            "https" => {
+                let tls = Predicate::Value(Value::Scheme, Test::Equals(b"https".to_vec()));
+                state::either("https", vec![(tls, Value::literal("on"))], Value::literal(""))
+            }
+            "server_port" => Value::Port,
+            "is_port" if self.since((1, 29, 0)) => Value::Opaque("depends on `$is_port`".into()),
+            "request_port" if self.since((1, 29, 0)) => Value::Opaque("depends on `$request_port`".into()),
+            "server_protocol" => Value::Protocol,
+            "remote_addr" => Value::ClientIp,
+            "binary_remote_addr" => apply(Function::AddressBytes, Value::ClientIp),
+            "realip_remote_addr" => state::variable(state::PEER),
+            "remote_user" => apply(Function::BasicUser, header("authorization", Join::First)),
+            "proxy_add_x_forwarded_for" => {
+                let given = header("x-forwarded-for", Join::With(", "));
+                let both = Value::concat(vec![given.clone(), Value::literal(", "), Value::ClientIp]);
+                let there = Predicate::Value(given, Test::NotEmpty);
+                state::either(name, vec![(there, both)], Value::ClientIp)
+            }
+            "proxy_host" => state::variable(state::PROXY_HOST),
+            "proxy_port" => Value::Opaque("depends on `$proxy_port`".into()),
+            "content_length" => header("content-length", Join::First),
+            "content_type" => header("content-type", Join::First),
+            "request" => Value::concat(vec![
+                Value::Method,
+                Value::literal(" "),
+                Value::OriginalTarget,
+                Value::literal(" "),
+                Value::Protocol,
+            ]),
+            // The body is not there yet when rules look at it (measured on nginx 1.22.1).
+            "request_body" => Value::literal(""),
+            "status" => Value::First(vec![Value::ErrorStatus, Value::literal("000")]),
+            "document_root" => Value::Opaque("depends on `$document_root`".into()),
+            _ => return self.prefixed(name),
+        })
+    }
+
+    /// Variables whose names begin with a kind: `http_`, `arg_`, `cookie_`.
+    fn prefixed(&self, name: &str) -> Option<Value> {
+        if let Some(header) = name.strip_prefix("http_").filter(|header| !header.is_empty()) {
+            let join = match header {
+                "cookie" => Join::With("; "),
+                "x_forwarded_for" => Join::With(", "),
+                // Since 1.23.0 the lines of a repeated header are joined.
+                _ if self.since((1, 23, 0)) => Join::With(", "),
+                _ => Join::First,
+            };
+            return Some(Value::Header(header.replace('_', "-"), join));
+        }
+        if let Some(argument) = name.strip_prefix("arg_").filter(|argument| !argument.is_empty()) {
+            return Some(Value::Argument(argument.to_owned()));
+        }
+        let cookie = name.strip_prefix("cookie_").filter(|cookie| !cookie.is_empty())?;
+        // nginx looks for cookies in any case, and takes `,` for a separator too (`ngx_http_parse_multi_header_lines`).
+        let pattern = pcre::pattern(format!("(?:^|[;,]) *{cookie} *= *([^;]*)").as_bytes(), true).ok()?;
+        let prefix = format!(" cookie {cookie} ");
+        let row = Row::Test(Test::Regex(Arc::new(pattern), Captures::Prefixed(Arc::from([prefix.clone()]))));
+        Some(Value::Lookup(Arc::new(Lookup {
+            name: name.to_owned(),
+            on: Value::Header("cookie".to_owned(), Join::With("; ")),
+            exact: HashMap::new(),
+            any_case: false,
+            rows: vec![(row, Value::Variable(format!("{prefix}1").into()))],
+            otherwise: Value::literal(""),
+            volatile: true,
+        })))
+    }
+}

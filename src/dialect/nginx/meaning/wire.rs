@@ -1,0 +1,52 @@
+//! What nginx refuses to read, and how a target becomes `$uri`.
+//!
+//! In: the default server's rules. Out: a [`Wire`]. Invariant: facts measured on nginx 1.22.1 and 1.31.3.
+
+use crate::gateway::wire::{Dots, HeadLimits, HostRule, PathView, Underscores, Wire};
+
+use super::scope::Scope;
+
+/// Headers that may stand only once (`ngx_http_process_unique_header_line`).
+const SINGLE: &[&str] = &[
+    "host",
+    "if-modified-since",
+    "if-unmodified-since",
+    "if-match",
+    "if-none-match",
+    "content-length",
+    "content-range",
+    "if-range",
+    "transfer-encoding",
+    "expect",
+    "authorization",
+];
+
+/// What a listener with this default server refuses.
+pub fn wire(scope: &Scope, version: (u32, u32, u32)) -> Wire {
+    let _ = version;
+    let rules = &scope.wire;
+    let (number, bytes) = rules.buffers;
+    Wire {
+        raw: false,
+        path: PathView {
+            unescape: true,
+            refuse_nul: true,
+            dots: Dots::Resolved,
+            merge_slashes: rules.merge_slashes,
+            cut_fragment: true,
+        },
+        upper_case_methods: true,
+        refused_methods: &[("TRACE", 405), ("CONNECT", 405)],
+        options_asterisk: None,
+        asterisk: Some(400),
+        single_headers: SINGLE,
+        underscores: if rules.underscores { Underscores::Kept } else { Underscores::Dropped },
+        head: HeadLimits {
+            line: Some((bytes.max(rules.buffer), 414)),
+            field: Some((bytes.max(rules.buffer), 400)),
+            total: Some((number * bytes + rules.buffer, 400)),
+        },
+        host: HostRule::Nginx,
+        resets_streams: false,
+    }
+}
