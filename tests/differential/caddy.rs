@@ -229,6 +229,8 @@ impl Grammar<'_> {
         let mut kinds: Vec<String> = Vec::new();
         for _ in 0..count {
             let line = self.matcher_line(false);
+            // In which order Caddy asks the matchers of a set is chance: of one that fails, groups may be kept or not.
+            let line = if count > 1 && line.contains("_regexp") { "path_regexp x".to_owned() } else { line };
             let kind = line.split(' ').next().unwrap().to_owned();
             if kind == "path_regexp" && kinds.contains(&kind) || kind == "header_regexp" && kinds.contains(&kind) {
                 continue;
