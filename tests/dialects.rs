@@ -1,7 +1,7 @@
 //! The facts about how servers treat requests: `fixtures/dialect/<dialect>/<case>/`, asked on the real servers and in the evaluator.
 //!
 //! In: a case's config with the placeholders of `common/real.rs`, its `requests.jsonl` (request lines with `expect`, a decision line; `old`
-//! where the older nginx answers otherwise), its `case.toml` (`source`: where the fact is from; `note`; `main`; `servers`; `variables`;
+//! where the older nginx answers otherwise; `decide` where the files don't tell what the server does, such as whether somebody listens), its `case.toml` (`source`: where the fact is from; `note`; `main`; `servers`; `variables`;
 //! `refused`: configs that the server doesn't load). Out: every answer that isn't the expected one. A new case is a new folder.
 
 #![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test ends where something is not there")]
@@ -100,11 +100,18 @@ struct Entry {
     request: Value,
     expect: Value,
     old: Option<Value>,
+    decide: Option<Value>,
 }
 
 impl Entry {
+    /// What the server answers.
     fn expected(&self, kind: Kind) -> &Value {
         self.old.as_ref().filter(|_| kind == Kind::NginxOld).unwrap_or(&self.expect)
+    }
+
+    /// What the evaluator says: the same, but for what no file tells.
+    fn decided(&self, kind: Kind) -> &Value {
+        self.decide.as_ref().unwrap_or_else(|| self.expected(kind))
     }
 }
 
@@ -152,8 +159,8 @@ fn entry(line: &str, number: usize) -> Result<Entry, String> {
     let mut request: Value = serde_json::from_str(line).map_err(|error| error.to_string())?;
     let fields = request.as_object_mut().ok_or("not an object")?;
     let expect = fields.remove("expect").ok_or("no `expect`")?;
-    let old = fields.remove("old");
-    Ok(Entry { number, request, expect, old })
+    let (old, decide) = (fields.remove("old"), fields.remove("decide"));
+    Ok(Entry { number, request, expect, old, decide })
 }
 
 /// The answer that a decision line stands for.
@@ -163,6 +170,7 @@ fn answer(laid: &Laid, expect: &Value) -> Answer {
     let status =
         || u16::try_from(expect["status"].as_u64().unwrap_or_else(|| panic!("no `status` in {expect}"))).unwrap();
     match expect["outcome"].as_str() {
+        Some("unknown") => Answer::Unknown(String::new()),
         Some("refused") => Answer::Refused(status()),
         Some("answered") => Answer::Answered(status()),
         Some("proxied") => {
@@ -260,10 +268,11 @@ fn evaluator(kind: Kind, dialect: &str, version: (u32, u32, u32), read: Reader) 
         let gateway = read(&given.main, &given.options());
         let mut wrong = Vec::new();
         for entry in &case.lines {
-            let expected = answer(&laid, entry.expected(kind));
+            let expected = answer(&laid, entry.decided(kind));
             let outcome = evaluate(&gateway, &laid.ask(&entry.request).request);
             let is = Answer::of(&outcome);
-            if is != expected {
+            let both_unknown = matches!((&is, &expected), (Answer::Unknown(_), Answer::Unknown(_)));
+            if is != expected && !both_unknown {
                 let steps = outcome.steps.iter().filter_map(|step| {
                     let file = gateway.files.get(step.file)?;
                     Some(format!("\n      {}:{}: {}", file.name, file.line_column(step.span.start).line, step.note))
