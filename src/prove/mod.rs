@@ -4,6 +4,7 @@
 //! what the policy means. Invariant: nothing of the user's is touched, and every child process, thread and socket ends with the
 //! value that owns it, on Ctrl-C, error and panic too.
 
+pub mod answer;
 pub mod config;
 pub mod corpus;
 pub mod differences;

@@ -39,7 +39,7 @@ type HeaderList = Vec<(Vec<u8>, Vec<u8>)>;
 
 /// Every question for this plan. Errors: the data is broken (a test forbids it).
 pub fn questions(plan: &Plan, passwords: &Passwords) -> Result<Vec<Question>, String> {
-    let data: Data = toml::from_str(include_str!("questions.toml")).map_err(|error| error.to_string())?;
+    let data = data()?;
     let mut asker = Asker { plan, passwords, data: &data, list: Vec::new() };
     asker.endpoints();
     asker.spellings();
@@ -555,6 +555,15 @@ impl Asker<'_> {
             self.ask("unknown SNI", &endpoint.method, &path, client.clone()).sni = Some(sni);
         }
     }
+}
+
+fn data() -> Result<Data, String> {
+    toml::from_str(include_str!("questions.toml")).map_err(|error| error.to_string())
+}
+
+/// Every spelling of a path in ASCII.
+pub(super) fn respelled(path: &str) -> Vec<String> {
+    data().map_or(Vec::new(), |data| data.spellings.iter().map(|spelling| respell(spelling, path)).collect())
 }
 
 /// A spelling of `path`.

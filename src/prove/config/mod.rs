@@ -5,4 +5,6 @@
 
 pub mod edits;
 pub mod nginx;
+pub mod requests;
+pub mod site;
 pub mod world;

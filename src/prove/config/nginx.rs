@@ -120,8 +120,16 @@ pub struct From<'a> {
 /// Moves a config into the folder of `world`. Returns the main file there. Errors: what can't be moved, with its place.
 pub fn stage(config: &Config, from: From<'_>, world: &mut World) -> Result<PathBuf, String> {
     let build = server::nginx_build(from.program);
-    let mut mover =
-        Mover { config, from, build, world, edits: Edits::default(), upstreams: BTreeSet::new(), computed: false };
+    let mut mover = Mover {
+        config,
+        opens: config.files.iter().map(|file| opens(file.bytes())).collect(),
+        from,
+        build,
+        world,
+        edits: Edits::default(),
+        upstreams: BTreeSet::new(),
+        computed: false,
+    };
     mover.upstreams = mover.named_upstreams();
     let top = config.top.clone();
     mover.block(&top, config.context)?;
@@ -151,6 +159,8 @@ pub fn launch(main: &Path, program: &Path, world: &World) -> Result<Launch, Stri
 
 struct Mover<'a> {
     config: &'a Config,
+    /// For each file, where its braces open: start and end.
+    opens: Vec<Vec<(usize, usize)>>,
     from: From<'a>,
     /// What the program says about how it was built.
     build: String,
@@ -257,12 +267,10 @@ impl Mover<'_> {
 
     fn insert_inside(&mut self, directive: &Directive, text: &str) {
         let file = directive.place.file;
-        let Some(bytes) = self.config.files.get(file).map(|file| file.bytes()) else { return };
         let after = directive.args.last().unwrap_or(&directive.name).place.span.end;
-        let (tree, _) = lexer::parse(bytes);
-        let open = tree.tokens.iter().find(|token| token.kind == TokenKind::Open && token.start as usize >= after);
-        if let Some(open) = open {
-            self.edits.insert(file, open.end as usize, text);
+        let Some(opens) = self.opens.get(file) else { return };
+        if let Some((_, end)) = opens.get(opens.partition_point(|(start, _)| *start < after)) {
+            self.edits.insert(file, *end, text);
         }
     }
 
@@ -509,6 +517,13 @@ impl Mover<'_> {
         }
         Ok(())
     }
+}
+
+/// Where the braces of a file open.
+fn opens(bytes: &[u8]) -> Vec<(usize, usize)> {
+    let (tree, _) = lexer::parse(bytes);
+    let open = tree.tokens.iter().filter(|token| token.kind == TokenKind::Open);
+    open.map(|token| (token.start as usize, token.end as usize)).collect()
 }
 
 /// The context inside a block.

@@ -1,0 +1,167 @@
+//! A moved config on its server, asked request by request.
+//!
+//! In: a [`World`], the gateway that the evaluator reads from the moved files, and how the server is started. Out: [`Answer`]s and a
+//! [`Report`]. Invariant: each request has a number by which it is found at the stand-ins, and an address of its own.
+
+use std::collections::BTreeSet;
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+use super::world::World;
+use crate::gateway::eval::{Outcome, evaluate};
+use crate::gateway::{Gateway, Listener};
+use crate::http::Request;
+use crate::prove::answer::Answer;
+use crate::prove::engine::DEADLINE;
+use crate::prove::question::Question;
+use crate::prove::questions::address;
+use crate::prove::server::{Launch, Running};
+use crate::prove::upstream::Seen;
+use crate::prove::wire::{self, Target, TlsOptions};
+
+/// How long a server may take until it listens.
+const START: Duration = Duration::from_secs(20);
+/// How long it may take until it has read its files.
+const LOADED: Duration = Duration::from_secs(3);
+
+/// A running server and what it should do.
+pub struct Site {
+    /// Where it runs.
+    pub world: World,
+    /// What it should do.
+    pub gateway: Gateway,
+    running: Running,
+    asked: usize,
+}
+
+/// What came of asking.
+#[derive(Debug, Default)]
+pub struct Report {
+    /// How many requests were asked.
+    pub asked: usize,
+    /// How many were answered as the files say.
+    pub agreed: usize,
+    /// How many were refused by a limit that holds for them.
+    pub limited: usize,
+    /// What the files don't tell: why, and how many requests it concerns.
+    pub unknown: Vec<(String, usize)>,
+    /// The answers that aren't what the files say.
+    pub wrong: Vec<Wrong>,
+}
+
+/// An answer that isn't what the files say.
+#[derive(Debug)]
+pub struct Wrong {
+    /// The request, its port the one it was sent to.
+    pub request: Request,
+    /// What the evaluator says.
+    pub expected: Outcome,
+    /// What the server did.
+    pub observed: Answer,
+}
+
+impl Site {
+    /// Starts the server and waits until its listeners answer. Errors: why it doesn't, with the end of its log in the user's own names.
+    pub fn start(world: World, gateway: Gateway, launch: &Launch) -> Result<Site, String> {
+        let own = |text: String| world.own_names(&text);
+        let mut running = Running::start(launch).map_err(own)?;
+        for (name, addr) in world.listeners.iter().filter(|(name, _)| !name.ends_with("/udp")) {
+            running.wait_ready(*addr, START).map_err(|reason| format!("{}: {}", name, world.own_names(&reason)))?;
+        }
+        Ok(Site { world, gateway, running, asked: 0 })
+    }
+
+    /// Waits until the server does what its files say, as far as one request tells; servers listen before they have read them.
+    pub fn wait_loaded(&mut self, probe: &Request) {
+        let until = Instant::now() + LOADED;
+        let expected = Answer::of(&evaluate(&self.gateway, probe));
+        while Instant::now() < until && self.ask(probe) != expected {
+            std::thread::sleep(Duration::from_millis(50));
+        }
+    }
+
+    /// The listeners that can be asked.
+    pub fn listeners(&self) -> Vec<&Listener> {
+        let mut seen = BTreeSet::new();
+        let moved: BTreeSet<u16> = self.world.listeners.iter().map(|(_, addr)| addr.port()).collect();
+        let all = self.gateway.listeners.iter();
+        all.filter(|listener| !listener.wire.raw && moved.contains(&listener.port) && seen.insert(listener.port))
+            .collect()
+    }
+
+    /// Sends one request to its port and gives what became of it.
+    pub fn ask(&mut self, request: &Request) -> Answer {
+        self.asked += 1;
+        let id = self.asked as u64;
+        let mut question = Question::new("", "GET", b"/", Vec::new());
+        question.request = request.clone();
+        question.script = "status:200";
+        let addr = SocketAddr::from(([127, 0, 0, 1], request.port.unwrap_or_default()));
+        let tls = self.gateway.listener(request.port).is_some_and(|listener| listener.tls).then(|| {
+            let host = request.header("host").next().map(|host| String::from_utf8_lossy(host).into_owned());
+            let name = host.map(|host| host.split(':').next().unwrap_or_default().to_ascii_lowercase());
+            TlsOptions { server_name: name.filter(|name| !name.is_empty()), ca_pem: None, alpn: Vec::new() }
+        });
+        let target = Target { addr, source: Some(request.client_ip), tls };
+        let exchange =
+            wire::exchange(&target, &String::from_utf8_lossy(&request.method), &question.bytes(id), DEADLINE);
+        let seen = self.seen(id);
+        Answer::observed(&exchange, seen.first().map(|(addr, seen)| (*addr, seen)))
+    }
+
+    /// What reached the stand-ins under a number.
+    fn seen(&self, id: u64) -> Vec<(SocketAddr, Seen)> {
+        let all = self.world.upstreams.iter();
+        all.flat_map(|(_, upstream)| upstream.seen(id).into_iter().map(|seen| (upstream.addr(), seen))).collect()
+    }
+
+    /// Asks every listener every request, and compares. `progress` is told how many are done.
+    pub fn compare(&mut self, requests: &[Request], mut progress: impl FnMut(usize)) -> Report {
+        let ports: Vec<u16> = self.listeners().into_iter().map(|listener| listener.port).collect();
+        let mut report = Report::default();
+        for port in ports {
+            for request in requests {
+                // One in ten from the address that most rules about addresses name, the others each from its own: so limits for
+                // an address are met by nobody.
+                let own = if report.asked.is_multiple_of(10) { [127, 0, 0, 1].into() } else { address(report.asked) };
+                let request = Request { port: Some(port), client_ip: own, ..request.clone() };
+                report.asked += 1;
+                progress(report.asked);
+                self.one(request, &mut report);
+            }
+        }
+        report.unknown.sort_by(|one, other| other.1.cmp(&one.1).then_with(|| one.0.cmp(&other.0)));
+        report
+    }
+
+    fn one(&mut self, request: Request, report: &mut Report) {
+        let expected = evaluate(&self.gateway, &request);
+        let answer = Answer::of(&expected);
+        if let Answer::Unknown(why) = answer {
+            match report.unknown.iter_mut().find(|(reason, _)| *reason == why) {
+                Some((_, count)) => *count += 1,
+                None => report.unknown.push((why, 1)),
+            }
+            return;
+        }
+        let observed = self.ask(&request);
+        if observed == answer {
+            report.agreed += 1;
+        } else if expected.limits.iter().any(|(limit, _)| observed == Answer::Refused(limit.refusal)) {
+            report.limited += 1;
+        } else {
+            report.wrong.push(Wrong { request, expected, observed });
+        }
+    }
+
+    /// Whether the server still runs; else the end of its log.
+    pub fn alive(&mut self) -> Result<(), String> {
+        if self.running.alive() { Ok(()) } else { Err(self.world.own_names(&self.running.log_tail())) }
+    }
+
+    /// Stops the server; its world stays.
+    pub fn stop(self) -> World {
+        self.running.stop(Duration::from_secs(5));
+        self.world
+    }
+}
