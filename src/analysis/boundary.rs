@@ -68,6 +68,10 @@ impl Boundaries {
                 let name = String::from_utf8_lossy(name).into_owned();
                 self.arguments.entry(name).or_default().extend(examples(test));
             }
+            Predicate::Parameter(Value::Literal(name), test) => {
+                let name = String::from_utf8_lossy(name).into_owned();
+                self.arguments.entry(name).or_default().extend(examples(test));
+            }
             Predicate::Authenticated(who) => {
                 self.clients.extend(who.credentials.iter().map(|credential| credential.client.clone()));
             }
@@ -78,6 +82,7 @@ impl Boundaries {
             Predicate::Not(part) => self.predicate(part),
             Predicate::Always
             | Predicate::Client(_)
+            | Predicate::Parameter(..)
             | Predicate::Model(_)
             | Predicate::Subrequest(..)
             | Predicate::Opaque(_) => {}
