@@ -28,17 +28,49 @@ pub enum What {
 
 /// Directives that begin a line of an nginx config and of nothing else.
 const NGINX: &[&str] = &[
-    "access_log", "add_header", "allow", "auth_basic", "auth_request", "client_max_body_size", "deny", "events", "fastcgi_pass", "geo",
-    "http", "include", "limit_conn", "limit_conn_zone", "limit_req", "limit_req_zone", "listen", "location", "map", "proxy_buffering",
-    "proxy_pass", "proxy_read_timeout", "proxy_set_header", "return", "rewrite", "root", "server", "server_name", "set", "split_clients",
-    "ssl_certificate", "stream", "upstream", "user", "worker_processes",
+    "access_log",
+    "add_header",
+    "allow",
+    "auth_basic",
+    "auth_request",
+    "client_max_body_size",
+    "deny",
+    "events",
+    "fastcgi_pass",
+    "geo",
+    "http",
+    "include",
+    "limit_conn",
+    "limit_conn_zone",
+    "limit_req",
+    "limit_req_zone",
+    "listen",
+    "location",
+    "map",
+    "proxy_buffering",
+    "proxy_pass",
+    "proxy_read_timeout",
+    "proxy_set_header",
+    "return",
+    "rewrite",
+    "root",
+    "server",
+    "server_name",
+    "set",
+    "split_clients",
+    "ssl_certificate",
+    "stream",
+    "upstream",
+    "user",
+    "worker_processes",
 ];
 
 /// Those that stand in a main file alone.
 const NGINX_MAIN: &[&str] = &["events", "http", "stream", "user", "worker_processes"];
 
 /// Keys at the top of Traefik's static file.
-const TRAEFIK_STATIC: &[&str] = &["entrypoints", "providers", "certificatesresolvers", "serverstransport", "experimental"];
+const TRAEFIK_STATIC: &[&str] =
+    &["entrypoints", "providers", "certificatesresolvers", "serverstransport", "experimental"];
 
 /// Keys at the top of a dynamic file, and those below them.
 const TRAEFIK_DYNAMIC: &[&str] = &["http", "tcp", "udp", "tls"];
@@ -61,7 +93,8 @@ impl What {
 /// What a file is; absent: nothing that is known here.
 pub fn classify(path: &Path, text: &str) -> Option<What> {
     let name = path.file_name().map(|name| name.to_string_lossy().to_ascii_lowercase()).unwrap_or_default();
-    let extension = path.extension().map(|extension| extension.to_string_lossy().to_ascii_lowercase()).unwrap_or_default();
+    let extension =
+        path.extension().map(|extension| extension.to_string_lossy().to_ascii_lowercase()).unwrap_or_default();
     match extension.as_str() {
         _ if name == "caddyfile" || name.starts_with("caddyfile.") || extension == "caddyfile" => Some(What::Caddyfile),
         _ if name == ".htpasswd" || name == "htpasswd" || extension == "htpasswd" => Some(What::Htpasswd),
@@ -93,7 +126,9 @@ fn is_caddy_json(text: &str) -> bool {
 
 /// The keys at the left edge of a YAML text, in lower case.
 fn top_keys(text: &str) -> impl Iterator<Item = String> {
-    let lines = text.lines().filter(|line| line.starts_with(|first: char| first.is_ascii_alphabetic() || "'\"".contains(first)));
+    let lines = text
+        .lines()
+        .filter(|line| line.starts_with(|first: char| first.is_ascii_alphabetic() || "'\"".contains(first)));
     lines.filter_map(|line| Some(line.split_once(':')?.0.trim_matches(['\'', '"']).to_ascii_lowercase()))
 }
 
@@ -103,12 +138,17 @@ fn yaml(name: &str, text: &str) -> Option<What> {
     }
     let keys: Vec<String> = top_keys(text).collect();
     let has = |known: &[&str]| keys.iter().any(|key| known.contains(&key.as_str()));
-    let below = || text.lines().any(|line| TRAEFIK_BELOW.contains(&line.trim().trim_end_matches(':').to_ascii_lowercase().as_str()));
+    let below = || {
+        text.lines()
+            .any(|line| TRAEFIK_BELOW.contains(&line.trim().trim_end_matches(':').to_ascii_lowercase().as_str()))
+    };
     // A manifest of Kubernetes has keys of its own.
     let foreign = has(&["apiversion", "kind"]);
     match () {
         () if foreign => None,
-        () if name.starts_with("traefik.") || has(TRAEFIK_STATIC) || has(TRAEFIK_DYNAMIC) && below() => Some(What::Traefik),
+        () if name.starts_with("traefik.") || has(TRAEFIK_STATIC) || has(TRAEFIK_DYNAMIC) && below() => {
+            Some(What::Traefik)
+        }
         () if has(&["services"]) && text.lines().any(|line| is_service_line(line.trim())) => Some(What::Compose),
         () => None,
     }
@@ -134,7 +174,9 @@ fn nginx(name: &str, text: &str) -> Option<What> {
     if name == "nginx.conf" || text.starts_with("# configuration file /") {
         return Some(What::Nginx);
     }
-    let first_word = |line: &str| line.split(|c: char| c.is_whitespace() || c == '{' || c == ';').next().unwrap_or_default().to_owned();
+    let first_word = |line: &str| {
+        line.split(|c: char| c.is_whitespace() || c == '{' || c == ';').next().unwrap_or_default().to_owned()
+    };
     let words: Vec<String> = text.lines().map(|line| first_word(line.trim())).collect();
     let known = words.iter().filter(|word| NGINX.contains(&word.as_str())).count();
     let ends = text.lines().filter(|line| line.trim_end().ends_with([';', '{', '}'])).count();

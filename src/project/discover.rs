@@ -36,7 +36,9 @@ pub fn discover(paths: &[PathBuf], dialect: Option<Dialect>, sink: &mut Sink) ->
             walk(path, dialect, &mut out, sink);
             if out.len() == before {
                 let message = format!("no config of nginx, Caddy, Traefik or compose is in `{}`", path.display());
-                sink.push(Diagnostic::new(Severity::Error, message).help("name a file, and say what it is with --as DIALECT"));
+                sink.push(
+                    Diagnostic::new(Severity::Error, message).help("name a file, and say what it is with --as DIALECT"),
+                );
             }
         } else {
             out.extend(named(path, dialect, sink));
@@ -96,7 +98,8 @@ fn walk(folder: &Path, dialect: Option<Dialect>, out: &mut Vec<Config>, sink: &m
             }
         };
         let small = entry.metadata().is_ok_and(|metadata| metadata.len() <= MOST_BYTES);
-        if !entry.file_type().is_some_and(|kind| kind.is_file() || kind.is_symlink()) || !small || entry.path().is_dir() {
+        if !entry.file_type().is_some_and(|kind| kind.is_file() || kind.is_symlink()) || !small || entry.path().is_dir()
+        {
             continue;
         }
         let path = entry.path();
@@ -104,7 +107,9 @@ fn walk(folder: &Path, dialect: Option<Dialect>, out: &mut Vec<Config>, sink: &m
         if source.bytes().contains(&0) {
             continue;
         }
-        if let Some(what) = classify(path, &source.text).filter(|what| dialect.is_none_or(|dialect| what.dialect() == dialect)) {
+        if let Some(what) =
+            classify(path, &source.text).filter(|what| dialect.is_none_or(|dialect| what.dialect() == dialect))
+        {
             out.push(Config { source, what, named: false });
         }
     }
