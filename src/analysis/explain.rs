@@ -298,7 +298,8 @@ fn covers(edited: &str, name: &str) -> bool {
     }
 }
 
-fn is_credential(name: &str) -> bool {
+/// Whether a header of this name carries credentials.
+pub fn is_credential(name: &str) -> bool {
     CREDENTIALS.iter().any(|own| own.eq_ignore_ascii_case(name))
 }
 

@@ -203,7 +203,7 @@ impl Mover<'_> {
         while let Some((id, context)) = left.pop() {
             let Some(directive) = config.get(id) else { continue };
             let name = self.name(directive);
-            let inside = inside(&name, context);
+            let inside = context.inside(name.as_bytes());
             if let Some(block) = &directive.block {
                 left.extend(block.iter().map(|id| (*id, inside)));
                 self.opened(directive, inside, block)?;
@@ -524,27 +524,6 @@ fn opens(bytes: &[u8]) -> Vec<(usize, usize)> {
     let (tree, _) = lexer::parse(bytes);
     let open = tree.tokens.iter().filter(|token| token.kind == TokenKind::Open);
     open.map(|token| (token.start as usize, token.end as usize)).collect()
-}
-
-/// The context inside a block.
-fn inside(name: &str, outside: Context) -> Context {
-    match (name, outside) {
-        ("events", _) => Context::Events,
-        ("http", _) => Context::Http,
-        ("stream", _) => Context::Stream,
-        ("mail", _) => Context::Mail,
-        ("server", Context::Stream | Context::StreamServer) => Context::StreamServer,
-        ("server", Context::Mail) => Context::MailServer,
-        ("server", _) => Context::Server,
-        ("upstream", Context::Stream) => Context::StreamUpstream,
-        ("upstream", _) => Context::Upstream,
-        ("location", _) => Context::Location,
-        ("limit_except", _) => Context::LimitExcept,
-        ("if", Context::Server) => Context::ServerIf,
-        ("if", _) => Context::LocationIf,
-        ("map" | "geo" | "types" | "split_clients" | "charset_map", _) => Context::Entries,
-        _ => Context::Unknown,
-    }
 }
 
 /// What a part of a configuration is put into.
