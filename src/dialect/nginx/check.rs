@@ -21,7 +21,7 @@ const MOST: usize = 500;
 pub fn check(config: &Config, options: &Options, sink: &mut Sink) {
     let mut check = Check { config, options, sink, told: 0, similar: HashMap::new(), modules: Vec::new() };
     let mut frames = vec![Frame { block: None, next: 0, context: config.context, seen: Vec::new() }];
-    while let Some(frame) = frames.last_mut() {
+    while let Some(frame) = frames.last_mut().filter(|_| check.told < MOST) {
         let list = frame.block.map_or(Some(&config.top), |id| config.get(id)?.block.as_ref());
         let Some(&id) = list.and_then(|list| list.get(frame.next)) else {
             frames.pop();
@@ -93,23 +93,26 @@ impl Check<'_> {
             self.error(directive, message, help.to_owned());
             return Context::Unknown;
         }
-        if !rule.args.has(directive.args.len()) {
-            let message = format!("wrong number of arguments for `{shown}`: {}", directive.args.len());
-            let help = self.missing_end(directive).unwrap_or_else(|| format!("it takes {}", rule.args.told()));
-            self.error(directive, message, help);
-        } else if let Some(once) = rule.once {
-            if seen.contains(&once) {
-                let message = match once == rule.name {
+        let twice = rule.once.filter(|once| seen.contains(once));
+        seen.extend(rule.once.filter(|_| twice.is_none()));
+        match twice {
+            _ if !rule.args.has(directive.args.len()) => {
+                let message = format!("wrong number of arguments for `{shown}`: {}", directive.args.len());
+                self.error(directive, message, format!("it takes {}", rule.args.told()));
+            }
+            None => self.value(directive, rule, &shown),
+            Some(group) => {
+                let message = match group == rule.name {
                     true => format!("`{shown}` stands twice in this block"),
                     false => format!("`{shown}`: `root` and `alias` can't both stand in a block"),
                 };
                 self.error(directive, message, "take one of them out".to_owned());
-            } else {
-                seen.push(once);
-                self.value(directive, rule, &shown);
             }
-        } else {
-            self.value(directive, rule, &shown);
+        }
+        if let Some(line) = self.missing_end(directive, context) {
+            let message = format!("a directive begins among the words of `{shown}`");
+            let problem = Diagnostic::new(Severity::Warning, message).help(line);
+            self.push(directive, problem);
         }
         context.inside(&name)
     }
@@ -184,22 +187,22 @@ impl Check<'_> {
         };
         if !right {
             let message = format!("wrong number of words in `{}`", String::from_utf8_lossy(&name));
-            let help = self.missing_end(entry);
-            self.error(entry, message, help.unwrap_or_else(|| "an entry is a key, a value and `;`".to_owned()));
+            self.error(entry, message, "an entry is a key, a value and `;`".to_owned());
         }
     }
 
-    /// A directive that begins on a later line among the words of this one: the `;` before it is missing.
-    fn missing_end(&self, directive: &Directive) -> Option<String> {
+    /// What to do where a directive begins on a later line among the words of this one: the `;` before it is missing.
+    fn missing_end(&self, directive: &Directive, context: Context) -> Option<String> {
         let file = self.config.files.get(directive.place.file)?;
-        let line = |at: usize| file.line_column(at).line;
-        let mut before = &directive.name;
+        let mut end = directive.name.place.span.end;
         for word in &directive.args {
-            let begins_line = line(before.place.span.end) < line(word.place.span.start);
-            if begins_line && TABLE.find(&self.config.value(*word)).next().is_some() {
-                return Some(format!("end line {} with `;`", line(before.place.span.end)));
+            let start = word.place.span.start;
+            let between = file.bytes().get(end..start).unwrap_or_default();
+            let begins_line = !word.quoted && word.place.file == directive.place.file && between.contains(&b'\n');
+            if begins_line && TABLE.find(&self.config.value(*word)).any(|(_, rule)| rule.fits(context)) {
+                return Some(format!("end line {} with `;`", file.line_column(end).line));
             }
-            before = word;
+            end = word.place.span.end;
         }
         None
     }
@@ -211,9 +214,6 @@ impl Check<'_> {
 
     fn push(&mut self, directive: &Directive, problem: Diagnostic) {
         self.told += 1;
-        if self.told > MOST {
-            return;
-        }
         let Some(file) = self.config.files.get(directive.place.file) else { return };
         self.sink.push(problem.at(file, self.last_line(directive), ""));
         if self.told == MOST {

@@ -28,6 +28,15 @@ const ENOUGH: usize = 2000;
 
 /// The block in which the fewest directives are out of place.
 pub fn context(config: &Config, options: &Options) -> Context {
+    let names_a_part = |id: &DirectiveId| {
+        config.get(*id).is_some_and(|directive| {
+            let inside = Context::Main.inside(&config.value(directive.name));
+            directive.block.is_some() && !matches!(inside, Context::Unknown | Context::Entries)
+        })
+    };
+    if config.top.iter().any(names_a_part) {
+        return Context::Main;
+    }
     let misplaced = |context: &Context| misplaced(config, options, *context);
     CANDIDATES.iter().copied().min_by_key(misplaced).unwrap_or_default()
 }

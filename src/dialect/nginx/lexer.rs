@@ -14,6 +14,9 @@ use super::super::tree::{Node, NodeId, Token, TokenKind, Tree};
 /// The bytes that nginx reads at once: no word may be longer.
 const BUFFER: usize = 4096;
 
+/// So many faults of a file are told.
+const MOST_FAULTS: usize = 200;
+
 /// What opens a file that some editors write: nginx takes it for a part of the first word.
 const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
@@ -95,9 +98,10 @@ impl Lexer<'_> {
             self.fault(kind, end..end);
             self.finish(false);
         }
+        if let Some(&block) = self.open.last() {
+            self.fault(FaultKind::EndInBlock(self.start_of(block)), end..end);
+        }
         while let Some(block) = self.open.pop() {
-            let start = self.start_of(block);
-            self.fault(FaultKind::EndInBlock(start), end..end);
             self.close_node(block);
         }
     }
@@ -108,7 +112,9 @@ impl Lexer<'_> {
     }
 
     fn fault(&mut self, kind: FaultKind, range: std::ops::Range<usize>) {
-        self.faults.push(Fault { kind, span: Span::new(range) });
+        if self.faults.len() < MOST_FAULTS {
+            self.faults.push(Fault { kind, span: Span::new(range) });
+        }
     }
 
     /// A token from here to `end`.
@@ -128,7 +134,7 @@ impl Lexer<'_> {
     fn comment(&mut self) {
         let end = self.bytes[self.at..].iter().position(|byte| *byte == b'\n');
         let end = end.map_or(self.bytes.len(), |count| self.at + count);
-        self.check_length(self.at, end, 0);
+        self.check_length(self.at, end, 0, false);
         let text_end = if self.bytes[..end].ends_with(b"\r") { end - 1 } else { end };
         self.token(TokenKind::Comment, text_end);
     }
@@ -151,7 +157,8 @@ impl Lexer<'_> {
             at += 1;
         }
         let end = at.min(self.bytes.len());
-        self.check_length(start, end, 0);
+        let ends_directive = matches!(self.bytes.get(end), Some(b';' | b'{'));
+        self.check_length(start, end, 0, !ends_directive);
         self.word_token(TokenKind::Word, end);
     }
 
@@ -171,19 +178,19 @@ impl Lexer<'_> {
             }
         }
         let end = at.min(self.bytes.len());
-        self.check_length(start + 1, if closed { end } else { end + 1 }, quote);
+        let next = self.bytes.get(end).copied();
+        self.check_length(start + 1, if closed { end } else { end + 1 }, quote, next.is_some_and(is_blank));
         self.word_token(TokenKind::Quoted, end);
-        match self.bytes.get(end) {
+        match next {
             Some(b' ' | b'\t' | b'\r' | b'\n' | b';' | b'{' | b')') | None => {}
-            Some(&byte) => self.fault(FaultKind::Glued(byte), end..end + 1),
+            Some(byte) => self.fault(FaultKind::Glued(byte), end..end + 1),
         }
     }
 
-    /// A word or comment may not fill the buffer: its first byte (behind the quote) and the one behind its last.
-    fn check_length(&mut self, start: usize, end: usize, quote: u8) {
-        let ends_directive = matches!(self.bytes.get(end), Some(b';' | b'{'));
-        let length = end - start + usize::from(quote == 0 && !ends_directive);
-        if length >= BUFFER && start + BUFFER < self.bytes.len() {
+    /// A word or comment may not fill the buffer: its first byte (behind the quote), the one behind its last, and whether the blank that
+    /// ends it is still kept with it.
+    fn check_length(&mut self, start: usize, end: usize, quote: u8, blank: bool) {
+        if end - start + usize::from(blank) >= BUFFER && start + BUFFER < self.bytes.len() {
             let open = if end - start > BUFFER { quote } else { 0 };
             self.fault(FaultKind::TooLong(open), start..start);
         }

@@ -94,9 +94,10 @@ impl Table {
 
     /// The name that is most like one that nobody knows.
     pub fn similar(&self, name: &str) -> Option<&'static str> {
+        let most = 1 + name.len() / 6;
+        let near = self.by_name.keys().filter(|known| known.len().abs_diff(name.len()) <= most);
         let likeness = |known: &&'static str| (strsim::damerau_levenshtein(name, known), *known);
-        let (distance, known) = self.by_name.keys().map(likeness).min()?;
-        (distance <= 1 + name.len() / 6).then_some(known)
+        near.map(likeness).min().filter(|(distance, _)| *distance <= most).map(|(_, known)| known)
     }
 }
 

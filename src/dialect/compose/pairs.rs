@@ -1,0 +1,130 @@
+//! `environment` and `labels`: lists of `NAME=VALUE`, or maps; and the files that hold more of them.
+//!
+//! In: a node. Out: names with their values, sorted, the last of each name. Invariant: a service's own entry wins over one from a file.
+
+use std::collections::BTreeMap;
+
+use super::super::document::NodeId;
+use super::super::{self as dialect, Place, Variables};
+use super::include::read_env_file;
+use super::load::Loader;
+use super::model::{Label, Text, Variable};
+use crate::secret::Secret;
+
+/// What a name stands for; absent: it has no value of its own.
+type Pairs = BTreeMap<String, (Option<Text>, Place)>;
+
+impl Loader<'_> {
+    /// The names of a list or map with their values.
+    fn named(&mut self, id: NodeId) -> Pairs {
+        let mut out = Pairs::new();
+        if self.at(id).is_map() {
+            for entry in self.entries(id) {
+                let value = self.text(entry.value);
+                if value.is_none() && !self.at(entry.value).is_null() {
+                    self.error(self.place(entry.value), &format!("`{}` takes a text", entry.key));
+                }
+                out.insert(entry.key.into(), (value, entry.key_place));
+            }
+            return out;
+        }
+        let items: Vec<NodeId> = self.at(id).items().map(|item| item.id).collect();
+        for item in items {
+            let Some(text) = self.text(item) else {
+                self.error(self.place(item), "write NAME=VALUE");
+                continue;
+            };
+            let place = text.place;
+            match text.text.split_once('=') {
+                Some((name, value)) => {
+                    let value = Text { text: value.to_owned(), ..text.clone() };
+                    out.insert(name.to_owned(), (Some(value), place));
+                }
+                None => drop(out.insert(text.text, (None, place))),
+            }
+        }
+        out
+    }
+
+    /// A service's environment.
+    pub(super) fn environment(&mut self, service: NodeId, variables: &Variables) -> Vec<Variable> {
+        let mut own = self.get(service, "environment").map(|id| self.named(id)).unwrap_or_default();
+        for (name, (value, place)) in &mut own {
+            if value.is_some() {
+                continue;
+            }
+            // A name alone is passed on from Compose's own environment.
+            *value = match variables.get(name) {
+                dialect::Variable::Set(text) => Some(Text { text: text.to_owned(), place: *place, unknown: None }),
+                dialect::Variable::Unset => None,
+                dialect::Variable::Unknown => {
+                    Some(Text { text: String::new(), place: *place, unknown: Some(name.clone()) })
+                }
+            };
+        }
+        let mut known = variables.clone();
+        for (name, (value, _)) in &own {
+            if let Some(value) = value.as_ref().filter(|value| value.unknown.is_none()) {
+                known.values.entry(name.clone()).or_insert_with(|| value.text.clone());
+            }
+        }
+        let mut all = self.from_files(service, "env_file", &known);
+        all.extend(own.into_iter().filter(|(_, (value, _))| value.is_some()));
+        let variable = |(name, (value, place)): (String, (Option<Text>, Place))| {
+            let unknown = value.as_ref().and_then(|value| value.unknown.clone());
+            Variable { name, value: value.map(|value| Secret::new(value.text)), place, unknown }
+        };
+        all.into_iter().map(variable).collect()
+    }
+
+    /// Labels below a key, with those of `label_file` where the map has one.
+    pub(super) fn labels(&mut self, map: NodeId) -> Vec<Label> {
+        let none = Variables { complete: true, ..Variables::default() };
+        let mut all = self.from_files(map, "label_file", &none);
+        all.extend(self.get(map, "labels").map(|id| self.named(id)).unwrap_or_default());
+        let label = |(name, (value, place)): (String, (Option<Text>, Place))| {
+            let value = value.unwrap_or(Text { place, ..Text::default() });
+            Label { name, value }
+        };
+        all.into_iter().map(label).collect()
+    }
+
+    /// What the files below a key hold; a later file wins.
+    fn from_files(&mut self, map: NodeId, key: &str, known: &Variables) -> Pairs {
+        let mut out = Pairs::new();
+        let mut known = known.clone();
+        let Some(files) = self.get(map, key) else { return out };
+        let files: Vec<NodeId> = self.at(files).one_or_more().map(|file| file.id).collect();
+        for file in files {
+            let place = self.place(file);
+            let long = self.at(file).is_map();
+            let part = |key| if long { self.get(file, key) } else { None };
+            let required = part("required").and_then(|id| self.at(id).bool()).unwrap_or(true);
+            let raw = part("format").and_then(|id| self.text(id)).is_some_and(|format| format.text == "raw");
+            let path = if long { part("path").and_then(|id| self.text(id)) } else { self.text(file) };
+            let Some(path) = path else {
+                self.error(place, "say which file: `path: FILE`");
+                continue;
+            };
+            let path = self.folder(place).join(&path.text);
+            if !required && !path.exists() {
+                continue;
+            }
+            if raw {
+                self.error(place, "files in the format `raw` are not read here");
+                continue;
+            }
+            match read_env_file(&path, &known) {
+                Ok(lines) => {
+                    for line in lines {
+                        let value = Text { text: line.value.clone(), place, unknown: line.unknown };
+                        known.values.entry(line.name.clone()).or_insert(line.value);
+                        out.insert(line.name, (Some(value), place));
+                    }
+                }
+                Err(reason) => self.error(place, &reason),
+            }
+        }
+        out
+    }
+}

@@ -1,0 +1,127 @@
+//! Compose projects as Docker Compose reads them: fixtures, and projects made here, against the real one.
+//!
+//! In: `fixtures/dialect/compose` (a folder each; `expected.json` is what Compose 2.40.3 makes of it) and seeded random projects. Out: the
+//! facts that the reader finds. Needs Compose v2 (`LLMGUARD_COMPOSE`) for the comparison; `LLMGUARD_COMPOSE_CASES` says how many projects
+//! are made (default 40), `LLMGUARD_COMPOSE_SEED` with which the first is made.
+
+#![expect(clippy::unwrap_used, reason = "tests")]
+
+#[path = "../common/mod.rs"]
+mod common;
+mod facts;
+mod random;
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use serde_json::Value;
+
+/// The variables that Compose and the reader get.
+const VARIABLES: &[(&str, &str)] =
+    &[("HOME", "/root"), ("A", "aa"), ("E", ""), ("P", "8080"), ("COMPOSE_PROJECT_NAME", "t")];
+
+fn compose() -> Option<PathBuf> {
+    common::server("compose-read", "LLMGUARD_COMPOSE")
+}
+
+/// The files of a project: those of the folder, or those that `files` names.
+fn files(folder: &Path) -> Vec<PathBuf> {
+    match std::fs::read_to_string(folder.join("files")) {
+        Ok(names) => names.split_whitespace().map(|name| folder.join(name)).collect(),
+        Err(_) => llmguard::dialect::compose::default_files(folder),
+    }
+}
+
+/// What Compose makes of a project. Errors: why it refuses it.
+fn real(program: &Path, folder: &Path) -> Result<Value, String> {
+    let mut command = Command::new(program);
+    command.env_clear().envs(VARIABLES.iter().copied()).current_dir(folder);
+    for file in files(folder) {
+        command.arg("-f").arg(file);
+    }
+    let out = command.args(["--profile", "*", "config", "--format", "json"]).output().unwrap();
+    if !out.status.success() {
+        return Err(String::from_utf8_lossy(&out.stderr).into_owned());
+    }
+    Ok(facts::of_compose(&serde_json::from_slice(&out.stdout).unwrap(), folder))
+}
+
+/// What the reader makes of it. Errors: what it says.
+fn ours(folder: &Path) -> Result<Value, String> {
+    let values: BTreeMap<_, _> = VARIABLES.iter().map(|(name, value)| (name.to_string(), value.to_string())).collect();
+    let mut options = llmguard::dialect::Options::default();
+    options.variables.values = values;
+    let mut sink = llmguard::diag::Sink::default();
+    // Without a `.env` the others are unset, as they are for Compose.
+    options.variables.complete = !folder.join(".env").is_file();
+    let project = llmguard::dialect::compose::read(&files(folder), &options, &mut sink);
+    if sink.has_errors() {
+        return Err(sink.list.iter().map(|problem| problem.render(false) + "\n").collect());
+    }
+    Ok(facts::of_project(&project, folder))
+}
+
+#[test]
+fn fixtures() {
+    let program = compose();
+    let update = std::env::var_os("LLMGUARD_UPDATE").is_some();
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/dialect/compose");
+    let mut folders: Vec<_> = std::fs::read_dir(&root).unwrap().map(|entry| entry.unwrap().path()).collect();
+    folders.sort();
+    assert!(folders.len() > 3);
+    for folder in folders {
+        let path = folder.join("expected.json");
+        let show = |result: &Result<Value, String>| match result {
+            Ok(facts) => serde_json::to_string_pretty(facts).unwrap() + "\n",
+            Err(_) => "\"refused\"\n".to_owned(),
+        };
+        if let Some(program) = &program {
+            let real = real(program, &folder);
+            if update {
+                std::fs::write(&path, show(&real)).unwrap();
+            }
+            assert_eq!(
+                show(&real),
+                std::fs::read_to_string(&path).unwrap(),
+                "Compose on {}: {real:?}",
+                folder.display()
+            );
+        }
+        let ours = ours(&folder);
+        assert_eq!(show(&ours), std::fs::read_to_string(&path).unwrap(), "{}: {ours:?}", folder.display());
+    }
+}
+
+#[test]
+fn random_projects() {
+    let Some(program) = compose() else { return };
+    let number = |name: &str, default| std::env::var(name).ok().and_then(|text| text.parse().ok()).unwrap_or(default);
+    let (first, count): (u64, u64) = (number("LLMGUARD_COMPOSE_SEED", 1), number("LLMGUARD_COMPOSE_CASES", 40));
+    let mut wrong = 0;
+    let mut refused = 0;
+    for seed in first..first + count {
+        let folder = tempfile::tempdir().unwrap();
+        let texts = random::write(seed, folder.path());
+        let (real, ours) = (real(&program, folder.path()), ours(folder.path()));
+        refused += u64::from(real.is_err());
+        if let Err(real) = &real {
+            println!("refused: {}", real.trim().lines().last().unwrap_or_default());
+        }
+        let same = match (&real, &ours) {
+            (Ok(real), Ok(ours)) => real == ours,
+            (Err(_), Err(_)) => true,
+            _ => false,
+        };
+        if !same {
+            wrong += 1;
+            println!("seed {seed}:\n{texts}");
+            match (&real, &ours) {
+                (Ok(real), Ok(ours)) => println!("{}", facts::difference(real, ours)),
+                _ => println!("Compose: {real:?}\nours: {ours:?}"),
+            }
+        }
+    }
+    println!("{count} projects, {refused} refused by Compose, {wrong} read otherwise");
+    assert_eq!(wrong, 0);
+}
