@@ -93,6 +93,7 @@ impl ConfigArgs {
         for file in shown.chain(sink.list.iter_mut().filter_map(|problem| problem.file.as_mut())) {
             *file = secrets::hide(file);
         }
+        systems.iter_mut().for_each(|system| secrets::hide_notes(&mut system.gateway));
         let errors = sink.list.iter().filter(|problem| problem.severity == Severity::Error).count();
         load::show(sink, global);
         let names = || self.paths.iter().map(|path| path.display().to_string()).collect::<Vec<_>>().join(", ");

@@ -102,11 +102,15 @@ impl Told<'_> {
             count(listeners, "listener"),
             took.as_secs_f64()
         );
-        for wrong in report.wrong.iter().take(SHOWN) {
-            text.push_str(&self.wrong(wrong));
+        let kinds = self.kinds();
+        for (first, number) in kinds.iter().take(SHOWN) {
+            text.push_str(&self.wrong(first));
+            if *number > 1 {
+                text.push_str(&format!("    and {} more like this\n", number - 1));
+            }
         }
-        if report.wrong.len() > SHOWN {
-            text.push_str(&format!("  … and {} more\n", report.wrong.len() - SHOWN));
+        if kinds.len() > SHOWN {
+            text.push_str(&format!("  … and {} of other kinds\n", kinds.len() - SHOWN));
         }
         if global.quiet {
             return text;
@@ -121,6 +125,29 @@ impl Told<'_> {
             text.push_str(&format!("  {note}\n"));
         }
         text
+    }
+
+    /// The first of each kind of difference (what the files say, by which place, what the server did), and how many there are.
+    fn kinds(&self) -> Vec<(&Wrong, usize)> {
+        let kind = |wrong: &Wrong| {
+            let said = match &wrong.expected.verdict {
+                Verdict::Proxied { upstream, .. } => upstream.clone(),
+                verdict => format!("{verdict:?}"),
+            };
+            let did = match &wrong.observed {
+                Answer::Proxied { port, .. } => port.to_string(),
+                other => format!("{other:?}"),
+            };
+            (said, wrong.expected.steps.last().cloned(), did)
+        };
+        let mut kinds: Vec<(&Wrong, usize)> = Vec::new();
+        for wrong in &self.report.wrong {
+            match kinds.iter_mut().find(|(first, _)| kind(first) == kind(wrong)) {
+                Some((_, number)) => *number += 1,
+                None => kinds.push((wrong, 1)),
+            }
+        }
+        kinds
     }
 
     fn own(&self, text: &str) -> String {

@@ -5,7 +5,6 @@
 
 use std::collections::BTreeSet;
 use std::ffi::OsStr;
-use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 
 use super::edits::Edits;
@@ -487,7 +486,8 @@ impl Mover<'_> {
             let path = std::path::absolute(&file.path).unwrap_or_else(|_| file.path.clone());
             let root = self.from.root.and_then(|root| std::path::absolute(root).ok());
             let own = root.and_then(|root| path.strip_prefix(root).ok().map(Path::to_owned)).unwrap_or(path);
-            let below = format!("tree/{}", OsStr::from_bytes(own.as_os_str().as_bytes()).to_string_lossy());
+            let own = own.strip_prefix("/").unwrap_or(&own);
+            let below = format!("tree/{}", own.display());
             let written = self.world.write(&below, &self.edits.apply(index, file.bytes()))?;
             main.get_or_insert(written);
         }
