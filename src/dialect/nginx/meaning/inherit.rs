@@ -12,6 +12,7 @@ use ipnet::IpNet;
 use crate::gateway::Predicate;
 
 use super::super::modules::{self, Effect};
+use super::super::units;
 use super::block::Line;
 use super::scope::{Content, ErrorPage, Pass, Root, Rule, Scope, UserFile};
 use super::{Reader, settings};
@@ -216,7 +217,7 @@ impl<'c> Reader<'c> {
 
     /// A size in bytes: `10`, `8k`, `1m`, `1g`.
     pub fn size(&mut self, line: &Line<'c>, at: usize) -> Option<u64> {
-        let size = size(line.arg(at));
+        let size = units::offset(line.arg(at));
         if size.is_none() {
             self.error(line, format!("`{}` is not a size", line.text(at)), "write bytes, or `8k`, `1m`, `1g`");
         }
@@ -227,17 +228,6 @@ impl<'c> Reader<'c> {
 /// Whether an argument is `on`.
 pub fn on(line: &Line<'_>) -> bool {
     line.arg(0).eq_ignore_ascii_case(b"on")
-}
-
-/// A size in bytes (`ngx_parse_offset`).
-pub fn size(text: &[u8]) -> Option<u64> {
-    let (digits, factor) = match text.split_last()? {
-        (b'k' | b'K', digits) => (digits, 1 << 10),
-        (b'm' | b'M', digits) => (digits, 1 << 20),
-        (b'g' | b'G', digits) => (digits, 1 << 30),
-        _ => (text, 1),
-    };
-    std::str::from_utf8(digits).ok()?.parse::<u64>().ok()?.checked_mul(factor)
 }
 
 /// An address, a network or `all`.
