@@ -38,6 +38,8 @@ pub struct Wire {
 pub enum Underscores {
     /// They are headers like others.
     Kept,
+    /// The same, and rules find them under the name with `-` for `_`.
+    Dashes,
     /// They are overlooked.
     Dropped,
     /// The request is refused (400).
@@ -60,7 +62,7 @@ pub struct HeadLimits {
 pub enum HostRule {
     /// No blank, no control character.
     Printable,
-    /// As nginx 1.22.1: not empty, no `/`, no NUL, no `..`; one final dot is dropped.
+    /// As nginx 1.22.1: not empty, no `/`, no NUL, no `..`, in an absolute target no `@`; one final dot is dropped.
     Nginx,
     /// As Go's net/http 1.26: the bytes of RFC 3986; may be empty.
     Go,
@@ -223,7 +225,10 @@ impl Wire {
         self.lengths(request)?;
         let target = Target::parse(&request.target).ok_or((400, "the request target is malformed".into()))?;
         let authority = target.authority.or(hosts.first().copied()).unwrap_or_default();
-        let host = self.host.read(authority, !hosts.is_empty()).ok_or((400, "the Host is malformed".into()))?;
+        let host = self
+            .host
+            .read(authority, !hosts.is_empty(), target.authority.is_some())
+            .ok_or((400, "the Host is malformed".into()))?;
         if target.path == b"*" {
             match (self.options_asterisk, self.asterisk) {
                 (Some(status), _) if request.method == b"OPTIONS" => {
@@ -254,6 +259,10 @@ impl Wire {
                 Underscores::Dropped if name.contains(&b'_') => continue,
                 Underscores::Refused if name.contains(&b'_') => {
                     return Err((400, "a header's name holds an underscore".into()));
+                }
+                Underscores::Dashes => {
+                    let dashed = name.iter().map(|&byte| if byte == b'_' { b'-' } else { byte });
+                    headers.push((dashed.collect(), value.clone()));
                 }
                 _ => headers.push((name.clone(), value.clone())),
             }
@@ -287,7 +296,7 @@ impl Wire {
 
 impl HostRule {
     /// The host that rules see; `Some(None)`: none that is a name. `None`: refused.
-    fn read(self, authority: &[u8], given: bool) -> Option<Option<String>> {
+    fn read(self, authority: &[u8], given: bool, absolute: bool) -> Option<Option<String>> {
         if authority.iter().any(|&byte| byte <= b' ' || byte == 0x7f) {
             return None;
         }
@@ -303,9 +312,10 @@ impl HostRule {
                     return (!given).then_some(None);
                 }
                 let name = std::str::from_utf8(authority).ok()?;
-                let name = without_port(name);
-                let name = name.strip_suffix('.').unwrap_or(name);
-                let refused = name.is_empty() || name.contains("..") || name.contains(['/', '\0']);
+                let whole = without_port(name);
+                let name = whole.strip_suffix('.').unwrap_or(whole);
+                let user = absolute && authority.contains(&b'@');
+                let refused = name.is_empty() || whole.contains("..") || name.contains(['/', '\0']) || user;
                 (!refused).then(|| Some(name.to_ascii_lowercase()))
             }
         }
