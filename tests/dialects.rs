@@ -37,6 +37,35 @@ const READERS: [(Kind, &str, Option<Reader>); 4] = [
     (Kind::Traefik, "traefik", None),
 ];
 
+/// Cases in which the evaluator doesn't give every answer yet: lines of `requests.jsonl`, and why.
+const PENDING: &[(&str, &[usize], &str)] = &[
+    ("nginx/body-framing", &[11], "chunked bodies in HTTP/1.0 are no part of a request line"),
+    ("nginx/geo", &[5, 6, 7, 8, 9], "`geo` of another variable than the client's address"),
+    (
+        "nginx/hash-schemes",
+        &[5, 6, 7, 8, 9, 10, 12, 17, 18, 19, 20, 21, 22, 24],
+        "hashes other than bcrypt are unknown",
+    ),
+    ("nginx/hash-yescrypt", &[1, 2], "hashes other than bcrypt are unknown"),
+    ("nginx/hosts", &[8], "`@` in a Host, which newer versions refuse; since which isn't measured"),
+    (
+        "nginx/methods",
+        &[4],
+        "CONNECT without an authority, which newer versions refuse with 400; since which isn't measured",
+    ),
+    ("nginx/listen-wildcard", &[1, 2], "a request line names a port, not the address that it came to"),
+    ("nginx/referers", &[1, 2, 3, 4, 5, 6], "`valid_referers` isn't read"),
+    ("nginx/error-page-malformed", &[2, 3, 4, 5, 6, 11, 14], "error pages of requests that can't be read"),
+    ("nginx/forward-rewritten", &[11], "`rewrite … break` before a proxy_pass with a path"),
+    ("caddy/handle-errors", &[1, 2, 3], "CEL"),
+    ("caddy/matcher-sets", &[3, 4, 7, 9, 12, 15, 16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28], "CEL"),
+    ("caddy/unset-keys", &[20, 21, 22], "CEL"),
+    ("caddy/odd-keys", &[17, 18], "`{file.…}` is read by the server alone"),
+    ("caddy/unset-keys", &[8, 9], "`{file.…}` is read by the server alone"),
+    ("caddy/path-placeholders", &[7], "the original absolute target"),
+    ("caddy/protocols-h1", &[2], "a listener without HTTP/2"),
+];
+
 fn nginx(main: &Path, options: &Options) -> Gateway {
     dialect::nginx::read_gateway(main, "nginx.conf", options).gateway
 }
@@ -259,6 +288,7 @@ fn server(name: &str, kind: Kind, dialect: &str) {
 fn evaluator(kind: Kind, dialect: &str, version: (u32, u32, u32), read: Reader) {
     let mut cases = cases(dialect);
     cases.retain(|case| case.is_about(kind));
+    let pended = Mutex::new(Vec::new());
     let asked = each(&cases, |case, stand| {
         if case.lines.is_empty() {
             return Ok(0);
@@ -272,7 +302,11 @@ fn evaluator(kind: Kind, dialect: &str, version: (u32, u32, u32), read: Reader) 
             let outcome = evaluate(&gateway, &laid.ask(&entry.request).request);
             let is = Answer::of(&outcome);
             let both_unknown = matches!((&is, &expected), (Answer::Unknown(_), Answer::Unknown(_)));
-            if is != expected && !both_unknown {
+            let pending = PENDING.iter().find(|(name, lines, _)| *name == case.name && lines.contains(&entry.number));
+            if let Some((_, _, why)) = pending {
+                let told = if is == expected { "isn't pending any more" } else { why };
+                pended.lock().unwrap().push(format!("{}:{}: {told}", case.name, entry.number));
+            } else if is != expected && !both_unknown {
                 let steps = outcome.steps.iter().filter_map(|step| {
                     let file = gateway.files.get(step.file)?;
                     Some(format!("\n      {}:{}: {}", file.name, file.line_column(step.span.start).line, step.note))
@@ -282,7 +316,12 @@ fn evaluator(kind: Kind, dialect: &str, version: (u32, u32, u32), read: Reader) 
         }
         if wrong.is_empty() { Ok(case.lines.len()) } else { Err(wrong) }
     });
-    println!("the evaluator, {kind:?}: {asked} answers of {} cases", cases.len());
+    let mut pended = pended.into_inner().unwrap();
+    pended.sort();
+    for pending in &pended {
+        common::skip(&format!("dialects evaluator {kind:?}"), pending);
+    }
+    println!("the evaluator, {kind:?}: {asked} answers of {} cases, {} of them pending", cases.len(), pended.len());
 }
 
 #[test]
