@@ -34,7 +34,7 @@ const READERS: [(Kind, &str, Option<Reader>); 4] = [
     (Kind::NginxOld, "nginx", Some(nginx)),
     (Kind::Nginx, "nginx", Some(nginx)),
     (Kind::Caddy, "caddy", Some(caddy)),
-    (Kind::Traefik, "traefik", None),
+    (Kind::Traefik, "traefik", Some(traefik)),
 ];
 
 /// Cases in which the evaluator doesn't give every answer yet: lines of `requests.jsonl`, and why.
@@ -74,6 +74,10 @@ fn caddy(main: &Path, options: &Options) -> Gateway {
     let mut sink = Sink::default();
     let adapted = dialect::caddy::adapt(main, "Caddyfile", options, &mut sink);
     dialect::caddy::gateway::gateway(&adapted.document, adapted.files, options, &mut sink)
+}
+
+fn traefik(path: &Path, options: &Options) -> Gateway {
+    dialect::traefik::read_path(path, options).map(|reading| reading.gateway).unwrap_or_default()
 }
 
 /// A folder of `fixtures/dialect`.
