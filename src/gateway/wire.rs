@@ -44,7 +44,7 @@ pub enum Underscores {
     Dashes,
     /// They are overlooked.
     Dropped,
-    /// The request is refused (400).
+    /// The request is refused (400), for a `.` too (Traefik 3.7.15).
     Refused,
 }
 
@@ -268,8 +268,8 @@ impl Wire {
             }
             match self.underscores {
                 Underscores::Dropped if name.contains(&b'_') => continue,
-                Underscores::Refused if name.contains(&b'_') => {
-                    return Err((400, "a header's name holds an underscore".into()));
+                Underscores::Refused if name.iter().any(|byte| matches!(byte, b'_' | b'.')) => {
+                    return Err((400, "a header's name holds an underscore or a dot".into()));
                 }
                 Underscores::Dashes => {
                     let dashed = name.iter().map(|&byte| if byte == b'_' { b'-' } else { byte });
@@ -277,6 +277,13 @@ impl Wire {
                 }
                 _ => headers.push((name.clone(), value.clone())),
             }
+        }
+        // Where neither is written down, a body is framed by its length.
+        let framed = |name: &[u8]| {
+            name.eq_ignore_ascii_case(b"content-length") || name.eq_ignore_ascii_case(b"transfer-encoding")
+        };
+        if request.body_bytes > 0 && !headers.iter().any(|(name, _)| framed(name)) {
+            headers.push((b"Content-Length".to_vec(), request.body_bytes.to_string().into_bytes()));
         }
         for name in self.single_headers {
             if request.header(name).count() > 1 {
