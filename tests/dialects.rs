@@ -30,11 +30,15 @@ type Reader = fn(&Path, &Options) -> Gateway;
 
 /// The readers. None: pending, the evaluator can't read that dialect yet, and its cases are asked on the real servers alone.
 const READERS: [(Kind, &str, Option<Reader>); 4] = [
-    (Kind::NginxOld, "nginx", None),
-    (Kind::Nginx, "nginx", None),
+    (Kind::NginxOld, "nginx", Some(read_nginx)),
+    (Kind::Nginx, "nginx", Some(read_nginx)),
     (Kind::Caddy, "caddy", None),
     (Kind::Traefik, "traefik", None),
 ];
+
+fn read_nginx(main: &Path, options: &Options) -> Gateway {
+    llmguard::dialect::nginx::read_gateway(main, "nginx.conf", options).gateway
+}
 
 /// A folder of `fixtures/dialect`.
 struct Case {

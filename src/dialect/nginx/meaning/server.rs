@@ -11,7 +11,7 @@ use crate::gateway::{Chain, ChainId, Clause, Errors, Listener, Origin, Predicate
 
 use super::block::Line;
 use super::location::Location;
-use super::scope::{ErrorPage, Scope};
+use super::scope::{ErrorPage, Gate, Scope};
 use super::server_name::ServerNames;
 use super::{Reader, state, wire};
 
@@ -32,6 +32,8 @@ pub struct Server<'c> {
     pub locations: Vec<Location<'c>>,
     /// The handlers of each `error_page` list that was met.
     pub errors: Handlers,
+    /// Settings, limits and access, by what they are made of.
+    pub gates: HashMap<Gate, (Scope, ChainId)>,
     /// Chains that go on elsewhere, by their targets.
     pub redirects: HashMap<Vec<u8>, ChainId>,
     /// Where it is said.
@@ -59,6 +61,7 @@ impl<'c> Reader<'c> {
             let start = self.reserve();
             sketches.push(Sketch { lines, origin, scope, names, start });
         }
+        let mut starts: Vec<(ChainId, usize)> = Vec::new();
         for socket in sockets {
             let Some(&first) = socket.servers.first() else { continue };
             let default = socket.default.unwrap_or(first);
@@ -69,6 +72,7 @@ impl<'c> Reader<'c> {
                 false => chain,
                 true => self.unknown_client(chain, &socket.origin),
             };
+            starts.push((chain, default));
             self.gateway.listeners.push(Listener {
                 address: socket.address,
                 port: socket.port,
@@ -78,8 +82,9 @@ impl<'c> Reader<'c> {
                 origin: socket.origin,
             });
         }
-        for sketch in sketches {
-            self.server(sketch);
+        let refusals: Vec<Arc<Errors>> = sketches.into_iter().map(|sketch| self.server(sketch)).collect();
+        for (start, default) in starts {
+            self.gateway.refusals.extend(refusals.get(default).map(|errors| (start, errors.clone())));
         }
     }
 
@@ -89,7 +94,8 @@ impl<'c> Reader<'c> {
         chain
     }
 
-    fn server(&mut self, sketch: Sketch<'c>) {
+    /// Makes the chains of a server; what comes back handles what isn't read for it.
+    fn server(&mut self, sketch: Sketch<'c>) -> Arc<Errors> {
         let Sketch { lines, origin, scope, names, start } = sketch;
         let find = self.reserve();
         let mut server = Server {
@@ -99,6 +105,7 @@ impl<'c> Reader<'c> {
             named: HashMap::new(),
             locations: Vec::new(),
             errors: HashMap::new(),
+            gates: HashMap::new(),
             redirects: HashMap::new(),
             origin: origin.clone(),
         };
@@ -115,6 +122,8 @@ impl<'c> Reader<'c> {
             steps.push(Step::ClientIp(Box::new(trust), origin.noted(note)));
         }
         let mut clauses = vec![Clause::steps(steps, origin.noted("this server answers"))];
+        let refused = Predicate::All(vec![state::is_set(state::INTERNAL).negated(), Predicate::method(&["TRACE", "CONNECT"])]);
+        clauses.push(Clause::new(refused, Terminal::Error(405), origin.noted("nginx refuses this method (405)")));
         clauses.extend(self.opaque_rewrite(&scope));
         clauses.extend(self.program(&mut server, &lines, &scope, None));
         self.fill(start, Chain { clauses, otherwise: Terminal::Then(find), origin: Origin::default() });
@@ -127,5 +136,6 @@ impl<'c> Reader<'c> {
         };
         let otherwise = level.map_or(Terminal::Return, Terminal::Then);
         self.fill(find, Chain { clauses: vec![clause], otherwise, origin: Origin::default() });
+        self.refusals(&mut server, &scope)
     }
 }
