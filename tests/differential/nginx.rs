@@ -125,7 +125,10 @@ impl Maker<'_> {
     /// What stands in `http`.
     fn http(&mut self) -> Vec<Part> {
         let mut parts = vec![
-            Part::line("map_hash_bucket_size 128; server_names_hash_bucket_size 128; variables_hash_bucket_size 128;").fixed(),
+            Part::line("map_hash_bucket_size 128; server_names_hash_bucket_size 128; variables_hash_bucket_size 128;")
+                .fixed(),
+            // Names that are used before a location defines them.
+            Part::line("map $arg_zz $zz { default 0; \"~^(?<seg>x)(?<sub>y)(?<s>z)(?<t>a)\" 1; }").fixed(),
             Part::block("upstream u1 {", vec![Part::line("server @UPSTREAM@;").fixed()], "}").fixed(),
             Part::block(
                 "upstream u2 {",

@@ -59,7 +59,8 @@ impl<'c> Reader<'c> {
             chunked().negated(),
             state::is_set(state::DISCARDED).negated(),
         ]);
-        let chain = Chain { clauses: vec![too_long(when, limit, at)], otherwise: Terminal::Return, origin: Origin::default() };
+        let chain =
+            Chain { clauses: vec![too_long(when, limit, at)], otherwise: Terminal::Return, origin: Origin::default() };
         let chain = self.gateway.add(chain);
         self.body_limits.insert(key, chain);
         chain

@@ -7,8 +7,8 @@ use std::sync::Arc;
 
 use crate::gateway::value::{Replace, Row};
 use crate::gateway::{
-    Captures, Chain, ChainId, Clause, Edit, Forward, Function, HeaderEdit, Lookup, Origin, Pattern, Predicate, Rewrite, Step,
-    Terminal, Test, Value,
+    Captures, Chain, ChainId, Clause, Edit, Forward, Function, HeaderEdit, Lookup, Origin, Pattern, Predicate, Rewrite,
+    Step, Terminal, Test, Value,
 };
 
 use super::block::Line;
@@ -211,11 +211,8 @@ impl<'c> Reader<'c> {
 fn body_limit(scope: &Scope, pass: &Pass) -> Option<Clause> {
     let limit = scope.body_limit?;
     let at = scope.body_limit_at.as_ref().unwrap_or(&pass.origin);
-    let when = Predicate::All(vec![
-        Predicate::BodyOver(limit),
-        content::chunked(),
-        state::is_set(state::DISCARDED).negated(),
-    ]);
+    let when =
+        Predicate::All(vec![Predicate::BodyOver(limit), content::chunked(), state::is_set(state::DISCARDED).negated()]);
     Some(content::too_long(when, limit, at))
 }
 

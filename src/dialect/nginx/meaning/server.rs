@@ -7,7 +7,8 @@ use std::collections::{HashMap, HashSet};
 use std::rc::Rc;
 use std::sync::Arc;
 
-use crate::gateway::{Chain, ChainId, Clause, Errors, Listener, Origin, Predicate, Step, Terminal, Value};
+use crate::gateway::value::Join;
+use crate::gateway::{Chain, ChainId, Clause, Errors, Lines, Listener, Origin, Predicate, Step, Terminal, Test, Value};
 
 use super::block::Line;
 use super::location::Location;
@@ -122,8 +123,7 @@ impl<'c> Reader<'c> {
             steps.push(Step::ClientIp(Box::new(trust), origin.noted(note)));
         }
         let mut clauses = vec![Clause::steps(steps, origin.noted("this server answers"))];
-        let refused = Predicate::All(vec![state::is_set(state::INTERNAL).negated(), Predicate::method(&["TRACE", "CONNECT"])]);
-        clauses.push(Clause::new(refused, Terminal::Error(405), origin.noted("nginx refuses this method (405)")));
+        clauses.extend(framing(&origin));
         clauses.extend(self.opaque_rewrite(&scope));
         clauses.extend(self.program(&mut server, &lines, &scope, None));
         self.fill(start, Chain { clauses, otherwise: Terminal::Then(find), origin: Origin::default() });
@@ -138,4 +138,31 @@ impl<'c> Reader<'c> {
         self.fill(find, Chain { clauses: vec![clause], otherwise, origin: Origin::default() });
         self.refusals(&mut server, &scope)
     }
+}
+
+/// What nginx refuses once it has read the headers (`ngx_http_process_request_header`).
+fn framing(origin: &Origin) -> Vec<Clause> {
+    let outside = || state::is_set(state::INTERNAL).negated();
+    let refused = |when: Predicate, status: u16, note: &'static str| {
+        Clause::new(Predicate::All(vec![when, outside()]), Terminal::Error(status), origin.noted(note))
+    };
+    let there = |name: &str| Predicate::Header(name.to_owned(), Lines::Any, Test::Anything);
+    let coding = || Value::Header("transfer-encoding".to_owned(), Join::First);
+    let old = Predicate::Value(Value::Protocol, Test::Equals(b"HTTP/1.0".to_vec()));
+    let chunked = Predicate::Value(coding(), Test::AnyCase(Box::new(Test::Equals(b"chunked".to_vec()))));
+    let coded = || there("transfer-encoding");
+    vec![
+        refused(Predicate::All(vec![coded(), old]), 400, "HTTP/1.0 has no Transfer-Encoding (400)"),
+        refused(
+            Predicate::All(vec![coded(), chunked.negated()]),
+            501,
+            "nginx knows no Transfer-Encoding but `chunked` (501)",
+        ),
+        refused(
+            Predicate::All(vec![coded(), there("content-length")]),
+            400,
+            "Transfer-Encoding and Content-Length (400)",
+        ),
+        refused(Predicate::method(&["TRACE", "CONNECT"]), 405, "nginx refuses this method (405)"),
+    ]
 }

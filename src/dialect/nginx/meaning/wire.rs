@@ -48,5 +48,6 @@ pub fn wire(scope: &Scope, version: (u32, u32, u32)) -> Wire {
             total: Some((number * bytes + rules.buffer, 494)),
         },
         host: HostRule::Nginx,
+        resets_streams: false,
     }
 }
