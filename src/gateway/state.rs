@@ -49,7 +49,7 @@ impl<'r> State<'r> {
             original: target.clone(),
             target: Some(target),
             path: Some(read.path),
-            query: Some(read.target.query.unwrap_or_default().to_vec()),
+            query: Some(listener.wire.path.query(&read.target).to_vec()),
             host: read.host.unwrap_or_default(),
             authority: read.authority,
             headers: read.headers,
