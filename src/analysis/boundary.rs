@@ -68,6 +68,10 @@ impl Boundaries {
                 let name = String::from_utf8_lossy(name).into_owned();
                 self.arguments.entry(name).or_default().extend(examples(test));
             }
+            Predicate::Parameter(name, test) => {
+                let name = String::from_utf8_lossy(name.as_literal().unwrap_or_default()).into_owned();
+                self.arguments.entry(name).or_default().extend(examples(test));
+            }
             Predicate::Authenticated(who) => {
                 self.clients.extend(who.credentials.iter().map(|credential| credential.client.clone()));
             }
