@@ -51,7 +51,6 @@ fn wire(entry: &EntryPoint) -> Wire {
         underscores: entry.underscores,
         head: HeadLimits { line: None, field: None, total: Some((entry.head_bytes + SLACK, 431)) },
         host: HostRule::Go,
-        resets_streams: true,
     }
 }
 
