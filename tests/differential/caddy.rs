@@ -406,7 +406,7 @@ impl Grammar<'_> {
             ),
             17 => format!(
                 "header {matcher}{}",
-                self.random.pick(&["X-Out 1", "-Server", "+Vary Origin", "?X-Out 2", ">X-Late {path}"])
+                self.random.pick(&["X-Out 1", "-Server", "+Vary Origin", "?X-Out 2", ">X-Late {host}"])
             ),
             18..=19 => format!("vars {matcher}v {}", Self::quoted(&self.template())),
             20 => format!(
