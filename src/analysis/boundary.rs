@@ -68,8 +68,8 @@ impl Boundaries {
                 let name = String::from_utf8_lossy(name).into_owned();
                 self.arguments.entry(name).or_default().extend(examples(test));
             }
-            Predicate::Parameter(Value::Literal(name), test) => {
-                let name = String::from_utf8_lossy(name).into_owned();
+            Predicate::Parameter(name, test) => {
+                let name = String::from_utf8_lossy(name.as_literal().unwrap_or_default()).into_owned();
                 self.arguments.entry(name).or_default().extend(examples(test));
             }
             Predicate::Authenticated(who) => {
@@ -82,7 +82,6 @@ impl Boundaries {
             Predicate::Not(part) => self.predicate(part),
             Predicate::Always
             | Predicate::Client(_)
-            | Predicate::Parameter(..)
             | Predicate::Model(_)
             | Predicate::Subrequest(..)
             | Predicate::Opaque(_) => {}

@@ -89,8 +89,19 @@ pub struct End {
     pub client: Option<String>,
     /// What the upstream gets, if it gets anything.
     pub upstream: Option<Received>,
-    /// What bounds the request, and where that is said.
-    pub bounds: Vec<(String, Option<Place>)>,
+    /// What bounds the request.
+    pub bounds: Vec<Bound>,
+}
+
+/// Something that bounds a request.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Bound {
+    /// What, for people.
+    pub text: String,
+    /// Where that is said; absent: nowhere, it is the server's default.
+    pub place: Option<Place>,
+    /// Whether generations and long prompts meet it.
+    pub matters: bool,
 }
 
 /// What an upstream gets.
@@ -249,14 +260,15 @@ impl Teller<'_> {
         };
         let proxied = upstream.is_some();
         let place = |origin: &Origin| place(self.gateway, origin).filter(|_| origin.span != Span::default());
-        let mut bounds: Vec<(String, Option<Place>)> =
-            outcome.limits.iter().map(|(limit, origin)| (words::limit(limit), place(origin))).collect();
+        let bound = |text: String, origin: &Origin, matters: bool| Bound { text, place: place(origin), matters };
+        let mut bounds: Vec<Bound> =
+            outcome.limits.iter().map(|(limit, origin)| bound(words::limit(limit), origin, true)).collect();
         // The last of a kind is in force; what bounds an upstream's answer matters only where there is one.
         for (index, (setting, origin)) in outcome.settings.iter().enumerate().filter(|_| proxied) {
             let mut after = outcome.settings.iter().skip(index + 1);
             let later = after.any(|(other, _)| words::kind(other) == words::kind(setting));
             if let Some(text) = words::bound(setting).filter(|_| !later) {
-                bounds.push((text, place(origin)));
+                bounds.push(bound(text, origin, words::matters(setting)));
             }
         }
         End { verdict: outcome.verdict.clone(), client: outcome.client.clone(), upstream, bounds }
@@ -298,7 +310,8 @@ fn covers(edited: &str, name: &str) -> bool {
     }
 }
 
-fn is_credential(name: &str) -> bool {
+/// Whether a header of this name carries credentials.
+pub fn is_credential(name: &str) -> bool {
     CREDENTIALS.iter().any(|own| own.eq_ignore_ascii_case(name))
 }
 

@@ -86,6 +86,11 @@ pub fn bound(setting: &Setting) -> Option<String> {
     }
 }
 
+/// Whether a setting is one that long prompts and generations meet.
+pub fn matters(setting: &Setting) -> bool {
+    matches!(setting, Setting::BodyLimit(_) | Setting::Timeout(TimeoutOf::Read, _) | Setting::BufferResponses(true))
+}
+
 /// Settings of the same kind replace each other.
 pub fn kind(setting: &Setting) -> (std::mem::Discriminant<Setting>, Option<TimeoutOf>) {
     let what = match setting {

@@ -220,12 +220,18 @@ impl Page {
         if let Some(received) = &end.upstream {
             self.received(received);
         }
-        if !end.bounds.is_empty() {
+        let (said, by_default): (Vec<_>, Vec<_>) = end.bounds.iter().partition(|bound| bound.place.is_some());
+        let by_default: Vec<&str> =
+            by_default.iter().filter(|bound| bound.matters).map(|bound| bound.text.as_str()).collect();
+        if !said.is_empty() || !by_default.is_empty() {
             self.line("\n  what bounds it");
         }
-        for (bound, place) in &end.bounds {
-            let place = place.as_ref().map(|place| format!("  {PLACE}{}{PLACE:#}", name(place))).unwrap_or_default();
-            self.line(&format!("    {bound}{place}"));
+        for bound in said {
+            let place = bound.place.as_ref().map(name).unwrap_or_default();
+            self.line(&format!("    {}  {PLACE}{place}{PLACE:#}", bound.text));
+        }
+        if !by_default.is_empty() {
+            self.line(&format!("    {SOURCE}by default: {}{SOURCE:#}", by_default.join(", ")));
         }
     }
 

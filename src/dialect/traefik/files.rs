@@ -274,3 +274,11 @@ fn collect(folder: &Path, files: &mut Vec<PathBuf>, depth: usize) {
         }
     }
 }
+
+/// Reads a file and what belongs to it.
+///
+/// Errors: why the file can't be read.
+pub fn read_path(path: &Path, options: &Options) -> Result<Reading, String> {
+    let file = SourceFile::read(path)?;
+    Ok(read_gateway(&[(path.to_owned(), file.text.to_string())], options))
+}

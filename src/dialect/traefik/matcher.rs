@@ -9,7 +9,7 @@ use super::rule::Rule;
 use super::template::unknown_in;
 use super::v2;
 use crate::dialect::re2;
-use crate::gateway::{Captures, Lines, Pattern, Predicate, Test, Value};
+use crate::gateway::{Captures, Function, Lines, Pattern, Predicate, Test, Value};
 
 /// The syntax of rules.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -102,7 +102,7 @@ fn matcher(name: &str, arguments: &[String]) -> Result<Predicate, String> {
         }
         "Path" => Predicate::Value(Value::Path, Test::Equals(rooted(first)?.into())),
         "PathPrefix" => Predicate::Value(Value::Path, Test::Prefix(rooted(first)?.into())),
-        "PathRegexp" => Predicate::Value(Value::Path, regex(first)?),
+        "PathRegexp" => Predicate::Value(super::path::apply(Function::Lossy, Value::Path), regex(first)?),
         "Header" => header(first, Test::Equals(second.into())),
         "HeaderRegexp" => header(first, regex(second)?),
         "QueryRegexp" if arguments.len() == 2 => Predicate::Argument(first.as_bytes().to_vec(), regex(second)?),

@@ -32,7 +32,7 @@ pub mod v2;
 use std::collections::{BTreeMap, HashMap};
 
 pub use docker::LabelSet;
-pub use files::{DynamicFile, read_dynamic, read_gateway};
+pub use files::{DynamicFile, read_dynamic, read_gateway, read_path};
 
 use super::document::Document;
 use super::{Options, Place};

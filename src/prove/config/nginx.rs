@@ -5,7 +5,6 @@
 
 use std::collections::BTreeSet;
 use std::ffi::OsStr;
-use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 
 use super::edits::Edits;
@@ -203,7 +202,7 @@ impl Mover<'_> {
         while let Some((id, context)) = left.pop() {
             let Some(directive) = config.get(id) else { continue };
             let name = self.name(directive);
-            let inside = inside(&name, context);
+            let inside = context.inside(name.as_bytes());
             if let Some(block) = &directive.block {
                 left.extend(block.iter().map(|id| (*id, inside)));
                 self.opened(directive, inside, block)?;
@@ -487,7 +486,8 @@ impl Mover<'_> {
             let path = std::path::absolute(&file.path).unwrap_or_else(|_| file.path.clone());
             let root = self.from.root.and_then(|root| std::path::absolute(root).ok());
             let own = root.and_then(|root| path.strip_prefix(root).ok().map(Path::to_owned)).unwrap_or(path);
-            let below = format!("tree/{}", OsStr::from_bytes(own.as_os_str().as_bytes()).to_string_lossy());
+            let own = own.strip_prefix("/").unwrap_or(&own);
+            let below = format!("tree/{}", own.display());
             let written = self.world.write(&below, &self.edits.apply(index, file.bytes()))?;
             main.get_or_insert(written);
         }
@@ -524,27 +524,6 @@ fn opens(bytes: &[u8]) -> Vec<(usize, usize)> {
     let (tree, _) = lexer::parse(bytes);
     let open = tree.tokens.iter().filter(|token| token.kind == TokenKind::Open);
     open.map(|token| (token.start as usize, token.end as usize)).collect()
-}
-
-/// The context inside a block.
-fn inside(name: &str, outside: Context) -> Context {
-    match (name, outside) {
-        ("events", _) => Context::Events,
-        ("http", _) => Context::Http,
-        ("stream", _) => Context::Stream,
-        ("mail", _) => Context::Mail,
-        ("server", Context::Stream | Context::StreamServer) => Context::StreamServer,
-        ("server", Context::Mail) => Context::MailServer,
-        ("server", _) => Context::Server,
-        ("upstream", Context::Stream) => Context::StreamUpstream,
-        ("upstream", _) => Context::Upstream,
-        ("location", _) => Context::Location,
-        ("limit_except", _) => Context::LimitExcept,
-        ("if", Context::Server) => Context::ServerIf,
-        ("if", _) => Context::LocationIf,
-        ("map" | "geo" | "types" | "split_clients" | "charset_map", _) => Context::Entries,
-        _ => Context::Unknown,
-    }
 }
 
 /// What a part of a configuration is put into.
