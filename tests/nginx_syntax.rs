@@ -11,6 +11,8 @@ mod ask;
 mod common;
 #[path = "nginx_syntax/make.rs"]
 mod make;
+#[path = "nginx_syntax/speed.rs"]
+mod speed;
 
 use std::path::{Path, PathBuf};
 use std::time::Instant;

@@ -12,6 +12,7 @@ pub mod pcre;
 pub mod re2;
 pub mod scalar;
 pub mod toml;
+pub mod traefik;
 pub mod tree;
 pub mod yaml;
 

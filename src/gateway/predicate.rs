@@ -82,6 +82,8 @@ pub enum Test {
     Glob(Vec<u8>),
     /// The same for an escaped path: an escape in the pattern stands for that spelling alone (Caddy's `path` matcher, 2.11.9).
     EscapedGlob(Vec<u8>),
+    /// A whole number from the first to the second of these.
+    Between(i64, i64),
     /// The same as [`Test`], ASCII letters in any case.
     AnyCase(Box<Test>),
     /// Matches; what its groups found is kept.
@@ -179,6 +181,19 @@ impl Predicate {
     /// The method is one of these, exactly.
     pub fn method(methods: &[&str]) -> Predicate {
         Predicate::Value(Value::Method, Test::OneOf(methods.iter().map(|method| method.as_bytes().to_vec()).collect()))
+    }
+}
+
+impl Test {
+    /// A value in which `*` at an end stands for anything (Caddy's `header` matcher, 2.11.9).
+    pub fn of_affix(pattern: &[u8]) -> Test {
+        match (pattern.strip_prefix(b"*"), pattern.strip_suffix(b"*")) {
+            (Some(b""), _) => Test::Anything,
+            (Some(end), Some(_)) => Test::Contains(end[..end.len() - 1].into()),
+            (Some(end), None) => Test::Suffix(end.into()),
+            (None, Some(start)) => Test::Prefix(start.into()),
+            (None, None) => Test::Equals(pattern.into()),
+        }
     }
 }
 

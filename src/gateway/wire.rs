@@ -31,6 +31,8 @@ pub struct Wire {
     pub head: HeadLimits,
     /// Which hosts are taken.
     pub host: HostRule,
+    /// What can't be read ends an HTTP/2 stream without an answer, instead of 400 (Go's net/http 1.26).
+    pub resets_streams: bool,
 }
 
 /// What happens with header names that hold `_`.
@@ -198,11 +200,20 @@ impl Wire {
             underscores: Underscores::Kept,
             head: HeadLimits { line: None, field: None, total: Some((2 * head_bytes - 1, 431)) },
             host: HostRule::Printable,
+            resets_streams: false,
         }
     }
 
-    /// Reads a request. Errors: the status that ends it, and why.
+    /// Reads a request. Errors: the status that ends it, and why; 444: nothing is answered.
     pub(super) fn read<'r>(&self, request: &'r Request) -> Result<Read<'r>, Refusal> {
+        let resets = self.resets_streams && request.version == Version::Http2;
+        if resets && !request.target.starts_with(b"/") && request.target != b"*" {
+            return Err((444, "a `:path` without a slash at its start".into()));
+        }
+        self.take(request).map_err(|(status, why)| (if resets && status == 400 { 444 } else { status }, why))
+    }
+
+    fn take<'r>(&self, request: &'r Request) -> Result<Read<'r>, Refusal> {
         if request.method.is_empty() || !request.method.iter().all(|&byte| http::is_token_byte(byte)) {
             return Err((400, "the method is malformed".into()));
         }

@@ -3,19 +3,23 @@
 //! In: the paths that the user names. Out: gateways with their diagnostics, and which files were read. Invariant: what was not
 //! read is said, never passed over.
 
+pub mod classify;
+mod container;
+pub mod discover;
+mod join;
+mod read;
 pub mod secrets;
+mod stock;
+mod traefik;
 pub mod variables;
 
-use std::io::Read as _;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
-use crate::diag::{Diagnostic, Severity, Sink};
-use crate::dialect::{Options, caddy, json, nginx};
+use crate::diag::Sink;
+use crate::dialect::Options;
 use crate::gateway::Gateway;
-use crate::source::{self, SourceFile};
-
-/// The longest config that comes from standard input.
-const MOST_STDIN: u64 = 64 << 20;
+use classify::What;
+use read::real;
 
 /// The languages that configs are written in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -45,64 +49,11 @@ pub struct System {
 
 /// Reads what is at these paths; `-` is standard input. What isn't understood goes into `sink`.
 pub fn load(paths: &[PathBuf], dialect: Option<Dialect>, options: &Options, sink: &mut Sink) -> Vec<System> {
-    let mut systems = Vec::new();
-    for path in paths {
-        let Some((file, dialect)) = recognised(path, dialect) else {
-            let message = format!("can't tell what `{}` is", path.display());
-            sink.push(Diagnostic::new(Severity::Error, message).help("say what it is with --as DIALECT"));
-            continue;
-        };
-        match (read(path, &file), dialect) {
-            (Err(reason), _) => {
-                let message = format!("can't read `{}`: {reason}", path.display());
-                sink.push(Diagnostic::new(Severity::Error, message).help("name another file"));
-            }
-            (Ok(source), Dialect::Nginx) => {
-                let config = nginx::read::read_file(source, options, sink);
-                let gateway = nginx::gateway(&config, options, sink);
-                systems.push(System { dialect, name: path.display().to_string(), gateway });
-            }
-            (Ok(source), Dialect::Caddy) if source.text.trim_start().starts_with('{') => {
-                let document = json::read(0, &source, sink);
-                let gateway = caddy::gateway::gateway(&document, vec![source], options, sink);
-                systems.push(System { dialect, name: path.display().to_string(), gateway });
-            }
-            (Ok(_), dialect) => {
-                let message = format!("can't read `{}`: {dialect:?} is not understood", path.display());
-                sink.push(Diagnostic::new(Severity::Error, message));
-            }
-        }
-    }
+    let configs = discover::discover(paths, dialect, sink);
+    let (composed, rest): (Vec<_>, Vec<_>) = configs.into_iter().partition(|config| config.what == What::Compose);
+    let (mut systems, claimed) = join::projects(composed, options, sink);
+    // What a project mounts is read as its service sees it; by itself only where the user names it.
+    let rest = rest.into_iter().filter(|config| config.named || !claimed.contains(&real(&config.source.path)));
+    systems.extend(read::all(rest.collect(), options, sink));
     systems
-}
-
-/// A config's text.
-fn read(path: &Path, file: &Path) -> Result<SourceFile, String> {
-    if path != Path::new("-") {
-        return SourceFile::read_config(file.display().to_string(), file);
-    }
-    let mut bytes = Vec::new();
-    std::io::stdin().take(MOST_STDIN).read_to_end(&mut bytes).map_err(|error| source::io_reason(&error))?;
-    Ok(SourceFile::of_bytes("<stdin>", "", bytes))
-}
-
-/// The main file at a path, and what it is.
-fn recognised(path: &Path, dialect: Option<Dialect>) -> Option<(PathBuf, Dialect)> {
-    let known = [("nginx.conf", Dialect::Nginx), ("Caddyfile", Dialect::Caddy)];
-    if path.is_dir() {
-        let inside = known.iter().filter(|(_, own)| dialect.is_none_or(|dialect| dialect == *own));
-        let mut found = inside.map(|(name, own)| (path.join(name), *own)).filter(|(file, _)| file.is_file());
-        return found.next();
-    }
-    let by_name = || {
-        let name = path.file_name()?.to_str()?;
-        let extension = path.extension().and_then(|extension| extension.to_str());
-        match (name, extension) {
-            (_, Some("conf")) => Some(Dialect::Nginx),
-            (_, Some("json" | "caddyfile")) => Some(Dialect::Caddy),
-            _ if name.starts_with("Caddyfile") => Some(Dialect::Caddy),
-            _ => None,
-        }
-    };
-    Some((path.to_owned(), dialect.or_else(by_name)?))
 }

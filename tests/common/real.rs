@@ -8,12 +8,12 @@
 //! `@PORT2@`, `@LISTEN2@` and so on up to 4; `@UPSTREAM@`, `@UPSTREAM2@`, `@UPSTREAM3@` (stand-ins that answer 200, or as the request's
 //! `X-Llmguard-Script: status:404` says); `@AUTH@` (one that answers 200 too, but isn't an upstream: what only it sees isn't proxied);
 //! `@CLOSED@` (an address where nobody listens); `@ADMIN@` (one for Traefik's API); `@DIR@` (the folder); `@A8000@` (8000
-//! times `a`).
+//! times `a`); `@READY@` (among the routers of a Traefik file: one that tells when the file is loaded).
 
 use std::collections::BTreeMap;
 use std::net::{SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU16, Ordering};
+use std::sync::atomic::{AtomicU16, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use llmguard::dialect::{Options, Variables};
@@ -23,9 +23,9 @@ use llmguard::http::{Request, Version};
 use llmguard::policy::plan::Proxy;
 use llmguard::prove::http2;
 use llmguard::prove::server::{self, Launch, Running, Scratch};
-use llmguard::prove::upstream::{Seen, Upstream};
+use llmguard::prove::upstream::{PROBE, Seen, Upstream};
 use llmguard::prove::wire::{self, End, Exchange, Target, TlsOptions};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 /// No answer takes longer.
 const DEADLINE: Duration = Duration::from_secs(10);
@@ -76,6 +76,11 @@ const NGINX_HTTP: &str = "access_log off; client_body_temp_path tmp; proxy_temp_
 const TRAEFIK_STATIC: &str = "global: {checkNewVersion: false, sendAnonymousUsage: false}\n\
     entryPoints:\n  web: {address: \"@LISTEN@\"}\n  web2: {address: \"@LISTEN2@\"}\n  traefik: {address: \"@ADMIN@\"}\n\
     api: {insecure: true}\nproviders:\n  file: {filename: \"@DIR@/dynamic.yml\"}\n";
+
+/// The Host by which a Traefik is asked whether its files are loaded, and the router that answers 418 then.
+const READY: &str = "ready.llmguard.invalid";
+const READY_ROUTER: &str =
+    "llmguard-ready: {rule: \"Host(`ready.llmguard.invalid`)\", priority: 1000000, service: noop@internal}";
 
 /// A config as it is written down: texts with placeholders.
 #[derive(Debug, Clone, Default)]
@@ -166,6 +171,7 @@ impl Laid {
         places.push(("@CLOSED@".to_owned(), format!("127.0.0.1:{}", port())));
         places.push(("@ADMIN@".to_owned(), admin.to_string()));
         places.push(("@DIR@".to_owned(), folder.path().display().to_string()));
+        places.push(("@READY@".to_owned(), READY_ROUTER.to_owned()));
         places.push(("@HTTP@".to_owned(), NGINX_HTTP.to_owned()));
         let mut config = config.clone();
         match kind.proxy() {
@@ -247,6 +253,10 @@ impl Laid {
         let port = self.ports[number - 1];
         fields.insert("port".to_owned(), port.into());
         let chunked = fields.remove("chunked").is_some_and(|chunked| chunked == Value::Bool(true));
+        if chunked && fields.get("http").is_none_or(|version| version != "2") {
+            let headers = fields.entry("headers").or_insert_with(|| Value::Array(Vec::new()));
+            headers.as_array_mut().expect("headers are a list").push(json!(["Transfer-Encoding", "chunked"]));
+        }
         let line = Line::read(line).unwrap_or_else(|reason| panic!("no request line: {reason}"));
         let request =
             line.request(&format!("127.0.0.1:{port}")).unwrap_or_else(|reason| panic!("no request: {reason}"));
@@ -280,17 +290,20 @@ impl Laid {
         let log = folder.join("server.log");
         let launch = Launch { program: program.to_owned(), args, env, cwd: folder, log };
         let mut running = Running::start(&launch)?;
-        let all: String = self.config.files.values().map(String::as_str).collect();
-        for (index, port) in self.ports.iter().enumerate() {
-            let number = if index == 0 { String::new() } else { (index + 1).to_string() };
-            let named = all.contains(&format!("@PORT{number}@")) || all.contains(&format!("@LISTEN{number}@"));
-            if named {
-                running.wait_ready(SocketAddr::from(([127, 0, 0, 1], *port)), START)?;
-            }
+        let texts = self.config.files.values().chain(self.config.variables.values());
+        let all: String = texts.map(String::as_str).collect();
+        let is_named = |number: &str| ["PORT", "LISTEN"].iter().any(|word| all.contains(&format!("@{word}{number}@")));
+        let numbers = ["", "2", "3", "4"].into_iter().zip(&self.ports);
+        let named: Vec<SocketAddr> = numbers
+            .filter(|(number, _)| is_named(number))
+            .map(|(_, port)| SocketAddr::from(([127, 0, 0, 1], *port)))
+            .collect();
+        for addr in &named {
+            running.wait_ready(*addr, START)?;
         }
         let site = Site { laid: self, running, stand };
         if kind == Kind::Traefik {
-            site.wait_loaded(all.contains("@ADMIN@"));
+            site.wait_loaded(if all.contains("@READY@") { &named } else { &[] });
         }
         Ok(site)
     }
@@ -313,20 +326,22 @@ impl Ask {
         self.request.header(name).next().is_some()
     }
 
-    /// The request on an HTTP/1 wire: its own bytes, `Connection: close` where it has no Connection, and its body's framing.
-    fn bytes(&self) -> Vec<u8> {
+    /// The request on an HTTP/1 wire: its own bytes, a number by which the stand-ins know it, `Connection: close` where it has no
+    /// Connection, and its body's framing.
+    fn bytes(&self, id: u64) -> Vec<u8> {
         let request = &self.request;
         let version: &[u8] = if request.version == Version::Http10 { b"1.0" } else { b"1.1" };
         let mut out = [&request.method[..], b" ", &request.target, b" HTTP/", version, b"\r\n"].concat();
         for (name, value) in &request.headers {
             out.extend([name.as_slice(), b": ", value, b"\r\n"].concat());
         }
+        out.extend(format!("{PROBE}: {id}\r\n").as_bytes());
         if !self.has("connection") {
             out.extend(b"Connection: close\r\n");
         }
         let body = self.body();
         if self.chunked {
-            out.extend(b"Transfer-Encoding: chunked\r\n\r\n");
+            out.extend(b"\r\n");
             for chunk in body.chunks(16 << 10) {
                 out.extend([format!("{:x}\r\n", chunk.len()).as_bytes(), chunk, b"\r\n"].concat());
             }
@@ -341,13 +356,14 @@ impl Ask {
         out
     }
 
-    fn fields(&self) -> (Vec<http2::Field>, Vec<u8>) {
+    fn fields(&self, id: u64) -> (Vec<http2::Field>, Vec<u8>) {
         let request = &self.request;
         let lossy = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
         let host = request.header("host").next().map(lossy).unwrap_or_default();
         let own = request.headers.iter().filter(|(name, _)| !name.eq_ignore_ascii_case(b"host"));
         let mut headers: Vec<http2::Field> =
             own.map(|(name, value)| (lossy(name).to_ascii_lowercase(), value.clone())).collect();
+        headers.push((PROBE.to_ascii_lowercase(), id.to_string().into_bytes()));
         let body = self.body();
         if !self.chunked && !body.is_empty() && !self.has("content-length") {
             headers.push(("content-length".to_owned(), body.len().to_string().into_bytes()));
@@ -420,6 +436,8 @@ pub struct Site<'s> {
 impl Site<'_> {
     /// Sends a request.
     pub fn answer(&self, ask: &Ask) -> Answer {
+        static NEXT: AtomicU64 = AtomicU64::new(1);
+        let id = NEXT.fetch_add(1, Ordering::Relaxed);
         let request = &ask.request;
         let before: Vec<usize> = self.stand.upstreams.iter().map(Upstream::count).collect();
         let addr = SocketAddr::from(([127, 0, 0, 1], request.port.unwrap()));
@@ -427,24 +445,30 @@ impl Site<'_> {
         let name = name.map(|host| host.split(':').next().unwrap_or_default().to_owned());
         let tls = TlsOptions { server_name: name.filter(|name| !name.is_empty()), ca_pem: None, alpn: Vec::new() };
         let target = Target { addr, source: Some(request.client_ip), tls: (request.tls == Some(true)).then_some(tls) };
-        let exchange = if request.version == Version::Http2 {
-            let (fields, body) = ask.fields();
-            http2::exchange(&target, &fields, &body, DEADLINE)
-        } else {
-            wire::exchange(&target, &String::from_utf8_lossy(&request.method), &ask.bytes(), DEADLINE)
+        let send = || {
+            if request.version == Version::Http2 {
+                let (fields, body) = ask.fields(id);
+                http2::exchange(&target, &fields, &body, DEADLINE)
+            } else {
+                wire::exchange(&target, &String::from_utf8_lossy(&request.method), &ask.bytes(id), DEADLINE)
+            }
         };
-        let seen: Vec<(u16, Seen)> = self
-            .stand
-            .upstreams
-            .iter()
-            .zip(before)
-            .find_map(|(upstream, before)| {
-                let seen = upstream.since(before).into_iter().next()?;
-                Some((upstream.addr().port(), seen))
-            })
-            .into_iter()
-            .collect();
-        Answer::observed(&exchange, seen.first().map(|(port, seen)| (*port, seen)))
+        let mut exchange = send();
+        // A certificate of the server's own may take a moment after its start.
+        for _ in 0..20 {
+            if !matches!(exchange.end, End::Handshake(_)) {
+                break;
+            }
+            std::thread::sleep(Duration::from_millis(100));
+            exchange = send();
+        }
+        // A request before may arrive late; one whose number was taken away is this one.
+        let own = |seen: &Seen| seen.id.is_none_or(|seen| seen == id);
+        let mut upstreams = self.stand.upstreams.iter().zip(before);
+        let seen = upstreams.find_map(|(upstream, before)| {
+            Some((upstream.addr().port(), upstream.since(before).into_iter().find(own)?))
+        });
+        Answer::observed(&exchange, seen.as_ref().map(|(port, seen)| (*port, seen)))
     }
 
     /// The end of the server's log.
@@ -452,19 +476,33 @@ impl Site<'_> {
         self.running.log_tail()
     }
 
-    /// Traefik answers 404 to everything until its files are loaded: waits until its API shows a router of theirs, or an error is logged.
-    fn wait_loaded(&self, api: bool) {
-        let until = Instant::now() + Duration::from_millis(1500);
+    /// Traefik answers 404 to everything until its files are loaded: waits until its API shows a router of theirs or an error is
+    /// logged, then until every entry point (which are switched one by one) knows the router [`READY`].
+    fn wait_loaded(&self, entry_points: &[SocketAddr]) {
+        let until = Instant::now() + START;
+        let ask = |target: &Target, host: &str, path: &str| {
+            let head = format!("GET {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n");
+            wire::exchange(target, "GET", head.as_bytes(), DEADLINE)
+        };
         while Instant::now() < until {
-            if api {
-                let ask = b"GET /api/http/routers?per_page=1000 HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
-                let exchange = wire::exchange(&Target::plain(self.laid.admin), "GET", ask, DEADLINE);
-                let body = String::from_utf8_lossy(&exchange.body).into_owned();
-                if body.contains("@file\"") || self.log().contains("ERR") && self.log().contains("provider") {
-                    return;
-                }
+            let routers = ask(&Target::plain(self.laid.admin), "x", "/api/http/routers?per_page=1000");
+            if String::from_utf8_lossy(&routers.body).contains("@file\"") {
+                break;
+            }
+            if self.log().contains("Error while building configuration") {
+                return;
             }
             std::thread::sleep(Duration::from_millis(10));
+        }
+        let until = Instant::now() + Duration::from_secs(3);
+        for addr in entry_points {
+            let plain = Target::plain(*addr);
+            let tls = TlsOptions { server_name: None, ca_pem: None, alpn: Vec::new() };
+            let ways = [Target { tls: Some(tls), ..plain.clone() }, plain];
+            let knows = |way: &Target| ask(way, READY, "/").status == Some(418);
+            while Instant::now() < until && !ways.iter().rev().any(knows) {
+                std::thread::sleep(Duration::from_millis(5));
+            }
         }
     }
 }

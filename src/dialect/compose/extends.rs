@@ -36,6 +36,10 @@ impl Loader<'_> {
     /// The file's map with every service whole.
     pub(super) fn extend(&mut self, top: NodeId, resets: &[Pattern], variables: &Variables) -> NodeId {
         let Some(services) = self.get(top, "services") else { return top };
+        if !self.at(services).is_map() {
+            self.error(self.place(services), "`services` is a map");
+            return top;
+        }
         let own = self.entries(services);
         if !own.iter().any(|entry| self.get(entry.value, "extends").is_some()) {
             return top;

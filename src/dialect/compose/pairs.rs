@@ -69,7 +69,13 @@ impl Loader<'_> {
             }
         }
         let mut all = self.from_files(service, "env_file", &known);
-        all.extend(own.into_iter().filter(|(_, (value, _))| value.is_some()));
+        for (name, (value, place)) in own {
+            // A name that stays without a value hides one from a file.
+            match value {
+                Some(value) => drop(all.insert(name, (Some(value), place))),
+                None => drop(all.remove(&name)),
+            }
+        }
         let variable = |(name, (value, place)): (String, (Option<Text>, Place))| {
             let unknown = value.as_ref().and_then(|value| value.unknown.clone());
             Variable { name, value: value.map(|value| Secret::new(value.text)), place, unknown }

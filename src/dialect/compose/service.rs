@@ -32,10 +32,6 @@ impl Loader<'_> {
     pub(super) fn services(&mut self, top: NodeId, variables: &Variables, active: &[String]) -> Vec<Service> {
         self.known(top, TOP);
         let Some(services) = self.get(top, "services") else { return Vec::new() };
-        if !self.at(services).is_map() {
-            self.error(self.place(services), "`services` is a map");
-            return Vec::new();
-        }
         let mut out = Vec::new();
         for entry in self.entries(services) {
             if entry.key.starts_with("x-") {
@@ -79,7 +75,7 @@ impl Loader<'_> {
             expose: self.texts(node, "expose"),
             network: self.network(node, top),
             mounts: self.mounts(node, top),
-            privileged: self.get(node, "privileged").filter(|id| self.is_on(*id)).map(|id| self.place(id)),
+            privileged: self.switch(node, "privileged"),
             gpus: self.gpus(node),
             healthcheck: self.healthcheck(node),
         };
@@ -126,6 +122,20 @@ impl Loader<'_> {
     fn is_on(&self, id: NodeId) -> bool {
         let text = self.at(id).printed().unwrap_or_default().to_ascii_lowercase();
         ["true", "y", "yes", "on"].contains(&text.as_str())
+    }
+
+    /// Where something is switched on.
+    fn switch(&mut self, map: NodeId, key: &str) -> Option<Place> {
+        let id = self.get(map, key).filter(|id| !self.at(*id).is_null())?;
+        let text = self.at(id).printed().unwrap_or_default().to_ascii_lowercase();
+        let place = self.place(id);
+        let target = self.tree.target(id).unwrap_or(id);
+        if !["true", "false", "y", "yes", "on", "n", "no", "off"].contains(&text.as_str())
+            && !self.unknown.contains_key(&target)
+        {
+            self.error(place, &format!("`{key}` is `true` or `false`"));
+        }
+        self.is_on(id).then_some(place)
     }
 
     fn command(&mut self, map: NodeId, key: &str) -> Option<Vec<Text>> {

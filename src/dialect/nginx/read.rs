@@ -11,7 +11,7 @@ use std::rc::Rc;
 use crate::diag::{Diagnostic, Severity, Sink};
 use crate::source::{SourceFile, Span};
 
-use super::super::tree::{TokenKind, Tree};
+use super::super::tree::{Node, TokenKind, Tree};
 use super::super::{Options, Place};
 use super::config::{Config, Directive, DirectiveId, Word};
 use super::context::Context;
@@ -47,6 +47,9 @@ pub fn read_file(main: SourceFile, options: &Options, sink: &mut Sink) -> Config
         sink,
     };
     reader.add(main);
+    if !reader.is_whole() {
+        reader.store.of_part();
+    }
     reader.enter(0, None, None);
     reader.run();
     let mut config = reader.config;
@@ -104,6 +107,14 @@ impl Reader<'_> {
         self.config.files.push(file);
         self.files.push(File { tree: Rc::new(tree), open: None });
         self.files.len() - 1
+    }
+
+    /// Whether the main file has blocks that only a whole configuration has.
+    fn is_whole(&self) -> bool {
+        let tree = self.files.first().map(|file| Rc::clone(&file.tree)).unwrap_or_default();
+        let name = |node: &Node| self.word(0, &tree, node.words.start).map(|word| self.config.value(word));
+        let mut nodes = tree.nodes.iter().filter(|node| node.parent.is_none() && node.block && !node.words.is_empty());
+        nodes.any(|node| name(node).is_some_and(|name| infer::is_part(&name)))
     }
 
     /// The file's directives come next, into this one.

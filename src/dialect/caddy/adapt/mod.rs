@@ -17,6 +17,7 @@ mod log_format;
 mod matcher;
 mod misc;
 mod options;
+mod php;
 mod pile;
 mod proxy;
 mod proxy_source;

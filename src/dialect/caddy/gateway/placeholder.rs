@@ -28,6 +28,9 @@ pub(super) enum Known {
     Nothing,
 }
 
+/// How many maps may need each other.
+const MOST_MAPS: usize = 3;
+
 /// Values that Caddy takes from the running process or the clock.
 const OUTSIDE: &[&str] = &[
     "system.",
@@ -172,8 +175,8 @@ impl Compiler<'_, '_> {
             "scheme" => Value::Scheme,
             "proto" => Value::Protocol,
             "host" => self.host(),
-            "port" => apply(Function::PortOf, variable(var::HOST)),
-            "hostport" => variable(var::HOST),
+            "port" => apply(Function::PortOf, self.authority()),
+            "hostport" => self.authority(),
             "remote.host" => Value::ClientIp,
             "uri" => uri,
             "uri_escaped" => apply(Function::EscapeForm, uri),
@@ -205,17 +208,28 @@ impl Compiler<'_, '_> {
 
     /// The Host without its port.
     pub(super) fn host(&self) -> Value {
-        apply(Function::WithoutPort, variable(var::HOST))
+        apply(Function::WithoutPort, self.authority())
+    }
+
+    /// The Host as it stands.
+    pub(super) fn authority(&self) -> Value {
+        if self.host_changes { variable(var::HOST) } else { Value::Authority }
     }
 
     /// What the first `map` on the way gives a placeholder: it is computed when it is used.
     fn mapped(&self, key: &str, place: Place) -> Option<Value> {
+        // A `map` that needs its own answer never comes to one.
+        if self.mapping.get() > MOST_MAPS {
+            return Some(Value::Opaque(self.reason(place, format!("`{{{key}}}`, which depends on itself"))));
+        }
+        self.mapping.set(self.mapping.get() + 1);
         let mut rows = Vec::new();
         for (index, map) in self.maps.iter().enumerate() {
             let Some(at) = map.destinations.iter().position(|own| own == key) else { continue };
             let ran = Predicate::Value(variable(&format!("map:{index}")), Test::NotEmpty);
             rows.push((Row::When(ran), self.map_output(index, at, place)));
         }
+        self.mapping.set(self.mapping.get() - 1);
         if rows.is_empty() {
             return None;
         }

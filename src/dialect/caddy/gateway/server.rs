@@ -353,6 +353,7 @@ fn wire_of(head_bytes: u64) -> Wire {
         underscores: Underscores::Kept,
         head: HeadLimits { line: None, field: None, total: Some((head_bytes + 4096, 431)) },
         host: HostRule::Go,
+        resets_streams: true,
         ..Wire::strict(head_bytes)
     }
 }

@@ -47,5 +47,6 @@ pub fn wire(scope: &Scope, version: (u32, u32, u32)) -> Wire {
             total: Some((number * bytes + rules.buffer, 400)),
         },
         host: HostRule::Nginx,
+        resets_streams: false,
     }
 }

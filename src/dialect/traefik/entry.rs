@@ -1,0 +1,152 @@
+//! Entry points: what is done to every request before a router is asked.
+//!
+//! In: an entry point and the routers on it. Out: listeners. Invariant: the path is normalised, the forwarding headers are made, and what
+//! `Connection` names is gone before any rule is asked (facts: pkg/server/server_entrypoint_tcp.go, pkg/middlewares/forwardedheaders).
+
+use super::build::origin;
+use super::path::{HOST, QUERY, apply, moved};
+use super::statics::{EntryPoint, Trusted};
+use crate::gateway::value::Join;
+use crate::gateway::wire::{Dots, HeadLimits, HostRule};
+use crate::gateway::{
+    Chain, ChainId, Clause, Edit, Function, Gateway, HeaderEdit, Listener, Log, Origin, PathView, Predicate, Setting,
+    Step, Terminal, Test, TimeoutOf, Value, Wire,
+};
+
+/// Headers that only Traefik sets, unless it trusts the peer.
+const MANAGED: [&str; 11] = [
+    "X-Forwarded-Proto",
+    "X-Forwarded-For",
+    "X-Forwarded-Host",
+    "X-Forwarded-Port",
+    "X-Forwarded-Server",
+    "X-Forwarded-Uri",
+    "X-Forwarded-Method",
+    "X-Forwarded-Prefix",
+    "X-Forwarded-Tls-Client-Cert",
+    "X-Forwarded-Tls-Client-Cert-Info",
+    "X-Real-Ip",
+];
+
+/// Bytes over `maxHeaderBytes` that Go still reads.
+const SLACK: u64 = 4096;
+
+/// What Go's net/http 1.26 does before Traefik sees a request.
+fn wire(entry: &EntryPoint) -> Wire {
+    Wire {
+        raw: false,
+        path: PathView {
+            unescape: true,
+            refuse_nul: false,
+            dots: Dots::Kept,
+            merge_slashes: false,
+            cut_fragment: false,
+        },
+        upper_case_methods: false,
+        refused_methods: &[],
+        options_asterisk: Some(200),
+        asterisk: None,
+        single_headers: &[],
+        underscores: entry.underscores,
+        head: HeadLimits { line: None, field: None, total: Some((entry.head_bytes + SLACK, 431)) },
+        host: HostRule::Go,
+    }
+}
+
+/// Adds the listener of an entry point. `routers`: the chain that asks the routers.
+pub fn listen(gateway: &mut Gateway, entry: &EntryPoint, tls: bool, routers: ChainId, log: Option<&Log>) {
+    let at = origin(entry.place, "");
+    let mut clauses = vec![fragment(&at), normalised(entry, &at)];
+    clauses.extend(untrusted(entry, &at));
+    clauses.push(Clause::steps(forwarded(tls, &at), at.clone()));
+    clauses.push(Clause::steps(settings(entry, log, &at), at.clone()));
+    let chain = gateway.add(Chain { clauses, otherwise: Terminal::Then(routers), origin: at });
+    let what = if tls { "with TLS" } else { "without TLS" };
+    let note = format!("the request comes to entry point `{}` ({what})", entry.name);
+    gateway.listeners.push(Listener {
+        address: entry.address,
+        port: entry.port,
+        tls,
+        wire: wire(entry),
+        chain,
+        origin: origin(entry.place, note),
+    });
+}
+
+fn fragment(at: &Origin) -> Clause {
+    let path = apply(Function::Before(b'?'), Value::OriginalTarget);
+    let found = Predicate::Value(path, Test::Contains(b"#".to_vec()));
+    Clause::new(found, Terminal::Error(400), at.noted("the path holds a `#`"))
+}
+
+/// The path: escapes normalised, dot segments resolved; the query: `;` is `&`.
+fn normalised(entry: &EntryPoint, at: &Origin) -> Clause {
+    let path = apply(Function::Before(b'?'), Value::OriginalTarget);
+    let path = apply(Function::EscapedPath, apply(Function::NormalizeEscapes, path));
+    let path = if entry.sanitizes { apply(Function::CleanPath, path) } else { path };
+    let to = if entry.escapes_semicolons { "%3B" } else { "&" };
+    let semicolons = |value: Value| apply(Function::ReplaceText(vec![(b";".to_vec(), to.into())]), value);
+    let query = semicolons(apply(Function::From(b'?'), Value::OriginalTarget));
+    let mut steps =
+        vec![Step::Set(HOST.into(), Value::Authority, at.clone()), Step::Set(QUERY.into(), query, at.clone())];
+    let parsed = crate::gateway::Rewrite { query: Some(semicolons(Value::Query)), ..Default::default() };
+    steps.push(Step::Rewrite(Box::new(parsed), at.clone()));
+    steps.extend(moved(path, at));
+    Clause::steps(steps, at.clone())
+}
+
+fn edit(name: &str, edit: Edit, at: &Origin) -> Step {
+    Step::RequestHeader(HeaderEdit { name: name.to_owned(), edit }, at.clone())
+}
+
+/// The forwarding headers of peers that aren't trusted go.
+fn untrusted(entry: &EntryPoint, at: &Origin) -> Option<Clause> {
+    let when = match &entry.trusted {
+        Trusted::All => return None,
+        Trusted::Peers(peers) if peers.is_empty() => Predicate::Always,
+        Trusted::Peers(peers) => Predicate::Client(peers.clone().into()).negated(),
+    };
+    let names = MANAGED.iter().flat_map(|name| [(*name).to_owned(), name.replace('-', "_")]);
+    let steps = names.map(|name| edit(&name, Edit::Remove, at)).collect();
+    Some(Clause { when, steps, then: Terminal::Next, origin: at.clone() })
+}
+
+/// The forwarding headers that Traefik sets; what `Connection` names goes.
+fn forwarded(tls: bool, at: &Origin) -> Vec<Step> {
+    let header = |name: &str| Value::Header(name.to_owned(), Join::First);
+    let lower = |value: Value| apply(Function::Lower, value);
+    let upgrade = Value::Concat(vec![lower(header("Connection")), Value::literal(" "), lower(header("Upgrade"))]);
+    let scheme = Value::Lookup(std::sync::Arc::new(crate::gateway::Lookup {
+        name: "scheme".to_owned(),
+        on: upgrade,
+        exact: [(b"upgrade websocket".to_vec(), Value::literal(if tls { "wss" } else { "ws" }))].into(),
+        any_case: false,
+        rows: Vec::new(),
+        otherwise: Value::Scheme,
+        volatile: true,
+    }));
+    let list = Value::Header("X-Forwarded-For".to_owned(), Join::With(", "));
+    vec![
+        edit("X-Real-Ip", Edit::Default(Value::ClientIp), at),
+        edit("X-Forwarded-Proto", Edit::Default(scheme), at),
+        edit("X-Forwarded-Host", Edit::Default(Value::Authority), at),
+        edit("X-Forwarded-Port", Edit::Default(Value::literal(if tls { "443" } else { "80" })), at),
+        edit("X-Forwarded-For", Edit::Set(list), at),
+        edit("Connection", Edit::RemoveListed, at),
+    ]
+}
+
+fn settings(entry: &EntryPoint, log: Option<&Log>, at: &Origin) -> Vec<Step> {
+    let [read, write, idle] = entry.timeouts;
+    let mut settings = vec![
+        Setting::Timeout(TimeoutOf::ClientHeader, read),
+        Setting::Timeout(TimeoutOf::ClientBody, read),
+        Setting::Timeout(TimeoutOf::Send, write),
+        Setting::Timeout(TimeoutOf::KeepAlive, idle),
+        Setting::BodyLimit(None),
+    ];
+    settings.extend(log.cloned().map(Setting::Log));
+    let mut steps: Vec<Step> = settings.into_iter().map(|setting| Step::Setting(setting, at.clone())).collect();
+    steps.extend(super::service::settings(at));
+    steps
+}

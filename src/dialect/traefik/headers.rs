@@ -1,0 +1,161 @@
+//! The middleware `headers`: headers of request and answer, CORS, allowed hosts.
+//!
+//! In: its settings. Out: clauses, or why Traefik refuses it. Invariant: a preflight is answered here, whatever follows (facts:
+//! pkg/middlewares/headers, unrolled/secure 1.0.9, measured on Traefik 3.7.15).
+
+use super::build::refuse;
+use super::middleware::compiled;
+use super::node::Node;
+use super::path::{HOST, variable};
+use super::template::unknown_in;
+use crate::gateway::value::Join;
+use crate::gateway::{Clause, Edit, HeaderEdit, Origin, Predicate, Setting, Step, Terminal, Test, Value};
+
+/// Settings that switch CORS on.
+const CORS: [&str; 8] = [
+    "accessControlAllowCredentials",
+    "accessControlAllowHeaders",
+    "accessControlAllowMethods",
+    "accessControlAllowOriginList",
+    "accessControlAllowOriginListRegex",
+    "accessControlExposeHeaders",
+    "accessControlMaxAge",
+    "addVaryHeader",
+];
+
+/// Settings of which one at least must say something, besides CORS.
+const OTHERS: [&str; 26] = [
+    "customRequestHeaders",
+    "customResponseHeaders",
+    "allowedHosts",
+    "hostsProxyHeaders",
+    "sslRedirect",
+    "sslTemporaryRedirect",
+    "sslForceHost",
+    "sslHost",
+    "sslProxyHeaders",
+    "stsSeconds",
+    "stsIncludeSubdomains",
+    "stsPreload",
+    "forceSTSHeader",
+    "frameDeny",
+    "customFrameOptionsValue",
+    "contentTypeNosniff",
+    "browserXssFilter",
+    "customBrowserXSSValue",
+    "contentSecurityPolicy",
+    "contentSecurityPolicyReportOnly",
+    "publicKey",
+    "referrerPolicy",
+    "featurePolicy",
+    "permissionsPolicy",
+    "isDevelopment",
+    "stsSeconds",
+];
+
+/// Numbers that count when they are there at all.
+const NUMBERS: [&str; 2] = ["accessControlMaxAge", "stsSeconds"];
+
+/// Response headers that settings make: the setting, the header, what it is for `true`.
+const SECURE: [(&str, &str, &str); 9] = [
+    ("frameDeny", "X-Frame-Options", "DENY"),
+    ("contentTypeNosniff", "X-Content-Type-Options", "nosniff"),
+    ("browserXssFilter", "X-XSS-Protection", "1; mode=block"),
+    ("customFrameOptionsValue", "X-Frame-Options", ""),
+    ("customBrowserXSSValue", "X-XSS-Protection", ""),
+    ("contentSecurityPolicy", "Content-Security-Policy", ""),
+    ("contentSecurityPolicyReportOnly", "Content-Security-Policy-Report-Only", ""),
+    ("referrerPolicy", "Referrer-Policy", ""),
+    ("permissionsPolicy", "Permissions-Policy", ""),
+];
+
+/// Whether a setting says something.
+fn says(node: &Node, name: &str) -> bool {
+    node.get(name).is_some_and(|found| {
+        NUMBERS.contains(&name)
+            || !found.children.is_empty()
+            || found.items.as_ref().is_some_and(|items| !items.is_empty())
+            || !["", "false", "False", "FALSE", "f", "F", "0"].contains(&&*found.value)
+    })
+}
+
+/// The clauses of `headers`. Errors: why Traefik refuses it.
+pub fn headers(node: &Node, at: &Origin) -> Result<Vec<Clause>, String> {
+    let cors = CORS.iter().any(|name| says(node, name));
+    if !cors && !OTHERS.iter().any(|name| says(node, name)) {
+        return Err("it sets nothing".to_owned());
+    }
+    for (expression, _) in node.list("accessControlAllowOriginListRegex") {
+        compiled(expression)?;
+    }
+    let mut clauses = Vec::new();
+    if cors {
+        clauses.push(preflight(at));
+    }
+    let mut steps = request_headers(node, at);
+    steps.extend(response_headers(node, at));
+    clauses.push(Clause::steps(steps, at.noted("")));
+    clauses.extend(allowed_hosts(node, at));
+    Ok(clauses)
+}
+
+fn first(name: &str) -> Value {
+    Value::Header(name.to_owned(), Join::First)
+}
+
+fn preflight(at: &Origin) -> Clause {
+    let given = |name: &str| Predicate::Value(first(name), Test::NotEmpty);
+    let when =
+        Predicate::All(vec![Predicate::method(&["OPTIONS"]), given("Access-Control-Request-Method"), given("Origin")]);
+    Clause::new(when, Terminal::Error(200), at.noted(format!("{}: it answers every CORS preflight itself", at.note)))
+}
+
+fn request_headers(node: &Node, at: &Origin) -> Vec<Step> {
+    let steps = node.named_texts("customRequestHeaders").into_iter().map(|(name, value, place)| {
+        let origin = Origin::new(place.file, place.span, format!("the request header {name} is set"));
+        let known = |value: &str| match unknown_in(value) {
+            Some(why) => Value::Opaque(why.into()),
+            None => Value::literal(value),
+        };
+        if name.eq_ignore_ascii_case("host") && !value.is_empty() {
+            return Step::Set(HOST.into(), known(value), origin);
+        }
+        let edit = if value.is_empty() { Edit::Remove } else { Edit::Set(known(value)) };
+        Step::RequestHeader(HeaderEdit { name, edit }, origin)
+    });
+    let _ = at;
+    steps.collect()
+}
+
+fn response_headers(node: &Node, at: &Origin) -> Vec<Step> {
+    let mut edits: Vec<(String, String)> = Vec::new();
+    edits
+        .extend(node.named_texts("customResponseHeaders").into_iter().map(|(name, value, _)| (name, value.to_owned())));
+    for (setting, header, value) in SECURE.into_iter().filter(|(setting, ..)| says(node, setting)) {
+        let value = if value.is_empty() { node.text(setting) } else { value };
+        edits.push((header.to_owned(), value.to_owned()));
+    }
+    if let Some(seconds) = node.int("stsSeconds").filter(|seconds| *seconds > 0) {
+        edits.push(("Strict-Transport-Security".to_owned(), format!("max-age={seconds}")));
+    }
+    let origins: Vec<&str> = node.list("accessControlAllowOriginList").into_iter().map(|(text, _)| text).collect();
+    if let [origin] = origins.as_slice() {
+        edits.push(("Access-Control-Allow-Origin".to_owned(), (*origin).to_owned()));
+    }
+    let edits = edits.into_iter().map(|(name, value)| {
+        let edit = if value.is_empty() { Edit::Remove } else { Edit::Set(Value::literal(value)) };
+        Step::Setting(Setting::ResponseHeader(HeaderEdit { name, edit }, true), at.clone())
+    });
+    edits.collect()
+}
+
+fn allowed_hosts(node: &Node, at: &Origin) -> Option<Clause> {
+    let hosts: Vec<Vec<u8>> = node.list("allowedHosts").into_iter().map(|(host, _)| host.into()).collect();
+    if hosts.is_empty() || node.flag("isDevelopment") {
+        return None;
+    }
+    let mut values: Vec<Value> = node.list("hostsProxyHeaders").into_iter().map(|(name, _)| first(name)).collect();
+    values.push(variable(HOST));
+    let good = Predicate::Value(Value::First(values), Test::AnyCase(Box::new(Test::OneOf(hosts.into()))));
+    Some(refuse(good.negated(), 500, at.noted(format!("{}: the host is none of `allowedHosts`", at.note))))
+}

@@ -1,0 +1,297 @@
+//! Services: where a request goes behind its router.
+//!
+//! In: a service's full name. Out: a chain that ends at a server, or why Traefik refuses it (which drops every router that uses it).
+//! Invariant: a service is built once, whoever uses it (facts: pkg/server/service, pkg/proxy of Traefik, measured on 3.7.15).
+
+use std::sync::Arc;
+
+use super::build::{Builder, Service, origin};
+use super::dynamic::{full_name, provider_of};
+use super::node::Node;
+use super::path::{HOST, variable};
+use super::template::unknown_in;
+use crate::dialect::Place;
+use crate::gateway::{
+    Chain, ChainId, Clause, Forward, Function, Origin, Predicate, Setting, Step, Terminal, Test, Value,
+};
+
+/// The kinds of services.
+const KINDS: [&str; 5] = ["loadBalancer", "weighted", "highestRandomWeight", "mirroring", "failover"];
+
+impl Builder<'_> {
+    /// A service, named beside something of `provider`. `open`: what is being built.
+    ///
+    /// Errors: why what uses it is dropped.
+    pub fn service(&mut self, name: &str, provider: &str, open: &mut Vec<String>) -> Result<Service, String> {
+        let name = full_name(name, provider);
+        if let Some(built) = self.services.get(&name) {
+            return built.clone();
+        }
+        let mark = format!("service:{name}");
+        if open.contains(&mark) {
+            return Err(format!("service `{name}` uses itself"));
+        }
+        open.push(mark);
+        let built = match name.strip_suffix("@internal") {
+            Some(own) => self.internal(own),
+            None => self.build_service(&name, open).map_err(|why| format!("service `{name}`: {why}")),
+        };
+        open.pop();
+        self.services.insert(name, built.clone());
+        built
+    }
+
+    fn build_service(&mut self, name: &str, open: &mut Vec<String>) -> Result<Service, String> {
+        let dynamic = self.dynamic;
+        let node = dynamic.services.get(name).ok_or("it does not exist")?;
+        let provider = provider_of(name);
+        let given: Vec<&Node> =
+            node.children.iter().filter(|child| !child.name.eq_ignore_ascii_case("middlewares")).collect();
+        let [kind] = given.as_slice() else {
+            return Err(if given.is_empty() { "it has no kind" } else { "it has several kinds" }.to_owned());
+        };
+        let kind_name = KINDS.iter().find(|name| kind.name.eq_ignore_ascii_case(name)).copied().unwrap_or_default();
+        let at = origin(kind.place, format!("service `{}` ({kind_name})", node.name));
+        let service = match kind_name {
+            "loadBalancer" => self.load_balancer(kind, provider, &at)?,
+            "mirroring" => self.mirroring(kind, provider, open)?,
+            "failover" => self.failover(kind, provider, open)?,
+            _ => self.weighted(kind, provider, open, &at)?,
+        };
+        let names: Vec<(String, Place)> =
+            node.list("middlewares").into_iter().map(|(name, place)| (name.to_owned(), place)).collect();
+        if names.is_empty() {
+            return Ok(service);
+        }
+        let clauses = self.middlewares(&names, provider, open)?;
+        let chain = Chain { clauses, otherwise: Terminal::Then(service.chain), origin: at.noted("") };
+        Ok(Service { chain: self.gateway.add(chain), ..service })
+    }
+
+    fn end(&mut self, otherwise: Terminal, origin: Origin) -> ChainId {
+        self.gateway.add(Chain { clauses: Vec::new(), otherwise, origin })
+    }
+
+    fn load_balancer(&mut self, node: &Node, provider: &str, at: &Origin) -> Result<Service, String> {
+        let strategy = node.text("strategy");
+        if !["", "wrr", "p2c", "hrw", "leasttime"].contains(&strategy) {
+            return Err(format!("unsupported strategy `{strategy}`"));
+        }
+        let transport = node.text("serversTransport");
+        let servers = node.groups("servers");
+        if !transport.is_empty() && !servers.is_empty() {
+            let name = full_name(transport, provider);
+            if !self.dynamic.transports.contains(&name) && name != "default@internal" {
+                return Err(format!("the transport `{name}` does not exist"));
+            }
+        }
+        let watched = node.get("healthCheck").is_some();
+        let mut forwards = Vec::new();
+        for server in servers {
+            forwards.push(self.server(server, node, provider)?);
+        }
+        let chain = match forwards.into_iter().next() {
+            Some(forward) => self.end(forward, at.clone()),
+            None => self.end(Terminal::Error(503), at.noted(format!("{}: it has no server", at.note))),
+        };
+        Ok(Service { chain, watched })
+    }
+
+    /// What becomes of a request that a server gets.
+    fn server(&self, server: &Node, balancer: &Node, provider: &str) -> Result<Terminal, String> {
+        let url = server.text("url");
+        if let Some(why) = unknown_in(url) {
+            return Ok(Terminal::Unknown(why.into()));
+        }
+        let _ = provider;
+        let Some(target) = Target::parse(url)? else { return Ok(Terminal::Error(500)) };
+        let pass_host = balancer.bool("passHostHeader").unwrap_or(true);
+        let own_host = Value::literal(target.authority);
+        let host = if pass_host { Value::First(vec![variable(HOST), own_host]) } else { own_host };
+        let path = target.path.strip_suffix('/').unwrap_or(target.path);
+        let target_value = match server.flag("preservePath") && !target.path.is_empty() {
+            true => {
+                Value::Concat(vec![Value::literal(path), Value::Apply(Function::LeadingSlash, Box::new(Value::Target))])
+            }
+            false => Value::Target,
+        };
+        let upstream = Value::literal(format!("{}:{}", target.host, target.port));
+        Ok(Terminal::Forward(Arc::new(Forward { upstream, target: target_value, host })))
+    }
+
+    fn weighted(
+        &mut self,
+        node: &Node,
+        provider: &str,
+        open: &mut Vec<String>,
+        at: &Origin,
+    ) -> Result<Service, String> {
+        let watched = node.get("healthCheck").is_some();
+        let mut chains = Vec::new();
+        for part in node.groups("services") {
+            let service = self.service(part.text("name"), provider, open)?;
+            if watched && !service.watched {
+                return Err(format!("`{}` has no health check", part.text("name")));
+            }
+            if part.int("weight").unwrap_or(1) > 0 {
+                chains.push(service.chain);
+            }
+        }
+        let Some((&first, others)) = chains.split_first() else {
+            let chain = self.end(Terminal::Error(503), at.noted(format!("{}: it has no service", at.note)));
+            return Ok(Service { chain, watched });
+        };
+        // Servers that differ in their address alone are one to a caller; whatever else they do may be another answer.
+        let plain = |chain: &ChainId| {
+            let chain = self.gateway.chains.get(chain.0);
+            chain.is_some_and(|chain| chain.clauses.is_empty() && matches!(chain.otherwise, Terminal::Forward(_)))
+        };
+        let clauses: Vec<Clause> = match chains.iter().all(plain) {
+            true => Vec::new(),
+            false => {
+                let why = "depends on which of the weighted services it meets";
+                let maybe =
+                    |chain: &ChainId| Clause::new(Predicate::Opaque(why.into()), Terminal::Then(*chain), at.noted(""));
+                others.iter().map(maybe).collect()
+            }
+        };
+        let chain = self.gateway.add(Chain { clauses, otherwise: Terminal::Then(first), origin: at.clone() });
+        Ok(Service { chain, watched })
+    }
+
+    fn mirroring(&mut self, node: &Node, provider: &str, open: &mut Vec<String>) -> Result<Service, String> {
+        let service = self.service(node.text("service"), provider, open)?;
+        for mirror in node.groups("mirrors") {
+            self.service(mirror.text("name"), provider, open)?;
+            if !(0..=100).contains(&mirror.int("percent").unwrap_or(0)) {
+                return Err("`percent` is from 0 to 100".to_owned());
+            }
+        }
+        Ok(Service { watched: node.get("healthCheck").is_some(), ..service })
+    }
+
+    fn failover(&mut self, node: &Node, provider: &str, open: &mut Vec<String>) -> Result<Service, String> {
+        let by_status = node.get("errors").is_some_and(|errors| !errors.list("status").is_empty());
+        let service = self.service(node.text("service"), provider, open)?;
+        if !service.watched && !by_status {
+            return Err(format!("`{}` has no health check", node.text("service")));
+        }
+        let fallback = self.service(node.text("fallback"), provider, open)?;
+        let watched = node.get("healthCheck").is_some();
+        if watched && !fallback.watched {
+            return Err(format!("`{}` has no health check", node.text("fallback")));
+        }
+        Ok(Service { watched, ..service })
+    }
+
+    /// Traefik's own services.
+    fn internal(&mut self, name: &str) -> Result<Service, String> {
+        let statics = self.statics;
+        let missing = |what: &str| Err(format!("`{name}@internal`: {what} is not enabled"));
+        let at = Origin::new(0, Default::default(), format!("Traefik's own service `{name}@internal` answers"));
+        let answer = |status: u16| Terminal::Respond(status);
+        let chain = match name {
+            "noop" => self.end(answer(418), at),
+            "ping" if statics.ping => self.end(answer(200), at),
+            "ping" => return missing("ping"),
+            "prometheus" if statics.prometheus => self.end(answer(200), at),
+            "prometheus" => return missing("the metrics of Prometheus"),
+            "acme-http" if statics.acme => self.end(answer(404), at),
+            "acme-http" => return missing("the HTTP challenge"),
+            "rest" if statics.rest => self.end(Terminal::Unknown("depends on the REST provider".into()), at),
+            "rest" => return missing("the REST provider"),
+            "api" if statics.api => self.api(at),
+            "api" => return missing("the API"),
+            "dashboard" if statics.dashboard => {
+                let root = Predicate::Value(Value::Path, Test::OneOf(Arc::new([b"/".to_vec(), Vec::new()])));
+                let clauses = vec![Clause::new(root, answer(200), at.clone())];
+                let otherwise = Terminal::Unknown("depends on the files of the dashboard".into());
+                self.gateway.add(Chain { clauses, otherwise, origin: at })
+            }
+            "dashboard" => return missing("the dashboard"),
+            other => return Err(format!("unknown internal service `{other}`")),
+        };
+        Ok(Service { chain, watched: false })
+    }
+
+    fn api(&mut self, at: Origin) -> ChainId {
+        const LISTS: [&str; 4] = ["/api/rawdata", "/api/overview", "/api/entrypoints", "/api/version"];
+        const KINDS: &str = "^/api/(?:http/(?:routers|services|middlewares)|tcp/(?:routers|services|middlewares)|udp/(?:routers|services))$";
+        let lists = LISTS.iter().map(|path| path.as_bytes().to_vec()).collect();
+        let mut known = vec![Predicate::Value(Value::Path, Test::OneOf(lists))];
+        known.extend(super::matcher::regex(KINDS).map(|kinds| Predicate::Value(Value::Path, kinds)));
+        let get = Predicate::All(vec![Predicate::method(&["GET"]), Predicate::Any(known)]);
+        let below = Predicate::Value(Value::Path, Test::Prefix(b"/api/".to_vec()));
+        let clauses = vec![
+            Clause::new(get, Terminal::Respond(200), at.clone()),
+            Clause::new(below, Terminal::Unknown("depends on what Traefik's API has there".into()), at.clone()),
+        ];
+        self.gateway.add(Chain { clauses, otherwise: Terminal::Respond(404), origin: at })
+    }
+}
+
+/// The parts of a server's URL.
+struct Target<'u> {
+    /// Host and port as written.
+    authority: &'u str,
+    host: &'u str,
+    port: u16,
+    path: &'u str,
+}
+
+impl Target<'_> {
+    /// `None`: a URL that leads nowhere, so that every request fails. Errors: why Traefik refuses it.
+    fn parse(url: &str) -> Result<Option<Target<'_>>, String> {
+        let bad = || format!("the URL `{url}` can't be read");
+        if url.chars().any(|letter| letter.is_control()) {
+            return Err(bad());
+        }
+        let Some((scheme, rest)) = url.split_once("://") else {
+            return match url.split_once(':') {
+                Some(("", _)) => Err(bad()),
+                _ => Ok(None),
+            };
+        };
+        let (authority, path) = rest.split_at(rest.find(['/', '?', '#']).unwrap_or(rest.len()));
+        let path = path.split(['?', '#']).next().unwrap_or_default();
+        let authority = authority.rsplit('@').next().unwrap_or_default();
+        if authority.contains(' ') {
+            return Err(bad());
+        }
+        let default = match scheme.to_ascii_lowercase().as_str() {
+            "http" | "h2c" => 80,
+            "https" => 443,
+            _ => return Ok(None),
+        };
+        let (host, port) = match authority.rfind(':').filter(|at| !authority[*at..].contains(']')) {
+            Some(at) => (&authority[..at], &authority[at + 1..]),
+            None => (authority, ""),
+        };
+        let port = match port {
+            "" => default,
+            digits if digits.bytes().all(|byte| byte.is_ascii_digit()) => digits.parse().unwrap_or(0),
+            _ => return Err(bad()),
+        };
+        if host.is_empty() || port == 0 {
+            return Ok(None);
+        }
+        Ok(Some(Target { authority, host, port, path }))
+    }
+}
+
+/// What holds for every request to a server.
+pub fn settings(at: &Origin) -> Vec<Step> {
+    use crate::gateway::TimeoutOf;
+    let seconds = std::time::Duration::from_secs;
+    [
+        Setting::Timeout(TimeoutOf::Connect, Some(seconds(30))),
+        Setting::Timeout(TimeoutOf::Read, None),
+        Setting::UpstreamHttp("1.1"),
+        Setting::BufferResponses(false),
+        Setting::BufferRequests(false),
+        Setting::ShowsVersion(false),
+    ]
+    .into_iter()
+    .map(|setting| Step::Setting(setting, at.clone()))
+    .collect()
+}
