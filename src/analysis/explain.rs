@@ -4,6 +4,8 @@
 //! upstream gets. Invariant: no credential's value is in it, only names; where the answer can't be known both ways are told, from the
 //! place on where they part.
 
+use std::collections::HashSet;
+
 use crate::gateway::eval::{Change, Changed, Outcome, Verdict, Way, evaluate, ways};
 use crate::gateway::predicate::is_credential;
 use crate::gateway::{Gateway, Origin};
@@ -202,7 +204,11 @@ impl Teller<'_> {
         let mut hops: Vec<Hop> = Vec::new();
         let skipped = |after: usize| after < from || (from > 0 && after == from);
         let mut changes = outcome.changes.iter().skip_while(|change| skipped(change.after)).peekable();
-        let mut missed = outcome.missed.iter().skip_while(|(after, _)| skipped(*after)).peekable();
+        // Where something happens, a condition of the same line that doesn't hold is no news.
+        let line = |origin: &Origin| place(self.gateway, origin).map(|place| (place.file, place.at.line));
+        let told: HashSet<_> = outcome.steps.iter().map(line).collect();
+        let missed = outcome.missed.iter().filter(|(_, origin)| !told.contains(&line(origin)));
+        let mut missed = missed.skip_while(|(after, _)| skipped(*after)).peekable();
         for (index, step) in outcome.steps.iter().enumerate().take(to).skip(from) {
             self.stop(&mut hops, step, Some(step.note.to_string()), None);
             while let Some(change) = changes.next_if(|change| change.after <= index + 1) {

@@ -420,7 +420,7 @@ fn tell(walk: &mut Walk<'_>, clause: &Clause, holds: bool) {
         false
     });
     who |= clause.steps.iter().any(|step| match step {
-        Step::Set(_, value, _) => value.any(&mut Value::is_credential),
+        Step::Set(name, value, _) => predicate::is_own(name) && value.any(&mut Value::is_credential),
         _ => false,
     });
     walk.outcome.asks_who |= who;

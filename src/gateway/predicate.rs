@@ -134,6 +134,11 @@ pub fn is_credential(name: &str) -> bool {
     CREDENTIALS.iter().any(|own| own.eq_ignore_ascii_case(name))
 }
 
+/// Whether a variable is the config's own; those that a dialect needs for itself have other names.
+pub(super) fn is_own(name: &str) -> bool {
+    name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
+}
+
 impl Predicate {
     /// Whether `test` is true of this predicate or one inside it.
     pub fn any(&self, test: &mut dyn FnMut(&Predicate) -> bool) -> bool {
@@ -150,7 +155,7 @@ impl Predicate {
         match self {
             Predicate::Authenticated(_) | Predicate::Client(_) | Predicate::Subrequest(..) => true,
             Predicate::Header(name, ..) => is_credential(name),
-            Predicate::Value(value, _) => value.any(&mut Value::is_credential),
+            Predicate::Value(value, _) => value.any(&mut |part| part.is_credential() || *part == Value::ClientIp),
             _ => false,
         }
     }
@@ -162,8 +167,7 @@ impl Predicate {
             Predicate::Client(_) | Predicate::Argument(..) | Predicate::Parameter(..) => true,
             Predicate::Value(value, _) => value.any(&mut |part| match part {
                 Value::Header(..) | Value::Cookie(_) | Value::Argument(_) | Value::ClientIp => true,
-                // A variable of the config's own; those that a dialect needs for itself have other names.
-                Value::Variable(name) => name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_'),
+                Value::Variable(name) => is_own(name),
                 _ => false,
             }),
             _ => false,

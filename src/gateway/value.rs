@@ -260,11 +260,11 @@ impl Value {
             }
     }
 
-    /// Whether this is a header or a cookie that carries a credential, or the client's address.
+    /// Whether this is a header or a cookie that may carry a credential, or who it is.
     pub fn is_credential(&self) -> bool {
         match self {
             Value::Header(name, _) => super::predicate::is_credential(name),
-            Value::Cookie(_) | Value::ClientIp | Value::Client => true,
+            Value::Cookie(_) | Value::Client => true,
             _ => false,
         }
     }
