@@ -145,7 +145,7 @@ pub fn explain(gateway: &Gateway, request: &Request) -> Explanation {
     let outcome = evaluate(gateway, request);
     let all: Vec<Way> = ways(gateway, request).collect();
     let teller = Teller { gateway, request };
-    let compared = teller.compared();
+    let compared = all.first().and_then(|way| teller.compared(&way.outcome));
     let parted = all.first().filter(|first| all.iter().any(|way| way.outcome.verdict != first.outcome.verdict));
     match parted.and_then(|_| extremes(&all)) {
         Some((first, other)) => {
@@ -173,7 +173,11 @@ pub fn explain(gateway: &Gateway, request: &Request) -> Explanation {
 /// Two ways that end differently: one that the upstream sees, if there is one, and one that it doesn't.
 fn extremes(all: &[Way]) -> Option<(&Way, &Way)> {
     let proxied = |way: &&Way| matches!(way.outcome.verdict, Verdict::Proxied { .. });
-    let first = all.iter().find(|way| !proxied(way)).or(all.first())?;
+    let status = |way: &&Way| match way.outcome.verdict {
+        Verdict::Refused(status) | Verdict::Answered(status) => status,
+        Verdict::Proxied { .. } | Verdict::Unknown { .. } => u16::MAX,
+    };
+    let first = all.iter().filter(|way| !proxied(way)).min_by_key(status).or(all.first())?;
     let differs = |way: &&Way| way.outcome.verdict != first.outcome.verdict;
     let other = all.iter().find(|way| proxied(way) && differs(way)).or(all.iter().find(differs))?;
     Some((first, other))
@@ -208,17 +212,21 @@ impl Teller<'_> {
         let line = |origin: &Origin| place(self.gateway, origin).map(|place| (place.file, place.at.line));
         let told: HashSet<_> = outcome.steps.iter().map(line).collect();
         let missed = outcome.missed.iter().filter(|(_, origin)| !told.contains(&line(origin)));
-        let mut missed = missed.skip_while(|(after, _)| skipped(*after)).peekable();
+        let mut missed = missed.skip_while(|(after, _)| *after < from).peekable();
+        let whole = to == outcome.steps.len();
         for (index, step) in outcome.steps.iter().enumerate().take(to).skip(from) {
+            while let Some((_, origin)) = missed.next_if(|(after, _)| *after <= index) {
+                self.stop(&mut hops, origin, Some(MISSED.to_owned()), None);
+            }
             self.stop(&mut hops, step, Some(step.note.to_string()), None);
             while let Some(change) = changes.next_if(|change| change.after <= index + 1) {
                 if let Some(shift) = self.shift(change) {
                     self.stop(&mut hops, &change.origin, None, Some(shift));
                 }
             }
-            while let Some((_, origin)) = missed.next_if(|(after, _)| *after <= index + 1) {
-                self.stop(&mut hops, origin, Some(MISSED.to_owned()), None);
-            }
+        }
+        for (_, origin) in missed.filter(|_| whole) {
+            self.stop(&mut hops, origin, Some(MISSED.to_owned()), None);
         }
         once(hops)
     }
@@ -241,7 +249,15 @@ impl Teller<'_> {
         if change.before == change.now && change.now.is_some() {
             return None;
         }
+        // What a server does by itself with any request is no news; what a line says is.
+        let says = |name: &str| {
+            let source = place(self.gateway, &change.origin).map(|place| place.source.to_ascii_lowercase());
+            source.is_some_and(|source| source.contains(&name.to_ascii_lowercase()))
+        };
         let (what, secret) = match &change.what {
+            Changed::Header(name) if !says(name) => return None,
+            Changed::Variable(name) if !says(name) => return None,
+            Changed::Path if self.on_arrival(&change.origin) => return None,
             Changed::Method => ("method".to_owned(), false),
             Changed::Path => ("path".to_owned(), false),
             Changed::Query => ("query".to_owned(), false),
@@ -270,18 +286,34 @@ impl Teller<'_> {
     }
 
     /// The path that rules see, where it isn't the one that was sent.
-    fn compared(&self) -> Option<String> {
+    fn compared(&self, outcome: &Outcome) -> Option<String> {
         let listener = self.gateway.listener(self.request.port).filter(|listener| !listener.wire.raw)?;
         let sent = Target::parse(&self.request.target)?.path;
-        let seen = listener.wire.path.apply(sent).ok()?;
+        let mut changes = outcome.changes.iter().rev();
+        let seen = match changes.find(|change| change.what == Changed::Path && self.on_arrival(&change.origin)) {
+            Some(change) => change.now.clone()?,
+            None => listener.wire.path.apply(sent).ok()?,
+        };
         (seen != sent).then(|| shown(&seen))
+    }
+
+    /// Whether a place is the listener's own: what happens there is how the server reads any request.
+    fn on_arrival(&self, origin: &Origin) -> bool {
+        let listener = self.gateway.listener(self.request.port);
+        let line = |origin: &Origin| place(self.gateway, origin).map(|place| (place.file, place.at.line));
+        listener.is_some_and(|listener| line(&listener.origin) == line(origin))
     }
 
     fn branch(&self, way: &Way, other: &Way, common: usize) -> Branch {
         let parted = way.assumed.iter().zip(&other.assumed).find(|(own, other)| own.1 != other.1);
         let (because, assumed) = parted.map(|(own, _)| own.clone()).unwrap_or_default();
         let outcome = &way.outcome;
-        Branch { because, assumed, hops: self.hops(outcome, common, outcome.steps.len()), end: self.end(outcome) }
+        // What repeats the end of what both have in common isn't told again.
+        let mut hops = self.hops(outcome, 0, common);
+        let before = hops.len();
+        hops.extend(self.hops(outcome, common, outcome.steps.len()));
+        let hops = once(hops).into_iter().skip(before).collect();
+        Branch { because, assumed, hops, end: self.end(outcome) }
     }
 
     fn end(&self, outcome: &Outcome) -> End {
@@ -300,11 +332,16 @@ impl Teller<'_> {
         let mut bounds: Vec<Bound> =
             outcome.limits.iter().map(|(limit, origin)| bound(words::limit(limit), origin, true)).collect();
         // The last of a kind is in force; what bounds an upstream's answer matters only where there is one.
+        // A line that does something else as well isn't where a setting is said: that is the server's default.
+        let line = |origin: &Origin| place(origin).map(|place| (place.file, place.at.line));
+        let busy: HashSet<_> = outcome.steps.iter().map(line).collect();
         for (index, (setting, origin)) in outcome.settings.iter().enumerate().filter(|_| proxied) {
             let mut after = outcome.settings.iter().skip(index + 1);
             let later = after.any(|(other, _)| words::kind(other) == words::kind(setting));
             if let Some(text) = words::bound(setting).filter(|_| !later) {
-                bounds.push(bound(text, origin, words::matters(setting)));
+                let said = !busy.contains(&line(origin));
+                let own = bound(text, origin, words::matters(setting));
+                bounds.push(Bound { place: own.place.filter(|_| said), ..own });
             }
         }
         End {

@@ -59,7 +59,11 @@ fn one(system: &System, options: &Options, most: usize, keep: bool, global: &Glo
     let started = std::time::Instant::now();
     let failed = |reason: String| fail(&format!("`{}` can't be proven: {reason}", system.name), None);
     let mut site = config::start(proxy, &system.gateway, &path, &version, options).map_err(failed)?;
+    if site.listeners().is_empty() {
+        return Err(failed("it has no listener that speaks HTTP over TCP".to_owned()));
+    }
     let list = requests(&boundaries(&site.gateway), most);
+    site.settle(&list);
     let report = site.compare(&list, |_| {});
     let alive = site.alive();
     let answers = Told { site: &site, report: &report };

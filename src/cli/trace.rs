@@ -68,7 +68,8 @@ enum Format {
 
 fn header(text: &str) -> Result<(String, String), String> {
     let (name, value) = text.split_once(':').ok_or("a header is like 'Host: llm.example.com'")?;
-    Ok((name.to_owned(), value.trim_matches([' ', '\t']).to_owned()))
+    // HTTP/2 keeps the blanks behind a value; other protocols' are taken off when the request is made.
+    Ok((name.to_owned(), value.trim_start_matches([' ', '\t']).to_owned()))
 }
 
 pub(super) fn run(args: &Args, global: &Global) -> Exit {
