@@ -178,6 +178,9 @@ fn body_limit(scope: &Scope, pass: &Pass) -> Vec<Clause> {
     vec![Clause { steps, ..Clause::new(when, Terminal::Error(413), at.noted(note)) }]
 }
 
+/// Request headers that nginx itself doesn't pass on, unless `proxy_set_header` says so (`ngx_http_proxy_headers`, 1.22.1 and 1.31.3).
+const NOT_PASSED: &[&str] = &["Connection", "Keep-Alive", "TE", "Expect", "Upgrade"];
+
 /// The changes to headers; what comes back is the Host header. All values are computed from the headers as the client sent them.
 fn headers(scope: &Scope, steps: &mut Vec<Step>) -> Value {
     let mut host = state::variable(state::PROXY_HOST);
@@ -185,6 +188,9 @@ fn headers(scope: &Scope, steps: &mut Vec<Step>) -> Value {
     if !scope.pass_headers {
         let edit = HeaderEdit { name: "*".to_owned(), edit: Edit::Remove };
         edits.push(Step::RequestHeader(edit, Origin::default()));
+    }
+    for name in NOT_PASSED {
+        edits.push(Step::RequestHeader(HeaderEdit { name: (*name).to_owned(), edit: Edit::Remove }, Origin::default()));
     }
     let mut host_set = false;
     for (index, (name, value, origin)) in scope.headers.iter().enumerate() {
