@@ -27,7 +27,7 @@ const SUBREQUESTS: usize = 3;
 /// Decides about one request.
 pub fn evaluate(gateway: &Gateway, request: &Request) -> Outcome {
     let mut all: Option<Outcome> = None;
-    for Way { assumed, outcome } in ways(gateway, request) {
+    for Way { assumed, outcome } in walked(gateway, request, false) {
         let outcome = match all.take() {
             Some(first) => merged(first, outcome, assumed.first().map(|(why, _)| why.as_str())),
             None => outcome,
@@ -42,10 +42,15 @@ pub fn evaluate(gateway: &Gateway, request: &Request) -> Outcome {
 
 /// The ways that a request may go: one, where the files answer every question. At least one.
 pub fn ways<'g>(gateway: &'g Gateway, request: &'g Request) -> impl Iterator<Item = Way> + use<'g> {
+    walked(gateway, request, true)
+}
+
+/// The ways that a request may go; `told`: with what people want to know beside the decision.
+fn walked<'g>(gateway: &'g Gateway, request: &'g Request, told: bool) -> impl Iterator<Item = Way> + use<'g> {
     let mut next = Some(Vec::new());
     std::iter::from_fn(move || {
         let mut assumed: Vec<bool> = next.take()?;
-        let mut run = Run { gateway, assumed: &assumed, asked: 0, doubts: Vec::new(), work: 0, depth: 0 };
+        let mut run = Run { gateway, assumed: &assumed, told, asked: 0, doubts: Vec::new(), work: 0, depth: 0 };
         let mut outcome = run.request(request);
         let (asked, doubts) = (run.asked, run.doubts);
         if asked > FORKS {
@@ -77,6 +82,8 @@ fn nothing() -> Outcome {
         headers: Vec::new(),
         steps: Vec::new(),
         changes: Vec::new(),
+        missed: Vec::new(),
+        asks_who: false,
     }
 }
 
@@ -101,6 +108,8 @@ struct Run<'g> {
     gateway: &'g Gateway,
     /// What is assumed about the first questions that can't be answered.
     assumed: &'g [bool],
+    /// Whether what people want to know is noted.
+    told: bool,
     asked: usize,
     /// Why the first [`FORKS`] of them can't.
     doubts: Vec<String>,
@@ -234,7 +243,11 @@ impl Run<'_> {
             return self.end(walk, &chain.otherwise, at);
         };
         if at.step == 0 {
-            if !self.decide(walk, &clause.when) {
+            let holds = self.decide(walk, &clause.when);
+            if self.told {
+                tell(walk, clause, holds);
+            }
+            if !holds {
                 return Go::At(Frame { clause: at.clause + 1, ..at });
             }
             note(walk, &clause.origin, None);
@@ -396,6 +409,7 @@ impl Run<'_> {
         walk.outcome.steps.extend(outcome.steps);
         let moved = |change: Change| Change { after: before + change.after, ..change };
         walk.outcome.changes.extend(outcome.changes.into_iter().map(moved));
+        walk.outcome.asks_who |= outcome.asks_who;
         match outcome.verdict {
             Verdict::Refused(status) | Verdict::Answered(status) => Some(statuses.contain(status)),
             Verdict::Proxied { upstream, .. } => {
@@ -407,6 +421,26 @@ impl Run<'_> {
                 None
             }
         }
+    }
+}
+
+/// Notes what people want to know: whether anybody was asked who they are, and conditions on the caller that didn't hold.
+fn tell(walk: &mut Walk<'_>, clause: &Clause, holds: bool) {
+    let mut who = false;
+    let mut caller = false;
+    clause.when.any(&mut |part| {
+        who |= part.asks_who();
+        caller |= part.asks_caller();
+        false
+    });
+    who |= clause.steps.iter().any(|step| match step {
+        Step::Set(name, value, _) => predicate::is_own(name) && value.any(&mut Value::is_credential),
+        _ => false,
+    });
+    walk.outcome.asks_who |= who;
+    if !holds && caller && !clause.origin.note.is_empty() {
+        let after = walk.outcome.steps.len();
+        walk.outcome.missed.push((after, clause.origin.clone()));
     }
 }
 

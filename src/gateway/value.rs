@@ -251,6 +251,26 @@ impl Value {
         }
     }
 
+    /// Whether `test` is true of this value or one that it is computed from, tables' keys included.
+    pub fn any(&self, test: &mut dyn FnMut(&Value) -> bool) -> bool {
+        test(self)
+            || match self {
+                Value::Concat(parts) | Value::First(parts) => parts.iter().any(|part| part.any(test)),
+                Value::Apply(_, inner) => inner.any(test),
+                Value::Lookup(table) => table.on.any(test),
+                _ => false,
+            }
+    }
+
+    /// Whether this is a header or a cookie that may carry a credential, or who it is.
+    pub fn is_credential(&self) -> bool {
+        match self {
+            Value::Header(name, _) => super::predicate::is_credential(name),
+            Value::Cookie(_) | Value::Client => true,
+            _ => false,
+        }
+    }
+
     /// One after the other: neighbours that are fixed become one.
     pub fn concat(parts: Vec<Value>) -> Value {
         let mut out: Vec<Value> = Vec::with_capacity(parts.len());

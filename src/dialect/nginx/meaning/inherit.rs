@@ -178,10 +178,17 @@ impl<'c> Reader<'c> {
     }
 
     fn pass(&self, line: &Line<'c>, prefix: &[u8]) -> Rc<Pass> {
+        let url = String::from_utf8_lossy(line.arg(0));
+        let has_uri = url.split_once("://").is_some_and(|(_, rest)| rest.contains('/'));
+        let note = match (url.contains('$'), has_uri) {
+            (true, _) => "sent on to what the variables say",
+            (_, true) => "sent on: what the location compared is replaced in the path",
+            _ => "sent on with the path as it came, not as it was compared",
+        };
         Rc::new(Pass {
             url: line.arg(0).to_vec(),
             prefix: prefix.to_vec(),
-            origin: line.origin(format!("`{}`", line.shown())),
+            origin: line.origin(note),
             place: self.place(line),
         })
     }
