@@ -41,7 +41,7 @@ pub fn wire(scope: &Scope, version: (u32, u32, u32)) -> Wire {
         options_asterisk: None,
         asterisk: Some(400),
         single_headers: SINGLE,
-        underscores: if rules.underscores { Underscores::Kept } else { Underscores::Dropped },
+        underscores: if rules.underscores { Underscores::Dashes } else { Underscores::Dropped },
         head: HeadLimits {
             line: Some((bytes.max(rules.buffer), 414)),
             field: Some((bytes.max(rules.buffer), 494)),
