@@ -83,7 +83,7 @@ pub struct PathView {
     pub dots: Dots,
     /// Runs of `/` become one.
     pub merge_slashes: bool,
-    /// `#` ends the path.
+    /// `#` ends path and query.
     pub cut_fragment: bool,
 }
 
@@ -115,6 +115,16 @@ impl PathView {
     /// The path as sent.
     pub const RAW: PathView =
         PathView { unescape: false, refuse_nul: false, dots: Dots::Kept, merge_slashes: false, cut_fragment: false };
+
+    /// The query that rules see.
+    pub fn query<'t>(&self, target: &Target<'t>) -> &'t [u8] {
+        let query = target.query.unwrap_or_default();
+        match self.cut_fragment {
+            true if target.path.contains(&b'#') => b"",
+            true => query.split(|&byte| byte == b'#').next().unwrap_or_default(),
+            false => query,
+        }
+    }
 
     /// The path that rules see. Errors: why the request is refused with 400.
     pub fn apply(&self, raw: &[u8]) -> Result<Vec<u8>, &'static str> {
@@ -260,6 +270,22 @@ impl Wire {
         Ok(Read { target, path, host, authority: authority.to_vec(), headers })
     }
 
+    /// What is known of a request that was refused: the path, if the request line was in order.
+    pub(super) fn remains<'r>(&self, request: &'r Request) -> Read<'r> {
+        let capitals = request.method.iter().all(|byte| matches!(byte, b'A'..=b'Z' | b'_' | b'-'));
+        let short = self.head.line.is_none_or(|(most, _)| line_bytes(request) <= most);
+        let in_order = short && (capitals || !self.upper_case_methods) && request.target != b"*";
+        let target = Target::parse(&request.target).filter(|_| in_order);
+        let path = target.as_ref().and_then(|target| self.path.apply(target.path).ok());
+        Read {
+            target: target.filter(|_| path.is_some()).unwrap_or(Target { authority: None, path: b"", query: None }),
+            path: path.unwrap_or_default(),
+            host: None,
+            authority: Vec::new(),
+            headers: Vec::new(),
+        }
+    }
+
     /// The headers that rules see.
     fn headers(&self, request: &Request) -> Result<HeaderLines, Refusal> {
         let mut headers = Vec::with_capacity(request.headers.len());
@@ -296,7 +322,7 @@ impl Wire {
     }
 
     fn lengths(&self, request: &Request) -> Result<(), Refusal> {
-        let line = (request.method.len() + request.target.len() + " HTTP/1.1\r\n".len() + 1) as u64;
+        let line = line_bytes(request);
         let over =
             |limit: Option<(u64, u16)>, bytes: u64| limit.filter(|(most, _)| bytes > *most).map(|(_, status)| status);
         if let Some(status) = over(self.head.line, line) {
@@ -312,6 +338,11 @@ impl Wire {
             None => Ok(()),
         }
     }
+}
+
+/// The length of the request line, its line end included.
+fn line_bytes(request: &Request) -> u64 {
+    (request.method.len() + request.target.len() + " HTTP/1.1\r\n".len() + 1) as u64
 }
 
 impl HostRule {

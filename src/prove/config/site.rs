@@ -71,11 +71,21 @@ impl Site {
         Ok(Site { world, gateway, running, asked: 0 })
     }
 
-    /// Waits until the server does what its files say, as far as one request tells; servers listen before they have read them.
-    pub fn wait_loaded(&mut self, probe: &Request) {
+    /// Waits until the server has read its files: servers listen before. Told by the first of these requests that isn't answered with 404.
+    pub fn settle(&mut self, requests: &[Request]) {
+        let ports: Vec<u16> = self.listeners().into_iter().map(|listener| listener.port).collect();
+        let all = requests
+            .iter()
+            .flat_map(|request| ports.iter().map(|port| Request { port: Some(*port), ..request.clone() }));
+        let told = |request: &Request| match Answer::of(&evaluate(&self.gateway, request)) {
+            Answer::Refused(404) | Answer::Unknown(_) => None,
+            answer => Some(answer),
+        };
+        let Some((probe, expected)) = all.filter_map(|request| Some((request.clone(), told(&request)?))).next() else {
+            return std::thread::sleep(LOADED);
+        };
         let until = Instant::now() + LOADED;
-        let expected = Answer::of(&evaluate(&self.gateway, probe));
-        while Instant::now() < until && self.ask(probe) != expected {
+        while Instant::now() < until && self.ask(&probe) != expected {
             std::thread::sleep(Duration::from_millis(50));
         }
     }

@@ -144,7 +144,11 @@ impl<'c> Reader<'c> {
         let note = match &kind {
             Kind::Server => Cow::Borrowed(""),
             Kind::Exact => format!("`location {}` is exactly this path", line.shown_args()).into(),
-            Kind::Prefix(_) => format!("`location {}` is the longest prefix of the path", line.shown_args()).into(),
+            Kind::Prefix(_) if *name == *b"/" => Cow::Borrowed("`location /` takes every path that no other takes"),
+            Kind::Prefix(_) => {
+                let note = "is the longest that begins the path; anything may follow";
+                format!("`location {}` {note}", line.shown_args()).into()
+            }
             Kind::Regex(_) => format!("`location {}` matches the path", line.shown_args()).into(),
             Kind::Named => format!("`location {}` is named by another place", line.shown_args()).into(),
         };
