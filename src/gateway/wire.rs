@@ -42,6 +42,10 @@ pub enum Underscores {
     Dropped,
     /// The request is refused (400).
     Refused,
+    /// Names that hold anything but letters, digits and `-` are overlooked (Traefik 3.7.15).
+    AliasesDropped,
+    /// A request with such a name is refused (400).
+    AliasesRefused,
 }
 
 /// How long a request's head may be, in bytes; more is refused with the status beside it.
@@ -255,6 +259,10 @@ impl Wire {
                 Underscores::Refused if name.contains(&b'_') => {
                     return Err((400, "a header's name holds an underscore".into()));
                 }
+                Underscores::AliasesDropped if is_alias(name) => continue,
+                Underscores::AliasesRefused if is_alias(name) => {
+                    return Err((400, "a header's name may stand for another one".into()));
+                }
                 _ => headers.push((name.clone(), value.clone())),
             }
         }
@@ -283,6 +291,11 @@ impl Wire {
             None => Ok(()),
         }
     }
+}
+
+/// Whether a program that turns names into variables takes this one for another.
+fn is_alias(name: &[u8]) -> bool {
+    !name.iter().all(|&byte| byte.is_ascii_alphanumeric() || byte == b'-')
 }
 
 impl HostRule {

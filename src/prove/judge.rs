@@ -35,7 +35,17 @@ impl Observed {
                 let headers = std::iter::once(("Host".to_owned(), host.clone().into_bytes())).chain(own).collect();
                 let method = text(&outcome.method);
                 let body_len = question.request.body_bytes;
-                (200, Some(Seen { method, target: target.clone(), headers, body_len, body_complete: true, ..Seen::default() }))
+                (
+                    200,
+                    Some(Seen {
+                        method,
+                        target: target.clone(),
+                        headers,
+                        body_len,
+                        body_complete: true,
+                        ..Seen::default()
+                    }),
+                )
             }
             Verdict::Unknown { .. } => return None,
         };

@@ -254,8 +254,11 @@ impl Laid {
         fields.insert("port".to_owned(), port.into());
         let chunked = fields.remove("chunked").is_some_and(|chunked| chunked == Value::Bool(true));
         let line = Line::read(line).unwrap_or_else(|reason| panic!("no request line: {reason}"));
-        let request =
+        let mut request =
             line.request(&format!("127.0.0.1:{port}")).unwrap_or_else(|reason| panic!("no request: {reason}"));
+        if chunked && request.version != Version::Http2 {
+            request.headers.push((b"Transfer-Encoding".to_vec(), b"chunked".to_vec()));
+        }
         Ask { request, chunked }
     }
 
@@ -337,7 +340,7 @@ impl Ask {
         }
         let body = self.body();
         if self.chunked {
-            out.extend(b"Transfer-Encoding: chunked\r\n\r\n");
+            out.extend(b"\r\n");
             for chunk in body.chunks(16 << 10) {
                 out.extend([format!("{:x}\r\n", chunk.len()).as_bytes(), chunk, b"\r\n"].concat());
             }

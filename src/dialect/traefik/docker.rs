@@ -229,7 +229,9 @@ fn meets(rule: &Rule, labels: &BTreeMap<&str, &str>) -> Result<bool, String> {
         Rule::Matcher(name, arguments) => match (name.as_str(), arguments.as_slice()) {
             ("Label", [name, value]) => labels.get(name.as_str()) == Some(&value.as_str()),
             ("LabelRegex", [name, value]) => match re2::compile(value)? {
-                Pattern::Regular(regex) => labels.get(name.as_str()).is_some_and(|label| regex.is_match(label.as_bytes())),
+                Pattern::Regular(regex) => {
+                    labels.get(name.as_str()).is_some_and(|label| regex.is_match(label.as_bytes()))
+                }
                 _ => return Err(format!("`{value}` can't be read")),
             },
             _ => return Err(format!("`{name}` isn't understood")),

@@ -13,7 +13,9 @@ fn ask(gateway: &Gateway, line: serde_json::Value) -> String {
     let request = Line::read(line).unwrap().request("gateway").unwrap();
     match evaluate(gateway, &request).verdict {
         Verdict::Refused(status) | Verdict::Answered(status) => status.to_string(),
-        Verdict::Proxied { upstream, target, host } => format!("{upstream} {} {host}", String::from_utf8_lossy(&target)),
+        Verdict::Proxied { upstream, target, host } => {
+            format!("{upstream} {} {host}", String::from_utf8_lossy(&target))
+        }
         Verdict::Unknown { reason, .. } => format!("? {reason}"),
     }
 }

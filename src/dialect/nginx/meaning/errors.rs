@@ -8,7 +8,8 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use crate::gateway::{
-    Chain, ChainId, Clause, ErrorCase, Errors, Function, Origin, Predicate, Rewrite, Statuses, Step, Terminal, Test, Value,
+    Chain, ChainId, Clause, ErrorCase, Errors, Function, Origin, Predicate, Rewrite, Statuses, Step, Terminal, Test,
+    Value,
 };
 
 use super::block::Line;
