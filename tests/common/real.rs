@@ -478,7 +478,7 @@ impl Site<'_> {
     /// Traefik answers 404 to everything until its files are loaded: waits until its API shows a router of theirs or an error is
     /// logged, then until every entry point (which are switched one by one) knows the router [`READY`].
     fn wait_loaded(&self, entry_points: &[SocketAddr]) {
-        let until = Instant::now() + Duration::from_millis(1500);
+        let until = Instant::now() + Duration::from_secs(10);
         let ask = |addr: SocketAddr, host: &str, target: &str| {
             let head = format!("GET {target} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n");
             wire::exchange(&Target::plain(addr), "GET", head.as_bytes(), DEADLINE)
@@ -494,7 +494,7 @@ impl Site<'_> {
             }
             std::thread::sleep(Duration::from_millis(10));
         }
-        let until = Instant::now() + Duration::from_millis(700);
+        let until = Instant::now() + Duration::from_millis(1500);
         for addr in entry_points {
             while Instant::now() < until && ask(*addr, READY, "/").status != Some(418) {
                 std::thread::sleep(Duration::from_millis(5));
