@@ -472,6 +472,7 @@ mod tests {
             files: vec![SourceFile::new("x.conf", "x.conf", TEXT)],
             listeners: vec![listener],
             chains: vec![chain],
+            ..Gateway::default()
         }
     }
 

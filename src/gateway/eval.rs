@@ -146,6 +146,13 @@ struct Walk<'r> {
     outcome: Outcome,
 }
 
+impl<'r> Walk<'r> {
+    fn new(state: State<'r>, outcome: Outcome) -> Walk<'r> {
+        let (stack, guards) = (Vec::new(), Vec::new());
+        Walk { state, stack, errors: None, guards, handling: false, status: None, restarts: 0, outcome }
+    }
+}
+
 impl Run<'_> {
     fn request(&mut self, request: &Request) -> Outcome {
         let mut outcome = nothing();
@@ -164,11 +171,23 @@ impl Run<'_> {
             Ok(read) => read,
             Err((status, why)) => {
                 outcome.steps.push(listener.origin.noted(why));
-                outcome.verdict = by_itself(status);
-                return outcome;
+                return self.refused(listener, request, status, outcome);
             }
         };
         self.walk(State::new(request, listener, read), listener.chain, outcome)
+    }
+
+    /// What a listener refuses to read is an error of the gateway, if somebody handles those.
+    fn refused(&mut self, listener: &Listener, request: &Request, status: u16, mut outcome: Outcome) -> Outcome {
+        let Some(errors) = self.gateway.refusals.get(&listener.chain) else {
+            outcome.verdict = by_itself(status);
+            return outcome;
+        };
+        let state = State::new(request, listener, listener.wire.remains(request));
+        let mut walk = Walk::new(state, outcome);
+        walk.errors = Some(errors.clone());
+        let go = self.error(&mut walk, status);
+        self.finish(walk, go)
     }
 
     /// A listener that passes on bytes: the upstream sees whatever arrives.
@@ -192,26 +211,21 @@ impl Run<'_> {
 
     /// Walks from a chain to the end.
     fn walk(&mut self, state: State<'_>, chain: ChainId, outcome: Outcome) -> Outcome {
-        let mut walk = Walk {
-            state,
-            stack: Vec::new(),
-            errors: None,
-            guards: Vec::new(),
-            handling: false,
-            status: None,
-            restarts: 0,
-            outcome,
-        };
-        let mut at = Frame { chain, clause: 0, step: 0 };
+        self.finish(Walk::new(state, outcome), Go::At(Frame { chain, clause: 0, step: 0 }))
+    }
+
+    /// Goes on until it is over.
+    fn finish(&mut self, mut walk: Walk<'_>, mut go: Go) -> Outcome {
         let verdict = loop {
+            let at = match go {
+                Go::At(at) => at,
+                Go::End(verdict) => break verdict,
+            };
             self.work += 1;
             if self.work > WORK {
                 break unknown("the chains of this gateway never end");
             }
-            match self.advance(&mut walk, at) {
-                Go::At(next) => at = next,
-                Go::End(verdict) => break verdict,
-            }
+            go = self.advance(&mut walk, at);
         };
         let Walk { state, mut outcome, .. } = walk;
         outcome.verdict = verdict;

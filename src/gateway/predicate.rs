@@ -78,6 +78,8 @@ pub enum Test {
     Contains(Vec<u8>),
     /// A computed value in which `*` at an end stands for anything.
     Affix(Box<Value>),
+    /// A computed pattern of Caddy's `path` matcher; one with `%` or `//` is not followed.
+    PathPattern(Box<Value>),
     /// A pattern of Go's `path.Match`.
     Glob(Vec<u8>),
     /// The same for an escaped path: an escape in the pattern stands for that spelling alone (Caddy's `path` matcher, 2.11.9).

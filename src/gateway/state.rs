@@ -49,7 +49,7 @@ impl<'r> State<'r> {
             original: target.clone(),
             target: Some(target),
             path: Some(read.path),
-            query: Some(read.target.query.unwrap_or_default().to_vec()),
+            query: Some(listener.wire.path.query(&read.target).to_vec()),
             host: read.host.unwrap_or_default(),
             authority: read.authority,
             headers: read.headers,
@@ -214,6 +214,10 @@ impl<'r> State<'r> {
                 Pattern::Opaque(why) => return self.unknown(why.clone()),
             },
             Function::ReplaceText(pairs) => replace_text(&bytes, pairs),
+            Function::ReplaceValue(values, most) => {
+                let (find, with) = (self.value(&values.0)?, self.value(&values.1)?);
+                url::replace(&bytes, &find, &with, *most)
+            }
             Function::Before(stop) => before(&bytes, *stop).to_vec(),
             Function::From(start) => bytes[before(&bytes, *start).len()..].to_vec(),
             Function::FromEnd(place) => {

@@ -142,6 +142,8 @@ pub enum Function {
     Replace(Box<Replace>),
     /// These strings replaced, each from left to right.
     ReplaceText(Vec<(Vec<u8>, Vec<u8>)>),
+    /// The first of these values replaced by the second, from left to right, so many times; absent: everywhere.
+    ReplaceValue(Box<(Value, Value)>, Option<usize>),
     /// What stands before the first of these bytes.
     Before(u8),
     /// What stands from the first of these bytes on.

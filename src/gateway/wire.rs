@@ -40,9 +40,11 @@ pub struct Wire {
 pub enum Underscores {
     /// They are headers like others.
     Kept,
+    /// The same, and rules find them under the name with `-` for `_`.
+    Dashes,
     /// They are overlooked.
     Dropped,
-    /// The request is refused (400).
+    /// The request is refused (400), for a `.` too (Traefik 3.7.15).
     Refused,
 }
 
@@ -62,7 +64,7 @@ pub struct HeadLimits {
 pub enum HostRule {
     /// No blank, no control character.
     Printable,
-    /// As nginx 1.22.1: not empty, no `/`, no NUL, no `..`; one final dot is dropped.
+    /// As nginx 1.22.1: not empty, no `/`, no NUL, no `..`, in an absolute target no `@`; one final dot is dropped.
     Nginx,
     /// As Go's net/http 1.26: the bytes of RFC 3986; may be empty.
     Go,
@@ -79,7 +81,7 @@ pub struct PathView {
     pub dots: Dots,
     /// Runs of `/` become one.
     pub merge_slashes: bool,
-    /// `#` ends the path.
+    /// `#` ends path and query.
     pub cut_fragment: bool,
 }
 
@@ -111,6 +113,16 @@ impl PathView {
     /// The path as sent.
     pub const RAW: PathView =
         PathView { unescape: false, refuse_nul: false, dots: Dots::Kept, merge_slashes: false, cut_fragment: false };
+
+    /// The query that rules see.
+    pub fn query<'t>(&self, target: &Target<'t>) -> &'t [u8] {
+        let query = target.query.unwrap_or_default();
+        match self.cut_fragment {
+            true if target.path.contains(&b'#') => b"",
+            true => query.split(|&byte| byte == b'#').next().unwrap_or_default(),
+            false => query,
+        }
+    }
 
     /// The path that rules see. Errors: why the request is refused with 400.
     pub fn apply(&self, raw: &[u8]) -> Result<Vec<u8>, &'static str> {
@@ -234,7 +246,10 @@ impl Wire {
         self.lengths(request)?;
         let target = Target::parse(&request.target).ok_or((400, "the request target is malformed".into()))?;
         let authority = target.authority.or(hosts.first().copied()).unwrap_or_default();
-        let host = self.host.read(authority, !hosts.is_empty()).ok_or((400, "the Host is malformed".into()))?;
+        let host = self
+            .host
+            .read(authority, !hosts.is_empty(), target.authority.is_some())
+            .ok_or((400, "the Host is malformed".into()))?;
         if target.path == b"*" {
             match (self.options_asterisk, self.asterisk) {
                 (Some(status), _) if request.method == b"OPTIONS" => {
@@ -253,6 +268,22 @@ impl Wire {
         Ok(Read { target, path, host, authority: authority.to_vec(), headers })
     }
 
+    /// What is known of a request that was refused: the path, if the request line was in order.
+    pub(super) fn remains<'r>(&self, request: &'r Request) -> Read<'r> {
+        let capitals = request.method.iter().all(|byte| matches!(byte, b'A'..=b'Z' | b'_' | b'-'));
+        let short = self.head.line.is_none_or(|(most, _)| line_bytes(request) <= most);
+        let in_order = short && (capitals || !self.upper_case_methods) && request.target != b"*";
+        let target = Target::parse(&request.target).filter(|_| in_order);
+        let path = target.as_ref().and_then(|target| self.path.apply(target.path).ok());
+        Read {
+            target: target.filter(|_| path.is_some()).unwrap_or(Target { authority: None, path: b"", query: None }),
+            path: path.unwrap_or_default(),
+            host: None,
+            authority: Vec::new(),
+            headers: Vec::new(),
+        }
+    }
+
     /// The headers that rules see.
     fn headers(&self, request: &Request) -> Result<HeaderLines, Refusal> {
         let mut headers = Vec::with_capacity(request.headers.len());
@@ -263,11 +294,22 @@ impl Wire {
             }
             match self.underscores {
                 Underscores::Dropped if name.contains(&b'_') => continue,
-                Underscores::Refused if name.contains(&b'_') => {
-                    return Err((400, "a header's name holds an underscore".into()));
+                Underscores::Refused if name.iter().any(|byte| matches!(byte, b'_' | b'.')) => {
+                    return Err((400, "a header's name holds an underscore or a dot".into()));
+                }
+                Underscores::Dashes => {
+                    let dashed = name.iter().map(|&byte| if byte == b'_' { b'-' } else { byte });
+                    headers.push((dashed.collect(), value.clone()));
                 }
                 _ => headers.push((name.clone(), value.clone())),
             }
+        }
+        // Where neither is written down, a body is framed by its length.
+        let framed = |name: &[u8]| {
+            name.eq_ignore_ascii_case(b"content-length") || name.eq_ignore_ascii_case(b"transfer-encoding")
+        };
+        if request.body_bytes > 0 && !headers.iter().any(|(name, _)| framed(name)) {
+            headers.push((b"Content-Length".to_vec(), request.body_bytes.to_string().into_bytes()));
         }
         for name in self.single_headers {
             if request.header(name).count() > 1 {
@@ -278,7 +320,7 @@ impl Wire {
     }
 
     fn lengths(&self, request: &Request) -> Result<(), Refusal> {
-        let line = (request.method.len() + request.target.len() + " HTTP/1.1\r\n".len() + 1) as u64;
+        let line = line_bytes(request);
         let over =
             |limit: Option<(u64, u16)>, bytes: u64| limit.filter(|(most, _)| bytes > *most).map(|(_, status)| status);
         if let Some(status) = over(self.head.line, line) {
@@ -296,9 +338,14 @@ impl Wire {
     }
 }
 
+/// The length of the request line, its line end included.
+fn line_bytes(request: &Request) -> u64 {
+    (request.method.len() + request.target.len() + " HTTP/1.1\r\n".len() + 1) as u64
+}
+
 impl HostRule {
     /// The host that rules see; `Some(None)`: none that is a name. `None`: refused.
-    fn read(self, authority: &[u8], given: bool) -> Option<Option<String>> {
+    fn read(self, authority: &[u8], given: bool, absolute: bool) -> Option<Option<String>> {
         if authority.iter().any(|&byte| byte <= b' ' || byte == 0x7f) {
             return None;
         }
@@ -314,9 +361,10 @@ impl HostRule {
                     return (!given).then_some(None);
                 }
                 let name = std::str::from_utf8(authority).ok()?;
-                let name = without_port(name);
-                let name = name.strip_suffix('.').unwrap_or(name);
-                let refused = name.is_empty() || name.contains("..") || name.contains(['/', '\0']);
+                let whole = without_port(name);
+                let name = whole.strip_suffix('.').unwrap_or(whole);
+                let user = absolute && authority.contains(&b'@');
+                let refused = name.is_empty() || whole.contains("..") || name.contains(['/', '\0']) || user;
                 (!refused).then(|| Some(name.to_ascii_lowercase()))
             }
         }

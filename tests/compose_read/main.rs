@@ -19,7 +19,7 @@ use serde_json::Value;
 
 /// The variables that Compose and the reader get.
 const VARIABLES: &[(&str, &str)] =
-    &[("HOME", "/root"), ("A", "aa"), ("E", ""), ("P", "8080"), ("COMPOSE_PROJECT_NAME", "t")];
+    &[("HOME", "/home/u"), ("A", "aa"), ("E", ""), ("P", "8080"), ("COMPOSE_PROJECT_NAME", "t")];
 
 fn compose() -> Option<PathBuf> {
     common::server("compose-read", "LLMGUARD_COMPOSE")

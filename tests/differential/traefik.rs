@@ -151,7 +151,8 @@ const LOGINS: [&str; 5] = ["YW5uOm9yYW5nZQ==", "YW5uOmxlbW9u", "Ym9iOm9yYW5nZQ==
 
 fn matcher(random: &mut Random) -> String {
     let path = random.pick(&PATHS);
-    let expression = random.pick(&EXPRESSIONS[..if random.chance(4) { 14 } else { 11 }]);
+    let most = if random.chance(4) { 14 } else { 11 };
+    let expression = random.pick(&EXPRESSIONS[..most]);
     let host = random.pick(&["h.test", "*.test", "*.h.test", "H.TEST", "h.test.", "*", "other.example", "*test"]);
     let name =
         random.pick(&["X-Key", "x-a", "Origin", "Host", "X-Forwarded-Proto", "X-Forwarded-For", "Authorization"]);
@@ -223,7 +224,8 @@ fn old_rule(random: &mut Random) -> String {
 /// The middlewares of a case are `m0`, `m1` and so on; this is number `own`.
 fn middleware(random: &mut Random, own: usize) -> (Value, bool) {
     let prefix = random.pick(&["/api", "/api/", "/a", "/v1", "/a b", "/a%2F", "/", "/x"]);
-    let expression = random.pick(&EXPRESSIONS[..if random.chance(10) { 14 } else { 11 }]);
+    let most = if random.chance(10) { 14 } else { 11 };
+    let expression = random.pick(&EXPRESSIONS[..most]);
     let mut opaque = false;
     let value = match random.below(40) {
         0..=2 => json!({"stripPrefix": {"prefixes": [prefix, random.pick(&["/v1", "/api", "/api/pull"])]}}),
@@ -390,7 +392,8 @@ fn router(random: &mut Random, own: usize) -> Value {
     }
     if own > 1 || random.chance(60) {
         let names = ["s0", "s1", "s2", "s3", "s4", "s0", "s0", "noop@internal", "nope"];
-        router["service"] = json!(random.pick(&names[..if random.chance(10) { 9 } else { 7 }]));
+        let most = if random.chance(10) { 9 } else { 7 };
+        router["service"] = json!(random.pick(&names[..most]));
     }
     router
 }

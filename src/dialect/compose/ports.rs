@@ -3,6 +3,7 @@
 //! In: the text or map. Out: one [`Port`] for each port of the container. Invariant: as docker/go-connections 0.5 (nat.go) and compose-go
 //! 2.9.1; what Compose refuses is an error.
 
+use std::collections::HashMap;
 use std::net::IpAddr;
 
 use super::super::document::NodeId;
@@ -93,6 +94,7 @@ impl Loader<'_> {
         }
         let items: Vec<NodeId> = self.at(list).items().map(|item| item.id).collect();
         let mut out: Vec<Port> = Vec::new();
+        let mut seen = HashMap::new();
         for item in items {
             let place = self.place(item);
             let found = match self.text(item) {
@@ -103,10 +105,13 @@ impl Loader<'_> {
                 Ok((mappings, unknown)) => {
                     for Mapping { address, published, target, protocol } in mappings {
                         let port = Port { address, published, target, protocol, place, unknown: unknown.clone() };
-                        let key = |port: &Port| (port.address, port.published, port.target, port.protocol as u8);
-                        match out.iter_mut().find(|known| key(known) == key(&port)) {
-                            Some(known) => *known = port,
-                            None => out.push(port),
+                        let key = (port.address, port.published, port.target, port.protocol);
+                        match seen.get(&key) {
+                            Some(&at) => out[at] = port,
+                            None => {
+                                seen.insert(key, out.len());
+                                out.push(port);
+                            }
                         }
                     }
                 }

@@ -110,11 +110,9 @@ impl Loader<'_> {
     fn texts(&self, map: NodeId, key: &str) -> Vec<Text> {
         let mut out: Vec<Text> = Vec::new();
         let Some(list) = self.get(map, key) else { return out };
-        for text in self.at(list).one_or_more().filter_map(|item| self.text(item.id)) {
-            if out.iter().all(|known| known.text != text.text) {
-                out.push(text);
-            }
-        }
+        let mut seen = HashSet::new();
+        out.extend(self.at(list).one_or_more().filter_map(|item| self.text(item.id)));
+        out.retain(|text| seen.insert(text.text.clone()));
         out
     }
 
