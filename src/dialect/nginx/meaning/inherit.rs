@@ -1,8 +1,8 @@
 //! Which directives hold at a level: its own, and those from the level around it.
 //!
 //! In: the outer scope and the directives of a block. Out: the inner scope. Invariant: lists (`error_page`, `allow`, `limit_req`,
-//! `proxy_set_header`, `add_header`, `access_log`) are replaced as a whole when one of them stands here; `internal`, `try_files` and what
-//! makes the content are never inherited (facts measured on nginx 1.22.1 and 1.31.3; for `if` and `limit_except` see
+//! `proxy_set_header`, `add_header`, `access_log`) are replaced as a whole when one of them stands here; `try_files` and what makes
+//! the content are never inherited (facts measured on nginx 1.22.1 and 1.31.3; for `if` and `limit_except` see
 //! [`Reader::inherit_inside`]).
 
 use std::rc::Rc;
@@ -38,7 +38,7 @@ impl<'c> Reader<'c> {
 
     /// The scope of a location of this name.
     pub fn inherit_named(&mut self, outer: &Scope, lines: &[Line<'c>], name: &[u8]) -> Scope {
-        let mut scope = Scope { internal: None, try_files: None, content: None, opaque_rewrite: None, ..outer.clone() };
+        let mut scope = Scope { try_files: None, content: None, opaque_rewrite: None, ..outer.clone() };
         let mut errors: Vec<ErrorPage> = Vec::new();
         let mut rules: Vec<Rule> = Vec::new();
         let mut headers = Vec::new();
@@ -178,10 +178,17 @@ impl<'c> Reader<'c> {
     }
 
     fn pass(&self, line: &Line<'c>, prefix: &[u8]) -> Rc<Pass> {
+        let url = String::from_utf8_lossy(line.arg(0));
+        let has_uri = url.split_once("://").is_some_and(|(_, rest)| rest.contains('/'));
+        let note = match (url.contains('$'), has_uri) {
+            (true, _) => "sent on to what the variables say",
+            (_, true) => "sent on: what the location compared is replaced in the path",
+            _ => "sent on with the path as it came, not as it was compared",
+        };
         Rc::new(Pass {
             url: line.arg(0).to_vec(),
             prefix: prefix.to_vec(),
-            origin: line.origin(format!("`{}`", line.shown())),
+            origin: line.origin(note),
             place: self.place(line),
         })
     }
