@@ -22,7 +22,7 @@ use super::{check, faults, infer, lexer};
 const PLAIN_BLOCKS: &[&[u8]] = &[b"split_clients", b"charset_map"];
 
 /// So many directives come of files that were included before: a few lines could ask for billions.
-const MOST_REPEATED: usize = 4 << 20;
+const MOST_REPEATED: usize = 1 << 20;
 
 /// Reads a config from its main file; `name` is what messages call it.
 pub fn read(main: &Path, name: &str, options: &Options, sink: &mut Sink) -> Config {
