@@ -46,6 +46,10 @@ pub enum Underscores {
     Dropped,
     /// The request is refused (400), for a `.` too (Traefik 3.7.15).
     Refused,
+    /// Names that hold anything but letters, digits and `-` are overlooked (Traefik 3.7.15).
+    AliasesDropped,
+    /// A request with such a name is refused (400).
+    AliasesRefused,
 }
 
 /// How long a request's head may be, in bytes; more is refused with the status beside it.
@@ -303,6 +307,10 @@ impl Wire {
                     let dashed = name.iter().map(|&byte| if byte == b'_' { b'-' } else { byte });
                     headers.push((dashed.collect(), value.clone()));
                 }
+                Underscores::AliasesDropped if is_alias(name) => continue,
+                Underscores::AliasesRefused if is_alias(name) => {
+                    return Err((400, "a header's name may stand for another one".into()));
+                }
                 _ => headers.push((name.clone(), value.clone())),
             }
         }
@@ -343,6 +351,11 @@ impl Wire {
 /// The length of the request line, its line end included.
 fn line_bytes(request: &Request) -> u64 {
     (request.method.len() + request.target.len() + " HTTP/1.1\r\n".len() + 1) as u64
+}
+
+/// Whether a program that turns names into variables takes this one for another.
+fn is_alias(name: &[u8]) -> bool {
+    !name.iter().all(|&byte| byte.is_ascii_alphanumeric() || byte == b'-')
 }
 
 impl HostRule {
