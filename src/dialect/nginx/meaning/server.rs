@@ -123,6 +123,11 @@ impl<'c> Reader<'c> {
             steps.push(Step::ClientIp(Box::new(trust), origin.noted(note)));
         }
         let mut clauses = vec![Clause::steps(steps, origin.noted("this server answers"))];
+        if let Some(origin) = &scope.client_certificate {
+            // No request here has one; nginx answers 400 for its 496.
+            let tls = Predicate::Value(Value::Scheme, Test::Equals(b"https".to_vec()));
+            clauses.push(Clause::new(tls, Terminal::Error(400), origin.clone()));
+        }
         clauses.extend(framing(&origin));
         clauses.extend(self.opaque_rewrite(&scope));
         clauses.extend(self.program(&mut server, &lines, &scope, None));
