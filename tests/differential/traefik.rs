@@ -23,28 +23,124 @@ struct Traefik;
 const REQUESTS: usize = 90;
 
 const PATHS: [&str; 22] = [
-    "/", "/api", "/api/", "/api/pull", "/api/chat", "/api/chat/", "/v1/models", "/v1", "/a b", "/a+b", "/x.y", "/API/pull",
-    "/api/pull/x", "/health", "/aé", "/a/b/c", "/a;b", "/a%2Fb", "/app", "/api/tags", "/a:b@c", "/a!b",
+    "/",
+    "/api",
+    "/api/",
+    "/api/pull",
+    "/api/chat",
+    "/api/chat/",
+    "/v1/models",
+    "/v1",
+    "/a b",
+    "/a+b",
+    "/x.y",
+    "/API/pull",
+    "/api/pull/x",
+    "/health",
+    "/aé",
+    "/a/b/c",
+    "/a;b",
+    "/a%2Fb",
+    "/app",
+    "/api/tags",
+    "/a:b@c",
+    "/a!b",
 ];
 const TARGETS: [&str; 46] = [
-    "/", "/api", "/api/", "/api/pull", "/api/chat", "/api/chat/", "/v1/models", "/v1", "/a%20b", "/a+b", "/x.y", "/API/pull",
-    "/api/pull/x", "/health", "/a%C3%A9", "/a/b/c", "/a;b", "/a%2Fb", "/a%2fb", "/app", "/api/tags", "/a:b@c", "/a!b", "//api//pull",
-    "/api/../api/pull", "/api/%2e%2e/v1", "/%61pi/pull", "/api/pull/.", "/api/pull/..", "/..", "/api%2Fpull", "/a%5Cb", "/a\\b",
-    "/a%00b", "/a%3Fb", "/a%23b", "/a%25b", "/a%zz", "/api/..%2fx", "/api%", "/a'b(c)", "/a%21b", "/api//..//x", "/apix", "/api..", "*",
+    "/",
+    "/api",
+    "/api/",
+    "/api/pull",
+    "/api/chat",
+    "/api/chat/",
+    "/v1/models",
+    "/v1",
+    "/a%20b",
+    "/a+b",
+    "/x.y",
+    "/API/pull",
+    "/api/pull/x",
+    "/health",
+    "/a%C3%A9",
+    "/a/b/c",
+    "/a;b",
+    "/a%2Fb",
+    "/a%2fb",
+    "/app",
+    "/api/tags",
+    "/a:b@c",
+    "/a!b",
+    "//api//pull",
+    "/api/../api/pull",
+    "/api/%2e%2e/v1",
+    "/%61pi/pull",
+    "/api/pull/.",
+    "/api/pull/..",
+    "/..",
+    "/api%2Fpull",
+    "/a%5Cb",
+    "/a\\b",
+    "/a%00b",
+    "/a%3Fb",
+    "/a%23b",
+    "/a%25b",
+    "/a%zz",
+    "/api/..%2fx",
+    "/api%",
+    "/a'b(c)",
+    "/a%21b",
+    "/api//..//x",
+    "/apix",
+    "/api..",
+    "*",
 ];
 const QUERIES: [&str; 14] =
     ["", "", "", "", "?", "?k=v", "?k", "?k=", "?k=w&k=v", "?a;k=v", "?k=%76", "?k=%zz", "?x=1&k=v%20w", "?k=v+w"];
-const HOSTS: [&str; 10] =
-    ["h.test", "H.Test:8080", "h.test.", "a.h.test", "b.a.h.test", "other.example", "127.0.0.1", "[::1]:80", "test", "h.test:80"];
+const HOSTS: [&str; 10] = [
+    "h.test",
+    "H.Test:8080",
+    "h.test.",
+    "a.h.test",
+    "b.a.h.test",
+    "other.example",
+    "127.0.0.1",
+    "[::1]:80",
+    "test",
+    "h.test:80",
+];
 const EXPRESSIONS: [&str; 14] = [
-    "^/api/(pull|chat)$", "/api", "(?i)^/API", "^/v[0-9]+", "/chat$", r"^/a.b", "^/(?:a|x)", r"^/\w+$", "/(a)/(b)", "^/a[^/]*$", ".",
-    "(", "(?!x)", "a**",
+    "^/api/(pull|chat)$",
+    "/api",
+    "(?i)^/API",
+    "^/v[0-9]+",
+    "/chat$",
+    r"^/a.b",
+    "^/(?:a|x)",
+    r"^/\w+$",
+    "/(a)/(b)",
+    "^/a[^/]*$",
+    ".",
+    "(",
+    "(?!x)",
+    "a**",
 ];
 const HEADERS: [(&str, &str); 16] = [
-    ("X-Key", "k1"), ("x-key", "k2"), ("X-Key", ""), ("X-A", "1"), ("X-A", "2"), ("Origin", "https://a.test"),
-    ("Access-Control-Request-Method", "GET"), ("X-Forwarded-For", "10.1.2.3"), ("X-Forwarded-For", "10.1.2.3, 192.168.0.9"),
-    ("X-Forwarded-Proto", "https"), ("Connection", "close, X-Key"), ("X_Key", "k1"), ("Authorization", "Basic !!"), ("X-Key", "Bearer "),
-    ("X-Forwarded-Host", "h.test"), ("Authorization", "Digest username=\"x\""),
+    ("X-Key", "k1"),
+    ("x-key", "k2"),
+    ("X-Key", ""),
+    ("X-A", "1"),
+    ("X-A", "2"),
+    ("Origin", "https://a.test"),
+    ("Access-Control-Request-Method", "GET"),
+    ("X-Forwarded-For", "10.1.2.3"),
+    ("X-Forwarded-For", "10.1.2.3, 192.168.0.9"),
+    ("X-Forwarded-Proto", "https"),
+    ("Connection", "close, X-Key"),
+    ("X_Key", "k1"),
+    ("Authorization", "Basic !!"),
+    ("X-Key", "Bearer "),
+    ("X-Forwarded-Host", "h.test"),
+    ("Authorization", "Digest username=\"x\""),
 ];
 
 /// A password hash that is quick to check: of `orange`.
@@ -57,7 +153,8 @@ fn matcher(random: &mut Random) -> String {
     let path = random.pick(&PATHS);
     let expression = random.pick(&EXPRESSIONS[..if random.chance(4) { 14 } else { 11 }]);
     let host = random.pick(&["h.test", "*.test", "*.h.test", "H.TEST", "h.test.", "*", "other.example", "*test"]);
-    let name = random.pick(&["X-Key", "x-a", "Origin", "Host", "X-Forwarded-Proto", "X-Forwarded-For", "Authorization"]);
+    let name =
+        random.pick(&["X-Key", "x-a", "Origin", "Host", "X-Forwarded-Proto", "X-Forwarded-For", "Authorization"]);
     let value = random.pick(&["k1", "k2", "1", "https://a.test", "Bearer ", "http"]);
     match random.below(100) {
         0..=17 => format!("PathPrefix(`{path}`)"),
@@ -82,7 +179,9 @@ fn matcher(random: &mut Random) -> String {
         96 => "Path('/a')".to_owned(),
         97 => "Path(`/a`, `/b`)".to_owned(),
         98 => format!("Headers(`{name}`, `{value}`)"),
-        _ => random.pick(&["Header(`X-Key`, ``)", "Path(`a`)", "ClientIP(`x`)", "Nope(`x`)", "Path(`/a`) &&"]).to_owned(),
+        _ => {
+            random.pick(&["Header(`X-Key`, ``)", "Path(`a`)", "ClientIP(`x`)", "Nope(`x`)", "Path(`/a`) &&"]).to_owned()
+        }
     }
 }
 
@@ -105,9 +204,18 @@ fn rule(random: &mut Random, depth: usize) -> String {
 fn old_rule(random: &mut Random) -> String {
     random
         .pick(&[
-            "Path(`/api/pull`, `/api/chat`)", "PathPrefix(`/api`, `/v1`)", "Path(`/{n:[a-z]+}`)", "PathPrefix(`/v{n}`)",
-            "Method(`GET`,`POST`) && PathPrefix(`/`)", "Headers(`X-Key`,`k1`)", "HeadersRegexp(`X-Key`,`^k`)", "HostHeader(`h.test`)",
-            "HostRegexp(`{x:[a-z]+}.test`)", "Host(`h.test`,`other.example`)", "Header(`X-Key`,`k1`)", "PathRegexp(`/api`)",
+            "Path(`/api/pull`, `/api/chat`)",
+            "PathPrefix(`/api`, `/v1`)",
+            "Path(`/{n:[a-z]+}`)",
+            "PathPrefix(`/v{n}`)",
+            "Method(`GET`,`POST`) && PathPrefix(`/`)",
+            "Headers(`X-Key`,`k1`)",
+            "HeadersRegexp(`X-Key`,`^k`)",
+            "HostHeader(`h.test`)",
+            "HostRegexp(`{x:[a-z]+}.test`)",
+            "Host(`h.test`,`other.example`)",
+            "Header(`X-Key`,`k1`)",
+            "PathRegexp(`/api`)",
         ])
         .to_owned()
 }
@@ -122,9 +230,13 @@ fn middleware(random: &mut Random, own: usize) -> (Value, bool) {
         3 => json!({"stripPrefix": {"prefixes": [prefix], "forceSlash": true}}),
         4 | 5 => json!({"stripPrefixRegex": {"regex": [expression, "/[a-z]+/"]}}),
         6 | 7 => json!({"addPrefix": {"prefix": random.pick(&["/p", "p", "/p/", "/p q", "/p/../q", ""])}}),
-        8 | 9 => json!({"replacePath": {"path": random.pick(&["/new", "/new%20x", "/a b", "/%zz", "/n?x", "/a/../b", "/é"])}}),
-        10..=12 => json!({"replacePathRegex": {"regex": random.pick(&["^/api/(.*)", "^/(a|v1)(.*)$", "/x", "^(.*)$", "%2F"]),
-            "replacement": random.pick(&["/new/$1", "/$2/$1", "/n$1x", "/n${1}x", "$1", "/%zz", "/../$1"])}}),
+        8 | 9 => {
+            json!({"replacePath": {"path": random.pick(&["/new", "/new%20x", "/a b", "/%zz", "/n?x", "/a/../b", "/é"])}})
+        }
+        10..=12 => {
+            json!({"replacePathRegex": {"regex": random.pick(&["^/api/(.*)", "^/(a|v1)(.*)$", "/x", "^(.*)$", "%2F"]),
+            "replacement": random.pick(&["/new/$1", "/$2/$1", "/n$1x", "/n${1}x", "$1", "/%zz", "/../$1"])}})
+        }
         13..=15 => {
             let ranges = random.pick(&["127.0.0.1", "127.0.0.0/8", "10.0.0.0/8", "127.0.0.2/32", "::1/128", "x"]);
             let mut list = json!({"sourceRange": [ranges, "192.168.0.9/32"]});
@@ -133,14 +245,23 @@ fn middleware(random: &mut Random, own: usize) -> (Value, bool) {
             }
             if random.chance(30) {
                 list["ipStrategy"] = random.pick(&[
-                    json!({"depth": 1}), json!({"depth": 2}), json!({"excludedIPs": ["192.168.0.0/16"]}), json!({"excludedIPs": ["x"]}),
-                    json!({"ipv6Subnet": 64}), json!({"ipv6Subnet": 200}),
+                    json!({"depth": 1}),
+                    json!({"depth": 2}),
+                    json!({"excludedIPs": ["192.168.0.0/16"]}),
+                    json!({"excludedIPs": ["x"]}),
+                    json!({"ipv6Subnet": 64}),
+                    json!({"ipv6Subnet": 200}),
                 ]);
             }
             if random.chance(20) { json!({"ipWhiteList": list}) } else { json!({"ipAllowList": list}) }
         }
         16 | 17 => {
-            let users = random.pick(&[vec![format!("ann:{}", *HASH)], vec!["ann:plain".to_owned()], vec!["ann".to_owned()], vec![]]);
+            let users = random.pick(&[
+                vec![format!("ann:{}", *HASH)],
+                vec!["ann:plain".to_owned()],
+                vec!["ann".to_owned()],
+                vec![],
+            ]);
             let mut basic = json!({"users": users});
             if random.chance(40) {
                 basic["removeHeader"] = json!(true);
@@ -156,15 +277,19 @@ fn middleware(random: &mut Random, own: usize) -> (Value, bool) {
         20..=22 => json!({"headers": {"customRequestHeaders": random.pick(&[
             json!({"X-Key": "k1"}), json!({"X-Key": ""}), json!({"Host": "set.test"}), json!({"host": "set.test:1", "X-A": "1"}),
         ])}}),
-        23 => json!({"headers": {"accessControlAllowOriginList": ["https://a.test"], "customResponseHeaders": {"X-R": "1"}}}),
+        23 => {
+            json!({"headers": {"accessControlAllowOriginList": ["https://a.test"], "customResponseHeaders": {"X-R": "1"}}})
+        }
         24 => json!({"headers": random.pick(&[
             json!({"allowedHosts": ["h.test"]}), json!({"allowedHosts": ["h.test"], "hostsProxyHeaders": ["X-Forwarded-Host"]}),
             json!({"sslRedirect": true}), json!({"frameDeny": false}), json!({"stsSeconds": 0}), json!({"accessControlMaxAge": 0}),
         ])}),
         25 | 26 => json!({"redirectScheme": {"scheme": random.pick(&["http", "https", ""]),
             "port": random.pick(&["", "80", "443", "8080"]), "permanent": random.chance(50)}}),
-        27 | 28 => json!({"redirectRegex": {"regex": random.pick(&["^http://h.test(:[0-9]+)?/api/(.*)", "^(.*)$", "/v1/", "("]),
-            "replacement": random.pick(&["https://new.test/$2", "$1", "/new/"]), "permanent": random.chance(50)}}),
+        27 | 28 => {
+            json!({"redirectRegex": {"regex": random.pick(&["^http://h.test(:[0-9]+)?/api/(.*)", "^(.*)$", "/v1/", "("]),
+            "replacement": random.pick(&["https://new.test/$2", "$1", "/new/"]), "permanent": random.chance(50)}})
+        }
         29 => json!({"rateLimit": {"average": random.pick(&[0, 100_000]), "burst": 100_000}}),
         30 => json!({"inFlightReq": {"amount": random.pick(&[0, 1000, 1000])}}),
         31 | 32 => json!({"buffering": {"maxRequestBodyBytes": random.pick(&[10, 0, 11, -1])}}),
@@ -174,14 +299,20 @@ fn middleware(random: &mut Random, own: usize) -> (Value, bool) {
         ])}),
         35 => json!({"compress": {}}),
         36 => json!({"retry": {"attempts": random.pick(&[0, 2])}}),
-        37 => json!({"circuitBreaker": {"expression": random.pick(&["NetworkErrorRatio() > 0.5", "", "Nope(", "LatencyAtQuantileMS(50.0) > 100000"])}}),
+        37 => {
+            json!({"circuitBreaker": {"expression": random.pick(&["NetworkErrorRatio() > 0.5", "", "Nope(", "LatencyAtQuantileMS(50.0) > 100000"])}})
+        }
         38 => {
             let rewrites = if random.chance(50) { json!({"400-404": 418}) } else { json!({"403": 503}) };
             json!({"errors": {"status": ["400-499"], "service": "s0", "query": "/err", "statusRewrites": rewrites}})
         }
         _ => random.pick(&[
-            json!({"contentType": {}}), json!({"passTLSClientCert": {"pem": true}}), json!({"grpcWeb": {"allowOrigins": ["*"]}}), json!({}),
-            json!({"addPrefix": {"prefix": "/p"}, "stripPrefix": {"prefixes": ["/p"]}}), json!({"plugin": {"x": {"y": "z"}}}),
+            json!({"contentType": {}}),
+            json!({"passTLSClientCert": {"pem": true}}),
+            json!({"grpcWeb": {"allowOrigins": ["*"]}}),
+            json!({}),
+            json!({"addPrefix": {"prefix": "/p"}, "stripPrefix": {"prefixes": ["/p"]}}),
+            json!({"plugin": {"x": {"y": "z"}}}),
         ]),
     };
     let _ = own;
@@ -201,10 +332,16 @@ fn service(random: &mut Random, own: usize) -> Value {
         4 => json!({"mirroring": {"service": "s0", "mirrors": []}}),
         5 => json!({"weighted": {"services": [{"name": format!("s{}", own - 1), "weight": 1}]}}),
         6 => json!({"failover": {"service": "s0", "fallback": "s1"}}),
-        7 => json!({"loadBalancer": {"servers": [{"url": format!("http://{upstream}")}]}, "middlewares": [format!("m{}", random.below(8))]}),
+        7 => {
+            json!({"loadBalancer": {"servers": [{"url": format!("http://{upstream}")}]}, "middlewares": [format!("m{}", random.below(8))]})
+        }
         8 => json!({"loadBalancer": {"servers": [{"url": upstream}]}}),
-        9 => random.pick(&[json!({"weighted": {"services": []}}), json!({"loadBalancer": {"servers": [{"url": "http://a:b"}]}}),
-            json!({"loadBalancer": {"serversTransport": "nope", "servers": [{"url": "http://a"}]}}), json!({"weighted": {"services": [{"name": "nope"}]}})]),
+        9 => random.pick(&[
+            json!({"weighted": {"services": []}}),
+            json!({"loadBalancer": {"servers": [{"url": "http://a:b"}]}}),
+            json!({"loadBalancer": {"serversTransport": "nope", "servers": [{"url": "http://a"}]}}),
+            json!({"weighted": {"services": [{"name": "nope"}]}}),
+        ]),
         _ => plain,
     }
 }
@@ -238,7 +375,15 @@ fn router(random: &mut Random, own: usize) -> Value {
         return router;
     }
     if random.chance(70) {
-        router["entryPoints"] = random.pick(&[json!(["web"]), json!(["web"]), json!(["web"]), json!(["web2"]), json!(["web", "web2"]), json!(["nope", "web"]), json!(["nope"])]);
+        router["entryPoints"] = random.pick(&[
+            json!(["web"]),
+            json!(["web"]),
+            json!(["web"]),
+            json!(["web2"]),
+            json!(["web", "web2"]),
+            json!(["nope", "web"]),
+            json!(["nope"]),
+        ]);
     }
     if random.chance(4) {
         router["tls"] = json!({});
@@ -257,8 +402,10 @@ fn entry(random: &mut Random, listen: &str) -> Value {
         http["middlewares"] = json!([format!("m{}@file", random.below(8))]);
     }
     if random.chance(12) {
-        http["encodedCharacters"] =
-            random.pick(&[json!({"allowEncodedSlash": false}), json!({"allowEncodedPercent": false, "allowEncodedNullCharacter": false})]);
+        http["encodedCharacters"] = random.pick(&[
+            json!({"allowEncodedSlash": false}),
+            json!({"allowEncodedPercent": false, "allowEncodedNullCharacter": false}),
+        ]);
     }
     if random.chance(10) {
         http["sanitizePath"] = json!(false);
@@ -289,7 +436,8 @@ fn entry(random: &mut Random, listen: &str) -> Value {
 
 fn request(random: &mut Random, literal: &[String]) -> Value {
     let method = random.pick(&["GET", "GET", "GET", "GET", "POST", "POST", "OPTIONS", "HEAD", "PUT", "get"]);
-    let mut target = if !literal.is_empty() && random.chance(30) { random.pick(literal) } else { random.pick(&TARGETS).to_owned() };
+    let mut target =
+        if !literal.is_empty() && random.chance(30) { random.pick(literal) } else { random.pick(&TARGETS).to_owned() };
     if random.chance(10) && target != "*" {
         let at = random.below(target.len());
         if target.is_char_boundary(at) && at > 0 {
@@ -313,7 +461,10 @@ fn request(random: &mut Random, literal: &[String]) -> Value {
         headers.push(json!([name, value]));
     }
     if random.chance(20) {
-        headers.push(json!(["Authorization", format!("{} {}", random.pick(&["Basic", "basic", "Basic "]), random.pick(&LOGINS))]));
+        headers.push(json!([
+            "Authorization",
+            format!("{} {}", random.pick(&["Basic", "basic", "Basic "]), random.pick(&LOGINS))
+        ]));
     }
     if random.chance(12) {
         headers.extend([json!(["Origin", "https://a.test"]), json!(["Access-Control-Request-Method", "GET"])]);
@@ -336,7 +487,9 @@ fn request(random: &mut Random, literal: &[String]) -> Value {
 fn literals(routers: &[Value]) -> Vec<String> {
     let escaped = |path: &str| path.replace(' ', "%20").replace('é', "%C3%A9");
     let texts = routers.iter().filter_map(|router| router["rule"].as_str());
-    texts.flat_map(|rule| rule.split('`').filter(|part| part.starts_with('/')).map(escaped).collect::<Vec<_>>()).collect()
+    texts
+        .flat_map(|rule| rule.split('`').filter(|part| part.starts_with('/')).map(escaped).collect::<Vec<_>>())
+        .collect()
 }
 
 /// A group of settings as parts of a file: each element may be left out by itself.
