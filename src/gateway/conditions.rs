@@ -107,6 +107,13 @@ impl State<'_> {
                 let number = std::str::from_utf8(bytes).ok().and_then(|text| text.parse().ok());
                 number.is_some_and(|number: i64| (*least..=*most).contains(&number))
             }
+            Test::PathPattern(value) => {
+                let pattern = url::lower(&self.value(value)?);
+                if pattern.contains(&b'%') || pattern.windows(2).any(|pair| pair == b"//") {
+                    return self.unknown("depends on a computed pattern with `%` or `//`");
+                }
+                url::path_pattern(&pattern, bytes)
+            }
             Test::Glob(pattern) => url::glob(pattern, bytes),
             Test::EscapedGlob(pattern) => url::escaped_glob(pattern, bytes),
             Test::Prefix(prefix) => bytes.starts_with(prefix),

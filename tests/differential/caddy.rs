@@ -80,6 +80,14 @@ const TEMPLATES: &[&str] = &[
     "{vars.v}",
     "{?query}",
     "{http.auth.user.id}",
+    "{client_ip}",
+    "{http.request.body}",
+    "{http.error.message}",
+    "{http.request.uri.path_escaped}",
+    "{http.request.orig_uri.path}",
+    "{http.request.uri.prefixed_query}",
+    "{http.request.proto}",
+    "{http.request.remote.host}",
 ];
 
 /// What a case holds so far.
@@ -398,7 +406,7 @@ impl Grammar<'_> {
             ),
             17 => format!(
                 "header {matcher}{}",
-                self.random.pick(&["X-Out 1", "-Server", "+Vary Origin", "?X-Out 2", ">X-Late {path}"])
+                self.random.pick(&["X-Out 1", "-Server", "+Vary Origin", "?X-Out 2", ">X-Late {host}"])
             ),
             18..=19 => format!("vars {matcher}v {}", Self::quoted(&self.template())),
             20 => format!(
@@ -551,6 +559,20 @@ impl Grammar<'_> {
                 ]);
                 headers.push(("Authorization".to_owned(), login.to_owned()));
             }
+            if self.random.chance(15) {
+                let name = self.random.pick(&["X-Forwarded-For", "X-Forwarded-For", "X-Real-IP"]);
+                let list = self.random.pick(&[
+                    "10.1.2.3",
+                    "9.9.9.9, 10.1.2.3",
+                    "10.9.9.9,9.9.9.9",
+                    "x, 10.1.1.1:80",
+                    "[::1]:80",
+                    "9.9.9.9",
+                    "",
+                    " 10.1.1.1 , 127.0.0.1",
+                ]);
+                headers.push((name.to_owned(), list.to_owned()));
+            }
             if self.random.chance(10) {
                 headers.push(("Cookie".to_owned(), self.random.pick(&["c=secret", "d=1; c=x", "C=2"]).to_owned()));
             }
@@ -621,7 +643,8 @@ impl Generator for Caddy {
             in_errors: false,
             users: false,
         };
-        let mut parts = vec![Part::line("{\n  auto_https off\n  persist_config off\n}").fixed()];
+        let trusted = grammar.random.pick(&["", "", "", "  servers {\n    trusted_proxies static 127.0.0.0/8\n  }\n", "  servers {\n    trusted_proxies static 127.0.0.0/8 10.1.0.0/16\n    trusted_proxies_strict\n  }\n", "  servers {\n    trusted_proxies static 10.0.0.0/8\n    client_ip_headers X-Real-IP X-Forwarded-For\n  }\n"]);
+        let mut parts = vec![Part::line(format!("{{\n  auto_https off\n  persist_config off\n{trusted}}}")).fixed()];
         for at in 0..named {
             grammar.depth = 1;
             let inner = grammar.block();

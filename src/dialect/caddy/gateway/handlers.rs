@@ -171,7 +171,9 @@ impl<'d> Compiler<'d, '_> {
         let over = Predicate::BodyOver(most);
         let message = Value::literal("http: request body too large");
         let refused = Predicate::All(vec![over.clone(), chunked.negated()]);
-        clauses.push(self.fails(refused, Value::literal("413"), message, origin));
+        let mut refusal = self.fails(refused, Value::literal("413"), message, origin);
+        refusal.steps.push(set(var::BODY_OVER, Value::literal("1")));
+        clauses.push(refusal);
         let later = vec![set(var::BODY_OVER, Value::literal("1"))];
         clauses.push(Clause { when: over, steps: later, then: Terminal::Next, origin: Origin::default() });
     }
@@ -218,6 +220,9 @@ impl<'d> Compiler<'d, '_> {
             },
             None => Predicate::Always.negated(),
         };
+        let nul = Predicate::All(vec![missing.clone(), Predicate::Value(Value::Path, Test::Contains(vec![0]))]);
+        let origin = self.origin(place, "the path holds a NUL");
+        clauses.push(self.fails(nul, Value::literal("400"), Value::literal("invalid argument"), origin));
         let why = self.reason(place, "the files below the root of `file_server`");
         clauses.push(Clause::new(missing.clone().negated(), Terminal::Unknown(why), self.origin(place, "")));
         if !passes {

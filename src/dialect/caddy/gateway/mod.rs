@@ -55,6 +55,7 @@ pub fn gateway(document: &Document, files: Vec<SourceFile>, options: &Options, s
         https_port: 443,
         maps: Vec::new(),
         roots: Vec::new(),
+        method_changes: false,
         host_changes: false,
         mapping: std::cell::Cell::new(0),
         named: HashMap::new(),
@@ -82,6 +83,8 @@ struct Compiler<'d, 'o> {
     http_port: u16,
     https_port: u16,
     maps: Vec<MapHandler<'d>>,
+    /// Whether a handler computes the method.
+    method_changes: bool,
     /// Every root that is set for `file_server`.
     roots: Vec<String>,
     /// Whether a handler changes the Host on the way.
@@ -103,6 +106,9 @@ impl<'d> Compiler<'d, '_> {
             let node = Ref { document: root.document, id: crate::dialect::document::NodeId(id) };
             if text(node, "handler") == Some("headers") && node.get("request").is_some() {
                 self.host_changes = true;
+            }
+            if text(node, "method").is_some_and(|method| method.contains('{')) {
+                self.method_changes = true;
             }
             if text(node, "handler") == Some("vars") {
                 self.roots.extend(text(node, "root").map(str::to_owned));

@@ -266,6 +266,9 @@ impl<'d> Compiler<'d, '_> {
         let dots = Predicate::Value(self.host(), regex("^\\.+$"));
         let origin = self.origin(place, "the Host is nothing but dots");
         clauses.push(self.fails(dots, Value::literal("400"), Value::literal("invalid host"), origin));
+        let invalid = Predicate::Value(variable(var::HOST), super::proxy::valid()).negated();
+        let origin = self.origin(place, "the Host holds what may not stand in one");
+        clauses.push(self.fails(invalid, Value::literal("400"), Value::literal("invalid host"), origin));
         let remove = |name: &str| {
             Step::RequestHeader(HeaderEdit { name: name.to_owned(), edit: Edit::Remove }, Origin::default())
         };
