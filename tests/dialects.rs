@@ -39,7 +39,6 @@ const PENDING: &[(&str, &[usize], &str)] = &[
         "hashes other than bcrypt are unknown",
     ),
     ("nginx/hash-yescrypt", &[1, 2], "hashes other than bcrypt are unknown"),
-    ("nginx/hosts", &[8], "`@` in a Host, which newer versions refuse; since which isn't measured"),
     (
         "nginx/methods",
         &[4],

@@ -57,6 +57,8 @@ pub enum Value {
     ErrorStatus,
     /// The body.
     Body,
+    /// The body's length in bytes.
+    BodyLength,
     /// A table look-up.
     Lookup(Arc<Lookup>),
     /// The first of these that isn't empty.

@@ -46,6 +46,10 @@ pub enum Underscores {
     Dropped,
     /// The request is refused (400), for a `.` too (Traefik 3.7.15).
     Refused,
+    /// Names that hold anything but letters, digits and `-` are overlooked (Traefik 3.7.15).
+    AliasesDropped,
+    /// A request with such a name is refused (400).
+    AliasesRefused,
 }
 
 /// How long a request's head may be, in bytes; more is refused with the status beside it.
@@ -66,6 +70,8 @@ pub enum HostRule {
     Printable,
     /// As nginx 1.22.1: not empty, no `/`, no NUL, no `..`, in an absolute target no `@`; one final dot is dropped.
     Nginx,
+    /// The same, and the bytes of RFC 3986, with a number up to 65535 for a port (nginx from 1.29.4 on; measured on 1.31.3).
+    NginxStrict,
     /// As Go's net/http 1.26: the bytes of RFC 3986; may be empty.
     Go,
 }
@@ -301,6 +307,10 @@ impl Wire {
                     let dashed = name.iter().map(|&byte| if byte == b'_' { b'-' } else { byte });
                     headers.push((dashed.collect(), value.clone()));
                 }
+                Underscores::AliasesDropped if is_alias(name) => continue,
+                Underscores::AliasesRefused if is_alias(name) => {
+                    return Err((400, "a header's name may stand for another one".into()));
+                }
                 _ => headers.push((name.clone(), value.clone())),
             }
         }
@@ -343,6 +353,11 @@ fn line_bytes(request: &Request) -> u64 {
     (request.method.len() + request.target.len() + " HTTP/1.1\r\n".len() + 1) as u64
 }
 
+/// Whether a program that turns names into variables takes this one for another.
+fn is_alias(name: &[u8]) -> bool {
+    !name.iter().all(|&byte| byte.is_ascii_alphanumeric() || byte == b'-')
+}
+
 impl HostRule {
     /// The host that rules see; `Some(None)`: none that is a name. `None`: refused.
     fn read(self, authority: &[u8], given: bool, absolute: bool) -> Option<Option<String>> {
@@ -356,19 +371,42 @@ impl HostRule {
                 let text = std::str::from_utf8(authority).ok()?;
                 authority.iter().all(legal).then(|| Some(without_port(text).to_ascii_lowercase()))
             }
-            HostRule::Nginx => {
+            HostRule::Nginx | HostRule::NginxStrict => {
                 if authority.is_empty() {
                     return (!given).then_some(None);
                 }
-                let name = std::str::from_utf8(authority).ok()?;
-                let whole = without_port(name);
+                let text = String::from_utf8_lossy(authority);
+                let whole = without_port(&text);
                 let name = whole.strip_suffix('.').unwrap_or(whole);
                 let user = absolute && authority.contains(&b'@');
-                let refused = name.is_empty() || whole.contains("..") || name.contains(['/', '\0']) || user;
+                let strict = self == HostRule::NginxStrict && !is_authority(authority);
+                let refused = name.is_empty() || whole.contains("..") || name.contains(['/', '\0']) || user || strict;
                 (!refused).then(|| Some(name.to_ascii_lowercase()))
             }
         }
     }
+}
+
+/// Whether these are a host and perhaps a port (RFC 3986, section 3.2, without user information).
+fn is_authority(authority: &[u8]) -> bool {
+    let legal = |byte: &u8| byte.is_ascii_alphanumeric() || b"-._~!$&'()*+,;=%".contains(byte);
+    let literal = authority.strip_prefix(b"[").and_then(|rest| {
+        let end = rest.iter().position(|&byte| byte == b']')?;
+        Some((&rest[..end], &rest[end + 1..]))
+    });
+    let (host_is_legal, port) = match literal {
+        Some((address, rest)) => (address.iter().all(|byte| *byte == b':' || legal(byte)), rest),
+        None => {
+            let end = authority.iter().position(|&byte| byte == b':').unwrap_or(authority.len());
+            (authority[..end].iter().all(legal), &authority[end..])
+        }
+    };
+    let number = |port: &[u8]| {
+        port.iter().all(u8::is_ascii_digit)
+            && port.iter().fold(0_u32, |sum, digit| sum.saturating_mul(10).saturating_add(u32::from(digit - b'0')))
+                < 65536
+    };
+    host_is_legal && (port.is_empty() || port.strip_prefix(b":").is_some_and(number))
 }
 
 /// A host without its port; an IPv6 address keeps its brackets.

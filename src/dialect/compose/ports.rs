@@ -89,9 +89,6 @@ impl Loader<'_> {
     /// The published ports of a service; of two for the same address, port and target the last counts.
     pub(super) fn ports(&mut self, service: NodeId) -> Vec<Port> {
         let Some(list) = self.get(service, "ports") else { return Vec::new() };
-        if !self.at(list).is_list() && !self.at(list).is_null() {
-            self.error(self.place(list), "`ports` is a list");
-        }
         let items: Vec<NodeId> = self.at(list).items().map(|item| item.id).collect();
         let mut out: Vec<Port> = Vec::new();
         let mut seen = HashMap::new();

@@ -1,8 +1,8 @@
 //! Which directives hold at a level: its own, and those from the level around it.
 //!
 //! In: the outer scope and the directives of a block. Out: the inner scope. Invariant: lists (`error_page`, `allow`, `limit_req`,
-//! `proxy_set_header`, `add_header`, `access_log`) are replaced as a whole when one of them stands here; `internal`, `try_files` and what
-//! makes the content are never inherited (facts measured on nginx 1.22.1 and 1.31.3; for `if` and `limit_except` see
+//! `proxy_set_header`, `add_header`, `access_log`) are replaced as a whole when one of them stands here; `try_files` and what makes
+//! the content are never inherited (facts measured on nginx 1.22.1 and 1.31.3; for `if` and `limit_except` see
 //! [`Reader::inherit_inside`]).
 
 use std::rc::Rc;
@@ -38,7 +38,7 @@ impl<'c> Reader<'c> {
 
     /// The scope of a location of this name.
     pub fn inherit_named(&mut self, outer: &Scope, lines: &[Line<'c>], name: &[u8]) -> Scope {
-        let mut scope = Scope { internal: None, try_files: None, content: None, opaque_rewrite: None, ..outer.clone() };
+        let mut scope = Scope { try_files: None, content: None, opaque_rewrite: None, ..outer.clone() };
         let mut errors: Vec<ErrorPage> = Vec::new();
         let mut rules: Vec<Rule> = Vec::new();
         let mut headers = Vec::new();

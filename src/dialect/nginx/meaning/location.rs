@@ -5,6 +5,7 @@
 //!
 //! For a location X that the tables found, expressions are tried in this order: those inside X, then, unless X is `^~`, those beside X, then,
 //! unless the location around is `^~`, those beside that, and so on outwards, up to the server or the next location that is an expression.
+//! So `^~` spares a path the expressions of its own level only (measured on nginx 1.22.1 and 1.31.3).
 
 use std::borrow::Cow;
 use std::rc::Rc;
@@ -63,10 +64,10 @@ pub struct Ids {
     fall: ChainId,
     /// The location's own work.
     pub enter: ChainId,
-    /// Expressions inside and outwards; absent: none.
+    /// Expressions beside and outwards; absent: none.
+    outer: Option<ChainId>,
+    /// Expressions inside, then `outer`; absent: none.
     outwards: Option<ChainId>,
-    /// Expressions beside it and outwards, those that it or a location around it shuts out left away; absent: none.
-    beyond: Option<ChainId>,
 }
 
 impl<'c> Reader<'c> {
@@ -101,7 +102,7 @@ impl<'c> Reader<'c> {
 
     fn ids(&mut self, enter: Option<ChainId>) -> Ids {
         let enter = enter.unwrap_or_else(|| self.reserve());
-        Ids { level: enter, fall: enter, enter, outwards: None, beyond: None }
+        Ids { level: enter, fall: enter, enter, outer: None, outwards: None }
     }
 
     fn location(&mut self, server: &mut Server<'c>, parent: usize, line: &Line<'c>) -> Option<usize> {
@@ -144,11 +145,7 @@ impl<'c> Reader<'c> {
         let note = match &kind {
             Kind::Server => Cow::Borrowed(""),
             Kind::Exact => format!("`location {}` is exactly this path", line.shown_args()).into(),
-            Kind::Prefix(_) if *name == *b"/" => Cow::Borrowed("`location /` takes every path that no other takes"),
-            Kind::Prefix(_) => {
-                let note = "is the longest that begins the path; anything may follow";
-                format!("`location {}` {note}", line.shown_args()).into()
-            }
+            Kind::Prefix(_) => format!("`location {}` is the longest prefix of the path", line.shown_args()).into(),
             Kind::Regex(_) => format!("`location {}` matches the path", line.shown_args()).into(),
             Kind::Named => format!("`location {}` is named by another place", line.shown_args()).into(),
         };
@@ -234,13 +231,13 @@ impl<'c> Reader<'c> {
         }
     }
 
-    /// The chain of the expressions inside a location and outwards (`^~` shuts out those beside it alone: measured on 1.22.1), and the one that tries them before entering.
+    /// The chain of the expressions inside a location and outwards, and the one that tries them before entering.
     fn expressions(&mut self, server: &mut Server<'c>, index: usize) {
         let location = &server.locations[index];
         let own = location.children.iter().any(|&child| matches!(server.locations[child].kind, Kind::Regex(_)));
         let outer = match (&location.kind, location.parent) {
             (Kind::Prefix(false), Some(parent)) => server.locations[parent].ids.outwards,
-            (Kind::Prefix(true), Some(parent)) => server.locations[parent].ids.beyond,
+            (Kind::Prefix(true), Some(parent)) => server.locations[parent].ids.outer,
             _ => None,
         };
         if matches!(location.kind, Kind::Exact | Kind::Named) {
@@ -263,8 +260,8 @@ impl<'c> Reader<'c> {
             }
         };
         let ids = &mut server.locations[index].ids;
+        ids.outer = outer;
         ids.outwards = outwards;
-        ids.beyond = outer;
         ids.fall = fall;
         ids.level = fall;
     }
@@ -288,7 +285,7 @@ impl<'c> Reader<'c> {
             clauses.push(Clause::new(when, Terminal::Then(child.ids.level), Origin::default()));
         }
         let Some(id) = location.ids.outwards.filter(|_| !clauses.is_empty()) else { return };
-        if let Some(outer) = location.ids.beyond {
+        if let Some(outer) = location.ids.outer {
             clauses.push(Clause::steps(vec![Step::Call(outer)], Origin::default()));
         }
         self.fill(id, Chain { clauses, otherwise: Terminal::Return, origin: Origin::default() });

@@ -224,10 +224,8 @@ fn body_limit(scope: &Scope, pass: &Pass) -> Option<Clause> {
 
 /// The target of a URL with a path: the path of the URL in place of the location's name, then the rest of the path, then the query.
 fn replaced(uri: &[u8], prefix: &[u8]) -> Value {
-    let mut uri = uri.to_vec();
-    if uri.first() == Some(&b'?') {
-        uri.insert(0, b'/');
-    }
+    // A URL such as `http://host?x` has no path: the target begins with its `?` (measured on nginx 1.22.1).
+    let uri = uri.to_vec();
     let whole = |path: Value| Value::concat(vec![Value::literal(uri.clone()), path, state::query_with_mark()]);
     let rest = Value::Apply(Function::StripPrefix(prefix.to_vec()), Box::new(Value::Path));
     let cases = vec![

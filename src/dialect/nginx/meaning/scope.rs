@@ -64,7 +64,7 @@ pub struct Scope {
     pub wire: Rc<WireRules>,
     /// Timeouts, buffering, response headers, logs.
     pub settings: Arc<Settings>,
-    /// `internal`; never inherited.
+    /// `internal`; inherited by locations inside.
     pub internal: Option<Origin>,
     /// `try_files`; never inherited.
     pub try_files: Option<Rc<(Vec<Vec<u8>>, Origin)>>,

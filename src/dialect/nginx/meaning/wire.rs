@@ -23,7 +23,6 @@ const SINGLE: &[&str] = &[
 
 /// What a listener with this default server refuses.
 pub fn wire(scope: &Scope, version: (u32, u32, u32)) -> Wire {
-    let _ = version;
     let rules = &scope.wire;
     let (number, bytes) = rules.buffers;
     Wire {
@@ -47,7 +46,7 @@ pub fn wire(scope: &Scope, version: (u32, u32, u32)) -> Wire {
             field: Some((bytes.max(rules.buffer), 494)),
             total: Some((number * bytes + rules.buffer, 494)),
         },
-        host: HostRule::Nginx,
+        host: if version >= (1, 29, 4) { HostRule::NginxStrict } else { HostRule::Nginx },
         resets_streams: false,
     }
 }
