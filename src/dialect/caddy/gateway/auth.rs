@@ -12,6 +12,9 @@ use crate::gateway::*;
 use crate::secret::Secret;
 use base64::Engine as _;
 
+/// The length of a bcrypt hash.
+const BCRYPT: usize = 60;
+
 impl<'d> Compiler<'d, '_> {
     pub(super) fn authentication(&mut self, node: Ref<'d>, clauses: &mut Vec<Clause>) {
         let place = node.place();
@@ -69,12 +72,13 @@ impl<'d> Compiler<'d, '_> {
                 self.refused(place, format!("the password of `{user}` is no hash"));
                 continue;
             };
-            let fits = match algorithm.as_str() {
-                "bcrypt" => hash.starts_with("$2"),
-                "argon2id" => hash.starts_with("$argon2id$"),
+            // Go's bcrypt reads no more than a hash has, its Base64 no line ends.
+            let (hash, fits) = match algorithm.as_str() {
+                "bcrypt" => (hash.chars().take(BCRYPT).collect(), hash.starts_with("$2")),
+                "argon2id" => (hash.replace(['\r', '\n'], ""), hash.starts_with("$argon2id$")),
                 _ => {
                     incomplete = Some(self.reason(place, format!("the hash algorithm `{algorithm}`")).into_owned());
-                    false
+                    (String::new(), false)
                 }
             };
             let proof = fits.then(|| Proof::PasswordHash(Secret::new(hash)));
