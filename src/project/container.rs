@@ -95,10 +95,9 @@ impl<'s> Container<'s> {
         Ok(())
     }
 
-    /// A file of the container. Errors: what the system says.
+    /// A file of the container, by the name that it has on the host. Errors: what the system says.
     pub fn read(&self, path: &str) -> Result<SourceFile, String> {
-        let at = self.at(path);
-        SourceFile::read_config(at.display().to_string(), &at)
+        SourceFile::read_config(self.host_name(path).0, &self.at(path))
     }
 
     /// How a reader sees the container: its files, and the service's environment.

@@ -28,7 +28,7 @@ use llmguard::prove::wire::{self, End, Exchange, Target, TlsOptions};
 use serde_json::{Value, json};
 
 /// No answer takes longer.
-const DEADLINE: Duration = Duration::from_secs(10);
+const DEADLINE: Duration = Duration::from_secs(30);
 /// No server takes longer to start.
 const START: Duration = Duration::from_secs(20);
 /// How many listeners a config may have.

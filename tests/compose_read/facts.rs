@@ -60,6 +60,12 @@ fn service_of_compose(service: &Value, config: &Value) -> Value {
         .map(|volume| {
             let source = match volume["type"].as_str() {
                 Some("tmpfs") => json!("memory"),
+                // A volume that is a folder of the host.
+                Some("volume") if volume["source"].is_string() => {
+                    let options = &config["volumes"][volume["source"].as_str().unwrap()]["driver_opts"];
+                    let device = options["device"].as_str().filter(|_| options["o"] == "bind");
+                    device.map_or(volume["source"].clone(), |device| json!(device))
+                }
                 _ => volume["source"].clone(),
             };
             json!([source, volume["target"], volume["read_only"].as_bool().unwrap_or(false)])

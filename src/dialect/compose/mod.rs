@@ -19,6 +19,7 @@ pub mod ports;
 mod read;
 mod reset;
 mod service;
+mod shape;
 mod words;
 
 use std::path::{Path, PathBuf};

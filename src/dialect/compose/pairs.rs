@@ -20,20 +20,13 @@ impl Loader<'_> {
         let mut out = Pairs::new();
         if self.at(id).is_map() {
             for entry in self.entries(id) {
-                let value = self.text(entry.value);
-                if value.is_none() && !self.at(entry.value).is_null() {
-                    self.error(self.place(entry.value), &format!("`{}` takes a text", entry.key));
-                }
-                out.insert(entry.key.into(), (value, entry.key_place));
+                out.insert(entry.key.into(), (self.text(entry.value), entry.key_place));
             }
             return out;
         }
         let items: Vec<NodeId> = self.at(id).items().map(|item| item.id).collect();
         for item in items {
-            let Some(text) = self.text(item) else {
-                self.error(self.place(item), "write NAME=VALUE");
-                continue;
-            };
+            let Some(text) = self.text(item) else { continue };
             let place = text.place;
             match text.text.split_once('=') {
                 Some((name, value)) => {

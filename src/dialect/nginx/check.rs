@@ -128,7 +128,7 @@ impl Check<'_> {
             };
             return self.error(directive, format!("unknown directive `{shown}`"), why);
         }
-        if let Some(module) = modules::module(name) {
+        if let Some((module, _)) = modules::find(name) {
             return self.module(directive, module, shown);
         }
         let similar = *self.similar.entry(name.to_vec()).or_insert_with(|| TABLE.similar(shown));

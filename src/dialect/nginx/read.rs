@@ -103,6 +103,7 @@ impl Reader<'_> {
         for fault in found {
             self.sink.push(faults::diagnostic(&file, fault));
         }
+        self.config.directives.reserve(tree.nodes.len());
         self.by_path.insert(file.path.clone(), Some(self.files.len()));
         self.config.files.push(file);
         self.files.push(File { tree: Rc::new(tree), open: None });

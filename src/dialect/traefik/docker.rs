@@ -226,6 +226,7 @@ fn meets(rule: &Rule, labels: &BTreeMap<&str, &str>) -> Result<bool, String> {
         Rule::And(left, right) => meets(left, labels)? & meets(right, labels)?,
         Rule::Or(left, right) => meets(left, labels)? | meets(right, labels)?,
         Rule::Not(inner) => !meets(inner, labels)?,
+        Rule::Unknown(why) => return Err(why.clone()),
         Rule::Matcher(name, arguments) => match (name.as_str(), arguments.as_slice()) {
             ("Label", [name, value]) => labels.get(name.as_str()) == Some(&value.as_str()),
             ("LabelRegex", [name, value]) => match re2::compile(value)? {

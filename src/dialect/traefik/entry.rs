@@ -44,7 +44,7 @@ fn wire(entry: &EntryPoint) -> Wire {
             cut_fragment: false,
         },
         upper_case_methods: false,
-        refused_methods: &[],
+        refused_methods: &[("CONNECT", 501)],
         options_asterisk: Some(200),
         asterisk: None,
         single_headers: &[],
@@ -60,6 +60,7 @@ pub fn listen(gateway: &mut Gateway, entry: &EntryPoint, tls: bool, routers: Cha
     let mut clauses = vec![fragment(&at), normalised(entry, &at)];
     clauses.extend(untrusted(entry, &at));
     clauses.push(Clause::steps(forwarded(tls, &at), at.clone()));
+    clauses.push(framed(&at));
     clauses.push(Clause::steps(settings(entry, log, &at), at.clone()));
     let chain = gateway.add(Chain { clauses, otherwise: Terminal::Then(routers), origin: at });
     let what = if tls { "with TLS" } else { "without TLS" };
@@ -135,6 +136,14 @@ fn forwarded(tls: bool, at: &Origin) -> Vec<Step> {
         edit("X-Forwarded-For", Edit::Set(list), at),
         edit("Connection", Edit::RemoveListed, at),
     ]
+}
+
+/// A body that isn't sent in chunks has its length in a header, which rules may look at.
+fn framed(at: &Origin) -> Clause {
+    let chunked = Predicate::Header("Transfer-Encoding".to_owned(), crate::gateway::Lines::Any, Test::Anything);
+    let when = Predicate::All(vec![Predicate::BodyOver(0), chunked.negated()]);
+    let steps = vec![edit("Content-Length", Edit::Default(Value::BodyLength), at)];
+    Clause { when, steps, then: Terminal::Next, origin: at.clone() }
 }
 
 fn settings(entry: &EntryPoint, log: Option<&Log>, at: &Origin) -> Vec<Step> {

@@ -43,6 +43,7 @@ pub fn predicate(rule: &Rule, syntax: Syntax) -> Result<Predicate, String> {
         Rule::And(left, right) => Predicate::All(vec![predicate(left, syntax)?, predicate(right, syntax)?]),
         Rule::Or(left, right) => Predicate::Any(vec![predicate(left, syntax)?, predicate(right, syntax)?]),
         Rule::Not(inner) => predicate(inner, syntax)?.negated(),
+        Rule::Unknown(why) => Predicate::Opaque(why.clone().into()),
         Rule::Matcher(name, arguments) => {
             let names: Vec<&str> = match syntax {
                 Syntax::V3 => V3.iter().map(|(name, _)| *name).collect(),

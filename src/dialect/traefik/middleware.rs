@@ -104,6 +104,7 @@ pub fn encoded_characters(allowed: &dyn Fn(&str) -> bool, at: &Origin) -> Vec<Cl
     vec![refuse(found, 400, at.noted("`encodedCharacters` refuses an escape in the path"))]
 }
 
+/// `errors`: what fails with one of these statuses is answered by a page of a service, which keeps the status.
 fn errors(
     builder: &mut Builder<'_>,
     node: &Node,
@@ -112,30 +113,33 @@ fn errors(
     at: &Origin,
 ) -> Result<Vec<Clause>, String> {
     let caught = statuses(node.list("status").into_iter().map(|(text, _)| text))?;
-    builder.service(node.text("service"), provider, open)?;
-    let mut cases = Vec::new();
+    let service = builder.service(node.text("service"), provider, open)?;
+    let mut rewrites: Vec<((u16, u16), u16)> = Vec::new();
     for (range, status, _) in node.named_texts("statusRewrites") {
-        let status: u16 = status.parse().map_err(|_| format!("`{status}` is no status"))?;
-        for (first, last) in statuses([range.as_str()])? {
-            let both = caught.iter().map(|(low, high)| ((*low).max(first), (*high).min(last)));
-            let both: Vec<(u16, u16)> = both.filter(|(low, high)| low <= high).collect();
-            let answered = crate::gateway::Chain {
-                clauses: Vec::new(),
-                otherwise: Terminal::Respond(status),
-                origin: at.noted("`errors` answers with a page"),
-            };
-            cases.push(ErrorCase {
-                statuses: Statuses(both),
-                chain: builder.gateway.add(answered),
-                restart: false,
-                steps: Vec::new(),
-                status: Some(Value::literal(status.to_string())),
-                origin: at.noted(format!("`statusRewrites` makes it {status}")),
-            });
-        }
+        let status = status.parse().map_err(|_| format!("`{status}` is no status"))?;
+        rewrites.extend(statuses([range.as_str()])?.into_iter().map(|range| (range, status)));
     }
-    if cases.is_empty() {
-        return Ok(Vec::new());
+    let mut cases = Vec::new();
+    // A status that is rewritten is shown to the page as it is then; each needs a chain of its own.
+    for (range, status) in rewrites.into_iter().map(|(range, status)| (range, Some(status))).chain([((0, 999), None)]) {
+        let both = caught.iter().map(|(low, high)| ((*low).max(range.0), (*high).min(range.1)));
+        let both: Vec<(u16, u16)> = both.filter(|(low, high)| low <= high).collect();
+        let shown = status.map_or(Value::ErrorStatus, |status: u16| Value::literal(status.to_string()));
+        let note = match status {
+            Some(status) => format!("`errors` asks a service for a page; `statusRewrites` makes the status {status}"),
+            None => "`errors` asks a service for a page".to_owned(),
+        };
+        let page = path::page(node.text("query"), shown.clone(), &at.noted(note));
+        let clauses = vec![Clause { then: Terminal::Then(service.chain), ..Clause::steps(page, at.noted("")) }];
+        let chain = crate::gateway::Chain { clauses, otherwise: Terminal::Next, origin: at.noted("") };
+        cases.push(ErrorCase {
+            statuses: Statuses(both),
+            chain: builder.gateway.add(chain),
+            restart: false,
+            steps: Vec::new(),
+            status: Some(shown),
+            origin: at.noted(""),
+        });
     }
     let errors = Errors { cases, recursive: false };
     Ok(vec![Clause::steps(vec![Step::OnError(Some(errors.into()))], at.noted(""))])

@@ -202,6 +202,37 @@ pub fn replace_path_regex(builder: &mut Builder<'_>, node: &Node, origin: &Origi
     Ok(vec![called(builder.gateway.add(chain), origin)])
 }
 
+/// The request for an error page: `query` with `{status}`, `{originalStatus}` and `{url}` filled in.
+pub fn page(query: &str, status: Value, origin: &Origin) -> Vec<Step> {
+    let whole = Value::Concat(vec![Value::Scheme, Value::literal("://"), variable(HOST), Value::Target]);
+    let filled = |text: &str| {
+        let mut parts = Vec::new();
+        let mut rest = text;
+        while let Some(start) = rest.find('{') {
+            let (name, value) = match &rest[start..] {
+                found if found.starts_with("{status}") => ("{status}", status.clone()),
+                found if found.starts_with("{originalStatus}") => ("{originalStatus}", Value::ErrorStatus),
+                found if found.starts_with("{url}") => ("{url}", apply(Function::EscapeForm, whole.clone())),
+                _ => ("{", Value::literal("{")),
+            };
+            parts.extend([Value::literal(&rest[..start]), value]);
+            rest = &rest[start + name.len()..];
+        }
+        parts.push(Value::literal(rest));
+        Value::concat(parts)
+    };
+    let query = if query.is_empty() { String::new() } else { format!("/{}", query.trim_start_matches('/')) };
+    let (own, more) = query.split_at(query.find('?').unwrap_or(query.len()));
+    let method = Rewrite { method: Some(Value::literal("GET")), ..Rewrite::default() };
+    let mut steps = vec![
+        Step::Set("page".into(), apply(Function::EscapedPath, filled(own)), origin.noted("")),
+        Step::Set(QUERY.into(), filled(more), origin.noted("")),
+        Step::Rewrite(Box::new(method), origin.noted("")),
+    ];
+    steps.extend(moved(variable("page"), origin));
+    steps
+}
+
 /// Matches a percent sign without its two digits.
 fn wrong_escapes() -> Test {
     let pattern = re2::compile("%(?:[^0-9A-Fa-f]|$|[0-9A-Fa-f](?:[^0-9A-Fa-f]|$))");

@@ -3,6 +3,8 @@
 //! In: its text. Out: an expression of matchers, or why Traefik refuses it and drops the router. Invariant: total; Go's own expression
 //! parser reads rules in Traefik, so its lexical rules hold (facts: vulcand/predicate 1.3, go/scanner, measured on Traefik 3.7.15).
 
+use super::template::{MARKS, unknown_in};
+
 /// An expression.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Rule {
@@ -14,6 +16,8 @@ pub enum Rule {
     Or(Box<Rule>, Box<Rule>),
     /// It doesn't hold.
     Not(Box<Rule>),
+    /// Not known: why.
+    Unknown(String),
 }
 
 /// How deep parentheses and negations nest before a rule is given up.
@@ -21,6 +25,7 @@ const DEEPEST: usize = 250;
 
 #[derive(Debug, Clone, PartialEq)]
 enum Token {
+    Unknown(String),
     Name(String),
     Text(String),
     And,
@@ -107,6 +112,10 @@ impl Parser {
     }
 
     fn matcher(&mut self) -> Result<Rule, String> {
+        if let Some(Token::Unknown(why)) = self.tokens.get(self.at).cloned() {
+            self.at += 1;
+            return Ok(Rule::Unknown(why));
+        }
         let Some(Token::Name(name)) = self.tokens.get(self.at).cloned() else {
             return Err(match self.tokens.get(self.at) {
                 None => "the expression ends too early".to_owned(),
@@ -143,7 +152,7 @@ fn lex(text: &str) -> Result<Vec<Token>, String> {
         let mut length = letter.len_utf8();
         match letter {
             '\n' => {
-                if matches!(tokens.last(), Some(Token::Name(_) | Token::Text(_) | Token::Close)) {
+                if matches!(tokens.last(), Some(Token::Name(_) | Token::Text(_) | Token::Unknown(_) | Token::Close)) {
                     tokens.push(Token::Break);
                 }
             }
@@ -175,6 +184,10 @@ fn lex(text: &str) -> Result<Vec<Token>, String> {
                 length = used + 1;
             }
             '\'' => return Err("single quotes: matchers take backticks or double quotes".to_owned()),
+            mark if mark == MARKS[0] => {
+                tokens.push(Token::Unknown(unknown_in(rest).unwrap_or_default()));
+                length = rest.find(MARKS[1]).map_or(rest.len(), |end| end + MARKS[1].len_utf8());
+            }
             letter if letter.is_alphabetic() || letter == '_' => {
                 let more = |letter: char| letter.is_alphanumeric() || letter == '_';
                 length = rest.find(|letter| !more(letter)).unwrap_or(rest.len());
@@ -246,6 +259,7 @@ mod tests {
             Rule::And(left, right) => format!("({} & {})", shown(left), shown(right)),
             Rule::Or(left, right) => format!("({} | {})", shown(left), shown(right)),
             Rule::Not(inner) => format!("!{}", shown(inner)),
+            Rule::Unknown(why) => why.clone(),
         }
     }
 

@@ -191,7 +191,7 @@ impl Builder<'_> {
         let at = Origin::new(0, Default::default(), format!("Traefik's own service `{name}@internal` answers"));
         let answer = |status: u16| Terminal::Respond(status);
         let chain = match name {
-            "noop" => self.end(answer(418), at),
+            "noop" => self.end(Terminal::Error(418), at),
             "ping" if statics.ping => self.end(answer(200), at),
             "ping" => return missing("ping"),
             "prometheus" if statics.prometheus => self.end(answer(200), at),

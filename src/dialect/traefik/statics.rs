@@ -268,13 +268,19 @@ fn entry_point(node: &Node, refused: &mut Vec<(Place, String)>) -> EntryPoint {
         {
             entry.head_bytes = bytes;
         }
-        let strategies = [http.text("aliasHeadersStrategy"), http.text("underscoreHeadersStrategy")];
-        entry.underscores = match strategies.into_iter().find(|text| !text.is_empty()).unwrap_or_default() {
-            "" | "keep" => Underscores::Kept,
-            "delete" => Underscores::Dropped,
-            "reject" => Underscores::Refused,
-            other => {
-                refuse(http, "aliasHeadersStrategy", format!("`{other}` is none of keep, delete, reject"));
+        let (aliases, own) = (http.text("aliasHeadersStrategy"), http.text("underscoreHeadersStrategy"));
+        if !aliases.is_empty() && !own.is_empty() && aliases != own {
+            let why = "`aliasHeadersStrategy` and `underscoreHeadersStrategy` differ".to_owned();
+            refuse(http, "aliasHeadersStrategy", why);
+        }
+        entry.underscores = match (aliases, own) {
+            ("delete", _) => Underscores::AliasesDropped,
+            ("reject", _) => Underscores::AliasesRefused,
+            ("", "delete") => Underscores::Dropped,
+            ("", "reject") => Underscores::Refused,
+            ("keep", _) | ("", "" | "keep") => Underscores::Kept,
+            _ => {
+                refuse(http, "aliasHeadersStrategy", "the strategy is none of keep, delete, reject".to_owned());
                 Underscores::Kept
             }
         };

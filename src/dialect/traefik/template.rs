@@ -4,11 +4,14 @@
 //! be set is a mark in the text ([`unknown_in`] finds it); what isn't understood is said, never guessed.
 
 use std::borrow::Cow;
+use std::collections::HashMap;
 
+use crate::dialect::re2;
 use crate::dialect::{Variable, Variables};
+use crate::gateway::Pattern;
 
 /// What stands around the name of a variable whose value isn't known: characters for private use.
-const MARKS: [char; 2] = ['\u{f5a5a}', '\u{f5a5b}'];
+pub const MARKS: [char; 2] = ['\u{f5a5a}', '\u{f5a5b}'];
 
 /// A filled template.
 #[derive(Debug, Default)]
@@ -48,34 +51,54 @@ impl Filled {
     }
 }
 
+/// How deep templates use each other.
+const DEEPEST: usize = 20;
+
 /// Fills a template. Errors: see [`Trouble`].
 pub fn fill(text: &str, variables: &Variables) -> Result<Filled, Trouble> {
-    let mut filler = Filler { variables, names: Vec::new(), out: Filled::default(), blocks: Vec::new() };
-    let mut at = 0;
-    let mut trim = false;
-    while let Some(start) = text[at..].find("{{").map(|start| at + start) {
-        let opaque = |why: &str| Trouble::Opaque(start, why.to_owned());
-        let inner = start + 2;
-        let trim_before = text[inner..].starts_with("- ") || text[inner..].starts_with("-\n");
-        let from = inner + usize::from(trim_before);
-        let comment = text[from..].trim_start().starts_with("/*");
-        let end = if comment { text[from..].find("*/").map(|end| from + end) } else { Some(from) };
-        let end = end.and_then(|end| action_end(&text[end..]).map(|length| end + length));
-        let end = end.ok_or_else(|| Trouble::Fails(start, "`{{` without its `}}`".to_owned()))?;
-        let action = &text[from..end];
-        let trim_after = action.ends_with('-') && action.trim_end_matches('-').ends_with(char::is_whitespace);
-        filler.plain(text, at, start, trim, trim_before);
-        if !comment {
-            filler.action(start, action.strip_suffix('-').filter(|_| trim_after).unwrap_or(action).trim(), &opaque)?;
-        }
-        (at, trim) = (end + 2, trim_after);
+    let mut filler =
+        Filler { text, variables, names: Vec::new(), out: Filled::default(), defined: HashMap::new(), depth: 0 };
+    filler.run(0, text.len(), &Value::Text(String::new()))?;
+    Ok(filler.out)
+}
+
+/// What stands in double braces.
+#[derive(Clone, Copy)]
+struct Action<'t> {
+    /// Where the text before it ends, blanks that it takes away left out.
+    before: usize,
+    /// Where it begins.
+    at: usize,
+    /// What it says; empty for a comment.
+    says: &'t str,
+    /// Where the text behind it begins.
+    behind: usize,
+}
+
+impl<'t> Action<'t> {
+    /// The first word, and what follows.
+    fn words(&self) -> (&'t str, &'t str) {
+        self.says.split_once(char::is_whitespace).unwrap_or((self.says, ""))
     }
-    filler.plain(text, at, text.len(), trim, false);
-    if filler.blocks.is_empty() {
-        Ok(filler.out)
-    } else {
-        Err(Trouble::Fails(text.len(), "`{{ if }}` without its `{{ end }}`".to_owned()))
-    }
+}
+
+/// The next action in a part of a text. Errors: it has no end.
+fn next_action(text: &str, from: usize, to: usize) -> Result<Option<Action<'_>>, Trouble> {
+    let Some(at) = text[from..to].find("{{").map(|at| from + at) else { return Ok(None) };
+    let inner = at + 2;
+    let trims = text[inner..].starts_with('-') && text[inner + 1..].starts_with(char::is_whitespace);
+    let start = inner + usize::from(trims);
+    let comment = text[start..].trim_start().starts_with("/*");
+    let end = if comment { text[start..].find("*/").map(|end| start + end) } else { Some(start) };
+    let end = end.and_then(|end| action_end(&text[end..]).map(|length| end + length));
+    let end = end.ok_or_else(|| Trouble::Fails(at, "`{{` without its `}}`".to_owned()))?;
+    let says = &text[start..end];
+    let trims_behind = says.ends_with('-') && says[..says.len() - 1].ends_with(char::is_whitespace);
+    let says = says.strip_suffix('-').filter(|_| trims_behind).unwrap_or(says).trim();
+    let rest = &text[end + 2..];
+    let behind = if trims_behind { text.len() - rest.trim_start().len() } else { end + 2 };
+    let before = if trims { from + text[from..at].trim_end().len() } else { at };
+    Ok(Some(Action { before, at, says: if comment { "" } else { says }, behind: behind.min(to.max(end + 2)) }))
 }
 
 /// Where an action ends, texts in quotes skipped.
@@ -105,113 +128,137 @@ enum Value {
     Unknown(String),
 }
 
-/// An `if` that is open: whether the part that is being read counts, whether an earlier part did, and the variable that decides it, if
-/// that isn't known.
-struct Block {
-    live: bool,
-    done: bool,
-    unknown: Option<String>,
-}
-
 struct Filler<'v> {
+    text: &'v str,
     variables: &'v Variables,
     names: Vec<(String, Value)>,
     out: Filled,
-    blocks: Vec<Block>,
+    /// The templates that the text defines: where each begins and ends.
+    defined: HashMap<String, (usize, usize)>,
+    depth: usize,
 }
 
+/// A part of an `if`: its condition (absent: `else`), and where it begins and ends.
+type Branch<'t> = (Option<&'t str>, usize, usize);
+
 impl Filler<'_> {
-    fn live(&self) -> bool {
-        self.blocks.iter().all(|block| block.live)
-    }
-
-    fn plain(&mut self, text: &str, start: usize, end: usize, trim_start: bool, trim_end: bool) {
-        let mut part = &text[start..end];
-        if trim_end {
-            part = part.trim_end();
+    /// Fills a part of the text; `dot`: what `.` is.
+    fn run(&mut self, from: usize, to: usize, dot: &Value) -> Result<(), Trouble> {
+        self.depth += 1;
+        if self.depth > DEEPEST {
+            return Err(Trouble::Opaque(from, "the templates use each other too deeply".to_owned()));
         }
-        let whole = part.len();
-        if trim_start {
-            part = part.trim_start();
-        }
-        if self.live() && !part.is_empty() {
-            self.out.pieces.push((self.out.text.len(), start + whole - part.len(), true));
-            self.out.text.push_str(part);
-        }
-    }
-
-    fn action(&mut self, at: usize, action: &str, opaque: &dyn Fn(&str) -> Trouble) -> Result<(), Trouble> {
-        let (word, rest) = action.split_once(char::is_whitespace).unwrap_or((action, ""));
-        match word {
-            "if" => {
-                let block = match self.live() {
-                    false => Block { live: false, done: true, unknown: None },
-                    true => match self.value(at, rest, opaque)? {
-                        Value::Unknown(name) => Block { live: true, done: false, unknown: Some(name) },
-                        value => Block { live: truth(&value), done: truth(&value), unknown: None },
-                    },
-                };
-                // What an unknown condition guards may only fail: then the file is taken as loaded.
-                self.blocks.push(block);
-                Ok(())
-            }
-            "end" | "else" => {
-                let block = self.blocks.pop().ok_or_else(|| Trouble::Fails(at, "`end` without `if`".to_owned()))?;
-                if word == "else" {
-                    if !rest.is_empty() || block.unknown.is_some() {
-                        return Err(opaque("`else` isn't understood here"));
-                    }
-                    let live = !block.done;
-                    self.blocks.push(Block { live, done: true, unknown: None });
+        let text = self.text;
+        let mut at = from;
+        while let Some(action) = next_action(text, at, to)? {
+            self.plain(at, action.before);
+            at = action.behind;
+            let opaque = |why: &str| Trouble::Opaque(action.at, why.to_owned());
+            let (word, rest) = action.words();
+            match word {
+                "" => {}
+                "if" => {
+                    let (branches, behind) = branches(text, rest, action.behind, to)?;
+                    self.branch(action.at, &branches, (action.behind, behind), dot)?;
+                    at = behind;
                 }
-                Ok(())
-            }
-            _ if !self.live() => Ok(()),
-            "fail" => match self.blocks.iter().find_map(|block| block.unknown.clone()) {
-                Some(name) => {
-                    self.out.guarded.push(name);
-                    Ok(())
+                "define" => {
+                    let (branches, behind) = branches(text, rest, action.behind, to)?;
+                    let (_, start, end) = branches[0];
+                    self.defined.insert(rest.trim().trim_matches('"').to_owned(), (start, end));
+                    at = behind;
                 }
-                None => Err(Trouble::Fails(at, format!("the template fails: {}", rest.trim_matches('"')))),
-            },
-            _ if self.blocks.iter().any(|block| block.unknown.is_some()) => {
-                Err(opaque("an `if` on a variable whose value isn't known"))
+                "template" => {
+                    let (name, with) = rest.trim().split_once(char::is_whitespace).unwrap_or((rest.trim(), "\"\""));
+                    let (start, end) = *self
+                        .defined
+                        .get(name.trim_matches('"'))
+                        .ok_or_else(|| Trouble::Fails(action.at, format!("no such template: {name}")))?;
+                    let value = self.value(action.at, with, dot, &opaque)?;
+                    self.run(start, end, &value)?;
+                }
+                "fail" => {
+                    let why = format!("the template fails: {}", rest.trim().trim_matches('"'));
+                    return Err(Trouble::Fails(action.at, why));
+                }
+                "end" | "else" => return Err(Trouble::Fails(action.at, format!("`{word}` without `if`"))),
+                name if name.starts_with('$') && rest.trim_start().starts_with([':', '=']) => {
+                    let value = rest.trim_start().trim_start_matches(':').strip_prefix('=').unwrap_or_default();
+                    let value = self.value(action.at, value, dot, &opaque)?;
+                    self.names.retain(|(own, _)| own != name);
+                    self.names.push((name.to_owned(), value));
+                }
+                _ => {
+                    let value = self.value(action.at, action.says, dot, &opaque)?;
+                    self.write(action.at, value);
+                }
             }
-            name if name.starts_with('$') && rest.trim_start().starts_with([':', '=']) => {
-                let value = rest.trim_start().trim_start_matches(':').strip_prefix('=').unwrap_or_default();
-                let value = self.value(at, value, opaque)?;
-                self.names.retain(|(own, _)| own != name);
-                self.names.push((name.to_owned(), value));
-                Ok(())
-            }
-            _ => {
-                let text = match self.value(at, action, opaque)? {
-                    Value::Text(text) => text,
-                    Value::Int(number) => number.to_string(),
-                    Value::Bool(value) => value.to_string(),
-                    Value::Unknown(name) => format!("{}{name}{}", MARKS[0], MARKS[1]),
-                };
-                self.out.pieces.push((self.out.text.len(), at, false));
-                self.out.text.push_str(&text);
-                Ok(())
-            }
+        }
+        self.plain(at, to);
+        self.depth -= 1;
+        Ok(())
+    }
+
+    fn plain(&mut self, from: usize, to: usize) {
+        if from < to {
+            self.out.pieces.push((self.out.text.len(), from, true));
+            self.out.text.push_str(&self.text[from..to]);
         }
     }
 
-    fn value(&self, at: usize, text: &str, opaque: &dyn Fn(&str) -> Trouble) -> Result<Value, Trouble> {
+    fn write(&mut self, at: usize, value: Value) {
+        let text = match value {
+            Value::Text(text) => text,
+            Value::Int(number) => number.to_string(),
+            Value::Bool(value) => value.to_string(),
+            Value::Unknown(name) => format!("{}{name}{}", MARKS[0], MARKS[1]),
+        };
+        self.out.pieces.push((self.out.text.len(), at, false));
+        self.out.text.push_str(&text);
+    }
+
+    /// Fills the branch of an `if` that counts.
+    fn branch(
+        &mut self,
+        at: usize,
+        branches: &[Branch<'_>],
+        whole: (usize, usize),
+        dot: &Value,
+    ) -> Result<(), Trouble> {
+        let opaque = |why: &str| Trouble::Opaque(at, why.to_owned());
+        for (condition, start, end) in branches {
+            let Some(condition) = condition else { return self.run(*start, *end, dot) };
+            match self.value(at, condition, dot, &opaque)? {
+                // A guard: the file is taken as loaded, since else nothing is.
+                Value::Unknown(name) if self.text[*start..*end].contains("fail ") => self.out.guarded.push(name),
+                // What stands in one line is one value, which isn't known then.
+                Value::Unknown(name) if !self.text[whole.0..whole.1].contains('\n') => {
+                    self.write(at, Value::Unknown(name));
+                    return Ok(());
+                }
+                Value::Unknown(_) => return Err(opaque("an `if` on a variable whose value isn't known")),
+                value if truth(&value) => return self.run(*start, *end, dot),
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
+    fn value(&self, at: usize, text: &str, dot: &Value, opaque: &dyn Fn(&str) -> Trouble) -> Result<Value, Trouble> {
         let mut words = words(text).ok_or_else(|| opaque(&format!("`{}` isn't understood", text.trim())))?;
         let mut piped: Option<Value> = None;
         let mut stages = words.split_mut(|word| *word == "|").peekable();
         while let Some(stage) = stages.next() {
             let (first, more) = stage.split_first().ok_or_else(|| opaque("an empty part"))?;
-            let mut arguments = more.iter().map(|word| self.word(at, word, opaque)).collect::<Result<Vec<_>, _>>()?;
+            let mut arguments =
+                more.iter().map(|word| self.word(at, word, dot, opaque)).collect::<Result<Vec<_>, _>>()?;
             let is_call = first.chars().all(|letter| letter.is_ascii_alphanumeric())
                 && !first.starts_with(|c: char| c.is_ascii_digit());
             let result = if is_call && !["true", "false"].contains(&&**first) {
                 arguments.extend(piped.take());
                 self.call(at, first, arguments, opaque)?
             } else if arguments.is_empty() && piped.is_none() {
-                self.word(at, first, opaque)?
+                self.word(at, first, dot, opaque)?
             } else {
                 return Err(opaque(&format!("`{first}` isn't understood")));
             };
@@ -223,9 +270,9 @@ impl Filler<'_> {
         Err(opaque("an empty action"))
     }
 
-    fn word(&self, at: usize, word: &str, opaque: &dyn Fn(&str) -> Trouble) -> Result<Value, Trouble> {
+    fn word(&self, at: usize, word: &str, dot: &Value, opaque: &dyn Fn(&str) -> Trouble) -> Result<Value, Trouble> {
         if let Some(inner) = word.strip_prefix('(') {
-            return self.value(at, inner.strip_suffix(')').unwrap_or(inner), opaque);
+            return self.value(at, inner.strip_suffix(')').unwrap_or(inner), dot, opaque);
         }
         if let Some(text) = word.strip_prefix('"').and_then(|text| text.strip_suffix('"')) {
             return match text.contains('\\') {
@@ -240,6 +287,7 @@ impl Filler<'_> {
             return Ok(Value::Int(number));
         }
         match word {
+            "." => Ok(dot.clone()),
             "true" => Ok(Value::Bool(true)),
             "false" => Ok(Value::Bool(false)),
             name if name.starts_with('$') => {
@@ -290,6 +338,10 @@ impl Filler<'_> {
             ("and", [values @ .., last]) => values.iter().find(|value| !truth(value)).unwrap_or(last).clone(),
             ("or", [values @ .., last]) => values.iter().find(|value| truth(value)).unwrap_or(last).clone(),
             ("default", [other, value]) => if truth(value) { value } else { other }.clone(),
+            ("regexMatch", [Value::Text(pattern), Value::Text(text)]) => match re2::compile(pattern) {
+                Ok(Pattern::Regular(regex)) => Value::Bool(regex.is_match(text.as_bytes())),
+                _ => return Err(opaque("an expression isn't understood")),
+            },
             ("trim", [Value::Text(text)]) => Value::Text(text.trim().to_owned()),
             ("upper", [Value::Text(text)]) => Value::Text(text.to_uppercase()),
             ("lower", [Value::Text(text)]) => Value::Text(text.to_lowercase()),
@@ -307,6 +359,36 @@ fn truth(value: &Value) -> bool {
         Value::Bool(value) => *value,
         Value::Unknown(_) => false,
     }
+}
+
+/// The branches of an `if` (or the body of a `define`) behind its first action, and where the text behind its `end` begins.
+fn branches<'t>(
+    text: &'t str,
+    condition: &'t str,
+    from: usize,
+    to: usize,
+) -> Result<(Vec<Branch<'t>>, usize), Trouble> {
+    let mut out: Vec<Branch<'t>> = Vec::new();
+    let (mut condition, mut start, mut at, mut depth) = (Some(condition), from, from, 0_usize);
+    while let Some(action) = next_action(text, at, to)? {
+        at = action.behind;
+        let (word, rest) = action.words();
+        match word {
+            "if" | "range" | "with" | "define" | "block" => depth += 1,
+            "end" if depth == 0 => {
+                out.push((condition, start, action.before.max(start)));
+                return Ok((out, action.behind));
+            }
+            "end" => depth -= 1,
+            "else" if depth == 0 => {
+                out.push((condition, start, action.before.max(start)));
+                condition = rest.trim().strip_prefix("if ");
+                start = action.behind;
+            }
+            _ => {}
+        }
+    }
+    Err(Trouble::Fails(from, "`{{ if }}` without its `{{ end }}`".to_owned()))
 }
 
 /// The words of an expression; what stands in parentheses is one, with them.

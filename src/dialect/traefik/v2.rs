@@ -56,10 +56,15 @@ pub fn matcher(name: &str, arguments: &[String]) -> Result<Predicate, String> {
             };
             pairs.iter().map(one).collect::<Result<Vec<_>, String>>().map(Predicate::All)
         }
-        _ if arguments.iter().all(|argument| argument.contains('=')) => {
-            Ok(Predicate::Opaque("depends on `Query` in the syntax of Traefik 2".into()))
+        _ => {
+            let pairs = arguments.iter().map(|argument| {
+                let (key, value) = argument.split_once('=').ok_or("`Query` takes `name=value`")?;
+                // The first value of a repeated argument counts there, any here: only a repeated one makes a difference.
+                let pattern = if value.is_empty() { ".*".to_owned() } else { template_regex(value, ".*")? };
+                Ok(Predicate::Argument(key.as_bytes().to_vec(), regex(&format!("^{pattern}$"))?))
+            });
+            pairs.collect::<Result<Vec<_>, String>>().map(Predicate::All)
         }
-        _ => Err("`Query` takes `name=value`".to_owned()),
     }
 }
 

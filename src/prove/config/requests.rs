@@ -65,7 +65,8 @@ impl Asker<'_> {
         Request {
             method: method.to_vec(),
             target: target.to_vec(),
-            headers: host.into_iter().chain(headers).collect(),
+            // HTTP/1 takes off what is blank around a value.
+            headers: host.into_iter().chain(headers).map(|(name, value)| (name, value.trim_ascii().to_vec())).collect(),
             version: Version::Http11,
             client_ip: IpAddr::from([127, 0, 0, 1]),
             body: None,

@@ -12,8 +12,8 @@ use crate::gateway::*;
 use crate::secret::Secret;
 use base64::Engine as _;
 
-/// The length of a bcrypt hash.
-const BCRYPT: usize = 60;
+/// The length of a bcrypt hash in its own notation.
+const BCRYPT_BYTES: usize = 60;
 
 impl<'d> Compiler<'d, '_> {
     pub(super) fn authentication(&mut self, node: Ref<'d>, clauses: &mut Vec<Clause>) {
@@ -72,13 +72,17 @@ impl<'d> Compiler<'d, '_> {
                 self.refused(place, format!("the password of `{user}` is no hash"));
                 continue;
             };
-            // Go's bcrypt reads no more than a hash has, its Base64 no line ends.
-            let (hash, fits) = match algorithm.as_str() {
-                "bcrypt" => (hash.chars().take(BCRYPT).collect(), hash.starts_with("$2")),
-                "argon2id" => (hash.replace(['\r', '\n'], ""), hash.starts_with("$argon2id$")),
+            // What follows a bcrypt hash, and line ends in the other's base64, count for nothing (Go's x/crypto 0.47, encoding/base64).
+            let hash = match algorithm.as_str() {
+                "bcrypt" => hash.get(..BCRYPT_BYTES).unwrap_or(&hash).to_owned(),
+                _ => hash.replace(['\r', '\n'], ""),
+            };
+            let fits = match algorithm.as_str() {
+                "bcrypt" => hash.starts_with("$2"),
+                "argon2id" => hash.starts_with("$argon2id$"),
                 _ => {
                     incomplete = Some(self.reason(place, format!("the hash algorithm `{algorithm}`")).into_owned());
-                    (String::new(), false)
+                    false
                 }
             };
             let proof = fits.then(|| Proof::PasswordHash(Secret::new(hash)));

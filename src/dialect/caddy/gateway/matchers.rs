@@ -267,12 +267,12 @@ fn set_words(set: Ref<'_>) -> String {
     let shown = |list: Vec<String>| list.iter().map(|text| format!("`{text}`")).collect::<Vec<_>>().join(", ");
     let names = |node: Ref<'_>| shown(node.entries().map(|(entry, _)| entry.key.to_string()).collect());
     let words = set.entries().map(|(entry, value)| match &*entry.key {
-        "path" => format!("the path matches {}", shown(texts(Some(value)))),
+        "path" => format!("the path, cleaned and in any case, matches {}", shown(texts(Some(value)))),
         "path_regexp" => format!("the path matches the expression `{}`", text(value, "pattern").unwrap_or_default()),
         "method" => format!("the method is {}", shown(texts(Some(value)))),
         "host" => format!("the host is {}", shown(texts(Some(value)))),
         "protocol" => format!("the protocol is `{}`", value.text().unwrap_or_default()),
-        "header" => format!("the header {} passes", names(value)),
+        "header" => format!("a line of the header {} is what the matcher asks for", names(value)),
         "header_regexp" => format!("the header {} matches", names(value)),
         "query" => format!("the query argument {} passes", names(value)),
         "vars" => format!("{} has a listed value", names(value)),

@@ -76,7 +76,7 @@ impl<'d> Compiler<'d, '_> {
             target: Value::Target,
             host: valid_host(Value::First(vec![variable(var::HOST), variable(UPSTREAM)])),
         };
-        let origin = self.origin(place, format!("`reverse_proxy` sends it to {shown}"));
+        let origin = self.origin(place, format!("`reverse_proxy` sends it to {shown}, with the path as it came"));
         clauses.push(Clause { when: Predicate::Always, steps, then: Terminal::Forward(Arc::new(forward)), origin });
     }
 

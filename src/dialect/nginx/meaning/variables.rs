@@ -107,20 +107,6 @@ const OPAQUE: &[&str] = &[
     "ssl_alpn_protocol",
     "ssl_cipher",
     "ssl_ciphers",
-    "ssl_client_cert",
-    "ssl_client_escaped_cert",
-    "ssl_client_fingerprint",
-    "ssl_client_i_dn",
-    "ssl_client_i_dn_legacy",
-    "ssl_client_raw_cert",
-    "ssl_client_s_dn",
-    "ssl_client_s_dn_legacy",
-    "ssl_client_serial",
-    "ssl_client_sigalg",
-    "ssl_client_v_end",
-    "ssl_client_v_remain",
-    "ssl_client_v_start",
-    "ssl_client_verify",
     "ssl_curve",
     "ssl_curves",
     "ssl_early_data",
@@ -163,28 +149,6 @@ const OPAQUE_PREFIXES: &[&str] = &[
     "acme_",
 ];
 
-/// Directives that define a variable whose value isn't evaluated; which argument names it.
-const OPAQUE_SETTERS: &[(&str, usize)] = &[
-    ("js_set", 0),
-    ("js_var", 0),
-    ("perl_set", 0),
-    ("auth_request_set", 0),
-    ("set_by_lua_block", 0),
-    ("set_by_lua_file", 0),
-    ("set_by_lua", 0),
-    ("auth_jwt_claim_set", 0),
-    ("auth_jwt_header_set", 0),
-    ("userid_flags", 9),
-    ("geoip2", 0),
-    ("set_random", 0),
-    ("set_md5", 0),
-    ("set_unescape_uri", 0),
-    ("set_escape_uri", 0),
-    ("set_secure_random_alphanum", 0),
-    ("keyval", 1),
-    ("opentelemetry_attribute", 9),
-];
-
 impl<'c> Reader<'c> {
     /// Finds what the config defines, wherever it stands.
     pub fn find_names(&mut self) {
@@ -205,11 +169,21 @@ impl<'c> Reader<'c> {
                     let name = variable(directive.args.len().saturating_sub(1));
                     self.names.tables.extend(name.map(|name| (name, Table::Unread(directive))));
                 }
-                other => {
-                    if let Some((setter, at)) = OPAQUE_SETTERS.iter().find(|(setter, _)| setter.as_bytes() == other) {
-                        self.names.opaque.extend(variable(*at).map(|name| (name, (*setter).to_owned())));
-                    }
+                b"keyval" => self.names.opaque.extend(variable(1).map(|name| (name, "keyval".to_owned()))),
+                b"geoip2" => {
+                    let entries = directive.block.iter().flatten().filter_map(|id| config.get(*id));
+                    let names = entries.map(|entry| config.value(entry.name));
+                    let names = names.filter_map(|name| {
+                        name.strip_prefix(b"$").map(String::from_utf8_lossy).map(|name| name.to_ascii_lowercase())
+                    });
+                    self.names.opaque.extend(names.map(|name| (name, "geoip2".to_owned())));
                 }
+                // `perl_set`, `js_set`, `set_by_lua`, `set_sha1` and so on.
+                other if other.ends_with(b"_set") || other.starts_with(b"set_") || other == b"js_var" => {
+                    let setter = String::from_utf8_lossy(other).into_owned();
+                    self.names.opaque.extend(variable(0).map(|name| (name, setter)));
+                }
+                _ => {}
             }
             for &word in directive.args.iter().chain([&directive.name]) {
                 let text = config.value(word);
@@ -279,6 +253,12 @@ impl<'c> Reader<'c> {
                 let tls = Predicate::Value(Value::Scheme, Test::Equals(b"https".to_vec()));
                 state::either("https", vec![(tls, Value::literal("on"))], Value::literal(""))
             }
+            // Requests come without a certificate.
+            "ssl_client_verify" => {
+                let tls = Predicate::Value(Value::Scheme, Test::Equals(b"https".to_vec()));
+                state::either(name, vec![(tls, Value::literal("NONE"))], Value::literal(""))
+            }
+            _ if name.starts_with("ssl_client_") => Value::literal(""),
             "server_port" => Value::Port,
             "is_port" if self.since((1, 29, 0)) => Value::Opaque("depends on `$is_port`".into()),
             "request_port" if self.since((1, 29, 0)) => Value::Opaque("depends on `$request_port`".into()),
