@@ -267,7 +267,7 @@ impl Compiler<'_, '_> {
     pub(super) fn pattern(&self, pattern: &str, place: Place) -> Arc<Pattern> {
         Arc::new(match crate::dialect::re2::compile(pattern) {
             Ok(pattern) => pattern,
-            Err(why) => Pattern::Opaque(self.reason(place, format!("the regular expression `{pattern}`: {why}"))),
+            Err(why) => Pattern::Opaque(self.reason(place, format!("a regular expression: {why}"))),
         })
     }
 }
