@@ -47,11 +47,9 @@ const PENDING: &[(&str, &[usize], &str)] = &[
     ("nginx/referers", &[1, 2, 3, 4, 5, 6], "`valid_referers` isn't read"),
     ("caddy/odd-keys", &[17, 18], "`{file.…}` is read by the server alone"),
     ("caddy/unset-keys", &[8, 9], "`{file.…}` is read by the server alone"),
-    ("caddy/path-placeholders", &[7], "the original absolute target"),
     ("traefik/basic-auth", &[3, 4], "hashes other than bcrypt are unknown"),
     ("traefik/errors-middleware", &[1], "the service of an `errors` middleware isn't asked"),
     ("traefik/v2-syntax", &[3, 8, 9, 11], "`Query` in the syntax of version 2"),
-    ("caddy/protocols-h1", &[2], "a listener without HTTP/2"),
 ];
 
 fn nginx(main: &Path, options: &Options) -> Gateway {

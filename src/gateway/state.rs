@@ -84,6 +84,7 @@ impl<'r> State<'r> {
             Value::RawPath => return self.target.as_ref().map(|target| before(target, b'?').to_vec()),
             Value::Path => return self.path.clone(),
             Value::Query => return self.query.clone(),
+            Value::SentTarget => self.request.target.clone(),
             Value::OriginalTarget => self.original.clone(),
             Value::Host => self.host.clone().into_bytes(),
             Value::Authority => self.authority.clone(),

@@ -27,6 +27,8 @@ pub enum Value {
     Query,
     /// The request target as the client sent it, authority removed.
     OriginalTarget,
+    /// The request target exactly as the client sent it.
+    SentTarget,
     /// The host: lower case, without its port; empty without one.
     Host,
     /// The authority as sent: of the target, else the Host header.

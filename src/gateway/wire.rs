@@ -31,6 +31,8 @@ pub struct Wire {
     pub head: HeadLimits,
     /// Which hosts are taken.
     pub host: HostRule,
+    /// HTTP/2 isn't spoken: such a connection is closed.
+    pub http1_only: bool,
     /// What can't be read ends an HTTP/2 stream without an answer, instead of 400 (Go's net/http 1.26).
     pub resets_streams: bool,
 }
@@ -218,12 +220,16 @@ impl Wire {
             underscores: Underscores::Kept,
             head: HeadLimits { line: None, field: None, total: Some((2 * head_bytes - 1, 431)) },
             host: HostRule::Printable,
+            http1_only: false,
             resets_streams: false,
         }
     }
 
     /// Reads a request. Errors: the status that ends it, and why; 444: nothing is answered.
     pub(super) fn read<'r>(&self, request: &'r Request) -> Result<Read<'r>, Refusal> {
+        if self.http1_only && request.version == Version::Http2 {
+            return Err((444, "HTTP/2 is not spoken here".into()));
+        }
         let resets = self.resets_streams && request.version == Version::Http2;
         if resets && !request.target.starts_with(b"/") && request.target != b"*" {
             return Err((444, "a `:path` without a slash at its start".into()));

@@ -47,6 +47,7 @@ pub fn wire(scope: &Scope, version: (u32, u32, u32)) -> Wire {
             total: Some((number * bytes + rules.buffer, 494)),
         },
         host: if version >= (1, 29, 4) { HostRule::NginxStrict } else { HostRule::Nginx },
+        http1_only: false,
         resets_streams: false,
     }
 }
