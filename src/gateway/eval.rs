@@ -175,10 +175,28 @@ impl Run<'_> {
             return outcome;
         };
         let state = State::new(request, listener, listener.wire.remains(request));
+        let known = state.path.as_ref().is_some_and(|path| !path.is_empty());
         let mut walk = Walk::new(state, outcome);
-        walk.errors = Some(errors.clone());
+        walk.errors =
+            Some(if known { self.by_host(&mut walk, listener.chain) } else { None }.unwrap_or(errors).clone());
         let go = self.error(&mut walk, status);
         self.finish(walk, go)
+    }
+
+    /// Who handles refusals where the host leads to.
+    fn by_host(&mut self, walk: &mut Walk<'_>, chain: ChainId) -> Option<&Arc<Errors>> {
+        let refusals = &self.gateway.refusals;
+        let mut at = Frame { chain, clause: 0, step: 0 };
+        for _ in 0..WORK {
+            match self.advance(walk, at) {
+                Go::At(next) => at = next,
+                Go::End(_) => return None,
+            }
+            if let Some(errors) = refusals.get(&at.chain).filter(|_| at.chain != chain) {
+                return Some(errors);
+            }
+        }
+        None
     }
 
     /// A listener that passes on bytes: the upstream sees whatever arrives.

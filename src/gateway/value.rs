@@ -57,6 +57,8 @@ pub enum Value {
     ErrorStatus,
     /// The body.
     Body,
+    /// The length of the body in bytes; empty: there is none.
+    BodyLength,
     /// A table look-up.
     Lookup(Arc<Lookup>),
     /// The first of these that isn't empty.

@@ -295,7 +295,11 @@ impl<'c> Reader<'c> {
             }
             "proxy_host" => state::variable(state::PROXY_HOST),
             "proxy_port" => Value::Opaque("depends on `$proxy_port`".into()),
-            "content_length" => header("content-length", Join::First),
+            "content_length" => {
+                let coded = Predicate::Value(header("transfer-encoding", Join::First), Test::NotEmpty);
+                let length = Value::First(vec![header("content-length", Join::First), Value::BodyLength]);
+                state::either(name, vec![(coded, Value::literal(""))], length)
+            }
             "content_type" => header("content-type", Join::First),
             "request" => Value::concat(vec![
                 Value::Method,
