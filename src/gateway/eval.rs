@@ -176,24 +176,25 @@ impl Run<'_> {
         };
         let state = State::new(request, listener, listener.wire.remains(request));
         let known = state.path.as_ref().is_some_and(|path| !path.is_empty());
+        let by_host = if known { self.by_host(state.clone(), listener.chain) } else { None };
         let mut walk = Walk::new(state, outcome);
-        walk.errors =
-            Some(if known { self.by_host(&mut walk, listener.chain) } else { None }.unwrap_or(errors).clone());
+        walk.errors = Some(by_host.unwrap_or_else(|| errors.clone()));
         let go = self.error(&mut walk, status);
         self.finish(walk, go)
     }
 
     /// Who handles refusals where the host leads to.
-    fn by_host(&mut self, walk: &mut Walk<'_>, chain: ChainId) -> Option<&Arc<Errors>> {
+    fn by_host(&mut self, state: State<'_>, chain: ChainId) -> Option<Arc<Errors>> {
         let refusals = &self.gateway.refusals;
+        let mut walk = Walk::new(state, nothing());
         let mut at = Frame { chain, clause: 0, step: 0 };
-        for _ in 0..WORK {
-            match self.advance(walk, at) {
+        for _ in 0..WORK / 100 {
+            match self.advance(&mut walk, at) {
                 Go::At(next) => at = next,
                 Go::End(_) => return None,
             }
             if let Some(errors) = refusals.get(&at.chain).filter(|_| at.chain != chain) {
-                return Some(errors);
+                return Some(errors.clone());
             }
         }
         None

@@ -62,6 +62,8 @@ pub struct HeadLimits {
 pub enum HostRule {
     /// No blank, no control character.
     Printable,
+    /// As nginx 1.31.3: as [`HostRule::Nginx`], and no `@`.
+    NginxNoUser,
     /// As nginx 1.22.1: not empty, no `/`, no NUL, no `..`; one final dot is dropped.
     Nginx,
     /// As Go's net/http 1.26: the bytes of RFC 3986; may be empty.
@@ -244,6 +246,9 @@ impl Wire {
         self.lengths(request)?;
         let target = Target::parse(&request.target).ok_or((400, "the request target is malformed".into()))?;
         let authority = target.authority.or(hosts.first().copied()).unwrap_or_default();
+        if matches!(self.host, HostRule::Nginx) && target.authority.is_some_and(|authority| authority.contains(&b'@')) {
+            return Err((400, "the request target holds user information".into()));
+        }
         let host = self.host.read(authority, !hosts.is_empty()).ok_or((400, "the Host is malformed".into()))?;
         if target.path == b"*" {
             match (self.options_asterisk, self.asterisk) {
@@ -270,8 +275,8 @@ impl Wire {
         let in_order = short && (capitals || !self.upper_case_methods) && request.target != b"*";
         let target = Target::parse(&request.target).filter(|_| in_order);
         let path = target.as_ref().and_then(|target| self.path.apply(target.path).ok());
-        // Of headers that may stand once the first was read.
-        let mut headers = self.headers_of(request);
+        // Of headers that may stand once the first was read; none behind a request line that is not in order.
+        let mut headers = if path.is_some() { self.headers_of(request) } else { HeaderLines::new() };
         for name in self.single_headers {
             let mut seen = false;
             headers
@@ -355,14 +360,16 @@ impl HostRule {
                 let text = std::str::from_utf8(authority).ok()?;
                 authority.iter().all(legal).then(|| Some(without_port(text).to_ascii_lowercase()))
             }
-            HostRule::Nginx => {
+            HostRule::NginxNoUser if authority.contains(&b'@') => None,
+            HostRule::Nginx | HostRule::NginxNoUser => {
                 if authority.is_empty() {
                     return (!given).then_some(None);
                 }
                 let name = std::str::from_utf8(authority).ok()?;
                 let name = without_port(name);
+                let dots = name.contains("..");
                 let name = name.strip_suffix('.').unwrap_or(name);
-                let refused = name.is_empty() || name.contains("..") || name.contains(['/', '\0']);
+                let refused = name.is_empty() || dots || name.contains(['/', '\0']);
                 (!refused).then(|| Some(name.to_ascii_lowercase()))
             }
         }

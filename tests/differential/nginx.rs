@@ -215,8 +215,8 @@ impl Maker<'_> {
             parts.push(Part::line(format!("server_name {};", self.random.pick(NAMES))));
         }
         self.named = self.random.some(&["@n1", "@n2"], 70);
-        let mut body = self.common(Level::Server);
         self.asks = self.random.chance(30);
+        let mut body = self.common(Level::Server);
         if !self.asks && self.random.chance(60) {
             let program = self.program(Level::Server, 2);
             body.extend(program);

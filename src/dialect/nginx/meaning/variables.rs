@@ -21,6 +21,8 @@ pub struct Names<'c> {
     set: HashSet<String>,
     /// By `map`, `geo`, `split_clients`.
     tables: HashMap<String, Table<'c>>,
+    /// Whether header names may hold `_` somewhere.
+    underscores: bool,
     /// By modules that aren't evaluated: the directive.
     opaque: HashMap<String, String>,
 }
@@ -198,6 +200,7 @@ impl<'c> Reader<'c> {
             };
             match name.as_ref() {
                 b"set" => self.names.set.extend(variable(0)),
+                b"underscores_in_headers" => self.names.underscores |= *arg(0) == *b"on",
                 b"map" | b"split_clients" if directive.block.is_some() => {
                     self.names.tables.extend(variable(1).map(|name| (name, Table::Unread(directive))));
                 }
@@ -326,7 +329,12 @@ impl<'c> Reader<'c> {
                 _ if self.since((1, 23, 0)) => Join::With(", "),
                 _ => Join::First,
             };
-            return Some(Value::Header(header.replace('_', "-"), join));
+            let dashes = Value::Header(header.replace('_', "-"), join);
+            // A name with `_` is the same variable, where such headers are taken.
+            return Some(match header.contains('_') && self.names.underscores {
+                true => Value::First(vec![dashes, Value::Header(header.to_owned(), join)]),
+                false => dashes,
+            });
         }
         if let Some(argument) = name.strip_prefix("arg_").filter(|argument| !argument.is_empty()) {
             return Some(Value::Argument(argument.to_owned()));

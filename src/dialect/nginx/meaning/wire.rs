@@ -23,7 +23,6 @@ const SINGLE: &[&str] = &[
 
 /// What a listener with this default server refuses.
 pub fn wire(scope: &Scope, version: (u32, u32, u32)) -> Wire {
-    let _ = version;
     let rules = &scope.wire;
     let (number, bytes) = rules.buffers;
     Wire {
@@ -36,8 +35,8 @@ pub fn wire(scope: &Scope, version: (u32, u32, u32)) -> Wire {
             cut_fragment: true,
         },
         upper_case_methods: true,
-        // TRACE and CONNECT are the server's matter.
-        refused_methods: &[],
+        // TRACE and CONNECT are the server's matter; 1.31.3 wants an authority behind CONNECT.
+        refused_methods: if version >= (1, 31, 0) { &[("CONNECT", 400)] } else { &[] },
         options_asterisk: None,
         asterisk: Some(400),
         single_headers: SINGLE,
@@ -47,7 +46,7 @@ pub fn wire(scope: &Scope, version: (u32, u32, u32)) -> Wire {
             field: Some((bytes.max(rules.buffer), 494)),
             total: Some((number * bytes + rules.buffer, 494)),
         },
-        host: HostRule::Nginx,
+        host: if version >= (1, 31, 0) { HostRule::NginxNoUser } else { HostRule::Nginx },
         resets_streams: false,
     }
 }
