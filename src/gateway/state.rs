@@ -111,6 +111,8 @@ impl<'r> State<'r> {
                 (None, 0) => Vec::new(),
                 (None, _) => return self.unknown("depends on the body, which the request does not give"),
             },
+            Value::BodyLength if self.request.body_bytes == 0 => Vec::new(),
+            Value::BodyLength => self.request.body_bytes.to_string().into_bytes(),
             Value::Lookup(table) => return self.lookup(table),
             Value::First(values) => {
                 for value in values {
