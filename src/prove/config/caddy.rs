@@ -6,7 +6,7 @@
 use std::ffi::OsString;
 use std::path::Path;
 
-use super::document::{entries, get, items, json, list, made, map, maps, path, put, remove, set, text};
+use super::document::{entries, get, items, json, made, map, maps, path, put, remove, set, text};
 use super::world::{self, World};
 use crate::dialect::Place;
 use crate::dialect::document::{Document, Kind, NodeId, Style};
