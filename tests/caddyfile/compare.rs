@@ -43,8 +43,10 @@ pub fn ours(path: &Path) -> Outcome {
     if let Some(first) = sink.list.iter().find(|problem| problem.severity == Severity::Error) {
         let place = first.file.as_ref().zip(first.span.as_ref());
         let line = place.map(|(file, (span, _))| (file.path.display().to_string(), file.line_column(span.start).line));
-        // Where a plugin is missing Caddy stops before it sees the error.
-        return Outcome::Refused(line.filter(|_| adapted.facts.plugins.is_empty()));
+        // Where a plugin is missing Caddy stops before it sees the error. Behind a hidden line end it counts other lines than editors.
+        let hidden = regex::Regex::new(r"\\\r?\n|#[^\n]*\\").unwrap();
+        let other = !adapted.facts.plugins.is_empty() || adapted.files.iter().any(|file| hidden.is_match(&file.text));
+        return Outcome::Refused(line.filter(|_| !other));
     }
     if !adapted.facts.plugins.is_empty() {
         return Outcome::Refused(None);

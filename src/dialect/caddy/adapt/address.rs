@@ -236,6 +236,11 @@ fn parts(text: &str) -> Result<(String, String, String, String), String> {
         }
         None => authority.rsplit_once(':').unwrap_or((authority, "")),
     };
+    // Go's `net/url` takes these in a host, and what isn't ASCII.
+    let allowed = |ch: char| !ch.is_ascii() || ch.is_ascii_alphanumeric() || "-_.~!$&'()*+,;=:[]<>\"".contains(ch);
+    if !host.chars().all(allowed) {
+        return bad();
+    }
     let digits = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
     let range = port.split_once('-').is_some_and(|(_, last)| !last.contains('-'));
     if host.contains(':') && !authority.starts_with('[') || !(digits(port) || range) {
@@ -297,7 +302,7 @@ mod tests {
         ] {
             assert_eq!(dial(text).as_deref(), Ok(expected), "{text}");
         }
-        for bad in ["http://a/b", "ws://a", "https://a:80", "http://{env.X}", "a:1:2:b"] {
+        for bad in ["http://a/b", "http://a\\:1", "ws://a", "https://a:80", "http://{env.X}", "a:1:2:b"] {
             assert!(dial(bad).is_err(), "{bad}");
         }
     }
