@@ -389,7 +389,7 @@ fn forwarded_for(list: &[u8], trusted: Option<&[ipnet::IpNet]>) -> Vec<u8> {
     let mut all = list.split(|&byte| byte == b',').filter_map(address);
     let found = match trusted {
         None => all.next(),
-        Some(trusted) => all.filter(|address| !trusted.iter().any(|network| network.contains(address))).last(),
+        Some(trusted) => all.rfind(|address| !trusted.iter().any(|network| network.contains(address))),
     };
     found.map(|address| address.to_string().into_bytes()).unwrap_or_default()
 }

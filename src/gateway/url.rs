@@ -10,6 +10,9 @@ const PATH: &[u8] = b"-_.~$&+,/:;=@";
 /// What may stand in a path that Go leaves as it is.
 const VALID_PATH: &[u8] = b"-_.~$&+,/:;=@!'()*[]%";
 
+/// Keys and values.
+pub type Pairs = Vec<(Vec<u8>, Vec<u8>)>;
+
 /// A change to a path, made in its escaped and in its decoded form.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum PathChange {
@@ -45,7 +48,7 @@ pub fn clean(path: &[u8], merge: bool) -> Vec<u8> {
     if out.is_empty() {
         out.push(b'.');
     }
-    if out != b"/" && path.ends_with(b"/") {
+    if (out != b"/" || !kept.is_empty()) && path.ends_with(b"/") {
         out.push(b'/');
     }
     out
@@ -94,7 +97,7 @@ pub fn escape_form(bytes: &[u8]) -> Vec<u8> {
 }
 
 /// The pairs of a query, decoded, and whether all of it was well formed (`url.ParseQuery`).
-pub fn parse_query(query: &[u8]) -> (Vec<(Vec<u8>, Vec<u8>)>, bool) {
+pub fn parse_query(query: &[u8]) -> (Pairs, bool) {
     let decode =
         |part: &[u8]| unescape(&part.iter().map(|&byte| if byte == b'+' { b' ' } else { byte }).collect::<Vec<_>>());
     let mut well = true;
@@ -113,7 +116,7 @@ pub fn parse_query(query: &[u8]) -> (Vec<(Vec<u8>, Vec<u8>)>, bool) {
 }
 
 /// Pairs as a query, sorted by key (`url.Values.Encode`).
-pub fn write_query(mut pairs: Vec<(Vec<u8>, Vec<u8>)>) -> Vec<u8> {
+pub fn write_query(mut pairs: Pairs) -> Vec<u8> {
     pairs.sort_by(|(one, _), (other, _)| one.cmp(other));
     let pairs = pairs.iter().map(|(key, value)| [escape_form(key), escape_form(value)].join(&b'='));
     pairs.collect::<Vec<_>>().join(&b'&')
@@ -450,6 +453,7 @@ mod tests {
             ("", ".", "."),
             ("/a//b/", "/a/b/", "/a//b/"),
             ("//a", "/a", "//a"),
+            ("//", "/", "//"),
             ("/a/.", "/a", "/a"),
             ("/a/./", "/a/", "/a/"),
             ("/a/../b", "/b", "/b"),
