@@ -94,7 +94,13 @@ pub fn caddys(program: &Path, folder: &Path, path: &Path) -> Outcome {
 
 /// The file and line in Caddy's message. Some messages name the end of the block around the mistake: they tell no line.
 fn line(message: &str) -> Option<(String, usize)> {
-    let vague = ["incomplete heredoc", "unrecognized matcher name", " - are you sure", "is not an ordered", "returned something other"];
+    let vague = [
+        "incomplete heredoc",
+        "unrecognized matcher name",
+        " - are you sure",
+        "is not an ordered",
+        "returned something other",
+    ];
     if vague.iter().any(|vague| message.contains(vague)) {
         return None;
     }
@@ -146,7 +152,8 @@ fn json_difference(caddys: &Value, ours: &Value, path: &str) -> Option<String> {
         (Value::Object(one), Value::Object(two)) => {
             let keys: std::collections::BTreeSet<&String> = one.keys().chain(two.keys()).collect();
             let member = |map: &Map<String, Value>, key: &String| map.get(key).cloned().unwrap_or(Value::Bool(false));
-            keys.into_iter().find_map(|key| json_difference(&member(one, key), &member(two, key), &format!("{path}.{key}")))
+            keys.into_iter()
+                .find_map(|key| json_difference(&member(one, key), &member(two, key), &format!("{path}.{key}")))
         }
         (Value::Array(one), Value::Array(two)) if one.len() == two.len() => {
             let pairs = one.iter().zip(two).enumerate();

@@ -169,7 +169,35 @@ fn bad_input_is_told_and_ends_nothing() {
     }
     for seed in 0..2000 {
         let mut random = make::Random::new(seed);
-        let alphabet = ["{", "}", "\n", " ", "\"", "`", "\\", "#", "<<E", "E", "a", "@m", "/", "import", "(s)", "handle", "{$X}", "\r", "&(r)", ",", ":80", "é", "\u{85}", "{args[0]}", "{block}", "not", "path"];
+        let alphabet = [
+            "{",
+            "}",
+            "\n",
+            " ",
+            "\"",
+            "`",
+            "\\",
+            "#",
+            "<<E",
+            "E",
+            "a",
+            "@m",
+            "/",
+            "import",
+            "(s)",
+            "handle",
+            "{$X}",
+            "\r",
+            "&(r)",
+            ",",
+            ":80",
+            "é",
+            "\u{85}",
+            "{args[0]}",
+            "{block}",
+            "not",
+            "path",
+        ];
         let text: String = (0..random.below(60)).map(|_| alphabet[random.below(alphabet.len())]).collect();
         read(&text);
     }
@@ -178,16 +206,22 @@ fn bad_input_is_told_and_ends_nothing() {
 
 #[test]
 fn what_is_unknown_stays_unknown() {
-    let (adapted, sink) = read(":{$PORT} {\n\t@k header X-Key {$KEY}\n\trespond @k {$BODY:b}\n\tfrobnicate /x\n\timport none*.conf\n}\n");
+    let (adapted, sink) =
+        read(":{$PORT} {\n\t@k header X-Key {$KEY}\n\trespond @k {$BODY:b}\n\tfrobnicate /x\n\timport none*.conf\n}\n");
     assert!(sink.list.iter().all(|problem| problem.severity != Severity::Error), "{:?}", sink.list);
     let names: Vec<&str> = adapted.facts.variables.iter().map(|named| named.name.as_str()).collect();
     assert_eq!(names, ["PORT", "KEY", "BODY"]);
     assert_eq!(adapted.facts.empty_imports.len(), 1);
     assert_eq!(adapted.facts.plugins.len(), 1);
-    let texts: Vec<&str> = adapted.document.nodes.iter().filter_map(|node| match &node.kind {
-        llmguard::dialect::document::Kind::Scalar(text, _) => Some(&**text),
-        _ => None,
-    }).collect();
+    let texts: Vec<&str> = adapted
+        .document
+        .nodes
+        .iter()
+        .filter_map(|node| match &node.kind {
+            llmguard::dialect::document::Kind::Scalar(text, _) => Some(&**text),
+            _ => None,
+        })
+        .collect();
     for expected in ["{env.KEY}", "b", "llmguard.opaque", "frobnicate"] {
         assert!(texts.contains(&expected), "{expected}: {texts:?}");
     }
@@ -200,7 +234,11 @@ fn every_node_stands_where_its_cause_is() {
         let adapted = caddy::adapt(&path, "x", &Options::default(), &mut sink);
         for node in &adapted.document.nodes {
             let file = &adapted.files[node.place.file];
-            assert!(file.text.get(node.place.span.start..node.place.span.end).is_some(), "{}: {node:?}", path.display());
+            assert!(
+                file.text.get(node.place.span.start..node.place.span.end).is_some(),
+                "{}: {node:?}",
+                path.display()
+            );
         }
     }
 }
