@@ -128,7 +128,7 @@ impl<'s> Builder<'s> {
     fn plain_key(&mut self, text: &str, style: ScalarStyle, tag: Option<&Tag>, place: Place) -> Key {
         let bare = style == ScalarStyle::Plain;
         let tag = tag.map(tag_text);
-        if bare && text.is_empty() && place.span.is_empty() && tag.is_none() {
+        if bare && place.span.is_empty() && tag.is_none() {
             self.problems.push((NO_KEY.to_owned(), place));
         }
         let merges = bare && text == MERGE && tag.is_none() || tag.as_deref() == Some("!!merge");
