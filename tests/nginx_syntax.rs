@@ -9,6 +9,8 @@
 #[path = "nginx_syntax/ask.rs"]
 mod ask;
 mod common;
+#[path = "nginx_syntax/files.rs"]
+mod files;
 #[path = "nginx_syntax/make.rs"]
 mod make;
 #[path = "nginx_syntax/speed.rs"]

@@ -84,6 +84,7 @@ impl<'r> State<'r> {
             Value::RawPath => return self.target.as_ref().map(|target| before(target, b'?').to_vec()),
             Value::Path => return self.path.clone(),
             Value::Query => return self.query.clone(),
+            Value::SentTarget => self.request.target.clone(),
             Value::OriginalTarget => self.original.clone(),
             Value::Host => self.host.clone().into_bytes(),
             Value::Authority => self.authority.clone(),
@@ -104,12 +105,13 @@ impl<'r> State<'r> {
             Value::Capture(group) => self.captures.get(*group).cloned().unwrap_or_default(),
             Value::Variable(name) => return self.variables.get(name).cloned().unwrap_or(Some(Vec::new())),
             Value::ErrorStatus => self.error.map(|status| status.to_string()).unwrap_or_default().into_bytes(),
-            Value::BodyLength => self.request.body_bytes.to_string().into_bytes(),
             Value::Body => match (&self.request.body, self.request.body_bytes) {
                 (Some(body), _) => body.clone(),
                 (None, 0) => Vec::new(),
                 (None, _) => return self.unknown("depends on the body, which the request does not give"),
             },
+            Value::BodyLength if self.request.body_bytes == 0 => Vec::new(),
+            Value::BodyLength => self.request.body_bytes.to_string().into_bytes(),
             Value::Lookup(table) => return self.lookup(table),
             Value::First(values) => {
                 for value in values {

@@ -27,6 +27,8 @@ pub enum Value {
     Query,
     /// The request target as the client sent it, authority removed.
     OriginalTarget,
+    /// The request target exactly as the client sent it.
+    SentTarget,
     /// The host: lower case, without its port; empty without one.
     Host,
     /// The authority as sent: of the target, else the Host header.
@@ -57,7 +59,7 @@ pub enum Value {
     ErrorStatus,
     /// The body.
     Body,
-    /// The body's length in bytes.
+    /// The length of the body in bytes; empty: there is none.
     BodyLength,
     /// A table look-up.
     Lookup(Arc<Lookup>),

@@ -31,6 +31,8 @@ pub struct Wire {
     pub head: HeadLimits,
     /// Which hosts are taken.
     pub host: HostRule,
+    /// HTTP/2 isn't spoken: such a connection is closed.
+    pub http1_only: bool,
     /// What can't be read ends an HTTP/2 stream without an answer, instead of 400 (Go's net/http 1.26).
     pub resets_streams: bool,
 }
@@ -218,12 +220,16 @@ impl Wire {
             underscores: Underscores::Kept,
             head: HeadLimits { line: None, field: None, total: Some((2 * head_bytes - 1, 431)) },
             host: HostRule::Printable,
+            http1_only: false,
             resets_streams: false,
         }
     }
 
     /// Reads a request. Errors: the status that ends it, and why; 444: nothing is answered.
     pub(super) fn read<'r>(&self, request: &'r Request) -> Result<Read<'r>, Refusal> {
+        if self.http1_only && request.version == Version::Http2 {
+            return Err((444, "HTTP/2 is not spoken here".into()));
+        }
         let resets = self.resets_streams && request.version == Version::Http2;
         if resets && !request.target.starts_with(b"/") && request.target != b"*" {
             return Err((444, "a `:path` without a slash at its start".into()));
@@ -281,13 +287,28 @@ impl Wire {
         let in_order = short && (capitals || !self.upper_case_methods) && request.target != b"*";
         let target = Target::parse(&request.target).filter(|_| in_order);
         let path = target.as_ref().and_then(|target| self.path.apply(target.path).ok());
-        Read {
-            target: target.filter(|_| path.is_some()).unwrap_or(Target { authority: None, path: b"", query: None }),
-            path: path.unwrap_or_default(),
-            host: None,
-            authority: Vec::new(),
-            headers: Vec::new(),
+        // Of headers that may stand once the first was read; none behind a request line that is not in order.
+        let mut headers = if path.is_some() { self.headers_of(request) } else { HeaderLines::new() };
+        for name in self.single_headers {
+            let mut seen = false;
+            headers
+                .retain(|(own, _)| !own.eq_ignore_ascii_case(name.as_bytes()) || !std::mem::replace(&mut seen, true));
         }
+        let authority = target.as_ref().and_then(|target| target.authority).or_else(|| request.header("host").next());
+        let host = authority.and_then(|authority| self.host.read(authority, true, false)).flatten();
+        let target = target.filter(|_| path.is_some());
+        Read {
+            target: target.unwrap_or(Target { authority: None, path: b"", query: None }),
+            path: path.unwrap_or_default(),
+            host,
+            authority: authority.unwrap_or_default().to_vec(),
+            headers,
+        }
+    }
+
+    fn headers_of(&self, request: &Request) -> HeaderLines {
+        let dropped = |name: &[u8]| self.underscores == Underscores::Dropped && name.contains(&b'_');
+        request.headers.iter().filter(|(name, _)| !dropped(name)).cloned().collect()
     }
 
     /// The headers that rules see.

@@ -114,6 +114,19 @@ fn sorted(mut list: Vec<Value>) -> Vec<Value> {
     list
 }
 
+/// The same with the keys of every object in the order of the alphabet.
+pub fn in_order(value: &Value) -> Value {
+    match value {
+        Value::Array(items) => items.iter().map(in_order).collect(),
+        Value::Object(entries) => {
+            let mut entries: Vec<_> = entries.iter().map(|(key, value)| (key.clone(), in_order(value))).collect();
+            entries.sort_by(|a, b| a.0.cmp(&b.0));
+            entries.into_iter().collect::<Map<_, _>>().into()
+        }
+        other => other.clone(),
+    }
+}
+
 /// From the reader's project.
 pub fn of_project(project: &Project, folder: &Path) -> Value {
     let services = project.services.iter().map(|service| (service.name.clone(), service_of_project(service, folder)));

@@ -73,7 +73,7 @@ fn fixtures() {
     for folder in folders {
         let path = folder.join("expected.json");
         let show = |result: &Result<Value, String>| match result {
-            Ok(facts) => serde_json::to_string_pretty(facts).unwrap() + "\n",
+            Ok(facts) => serde_json::to_string_pretty(&facts::in_order(facts)).unwrap() + "\n",
             Err(_) => "\"refused\"\n".to_owned(),
         };
         if let Some(program) = &program {
@@ -132,9 +132,9 @@ fn hostile_projects_end() {
         .map(|level| format!("x{level}: &a{level} [{}]\n", vec![format!("*a{}", level - 1); 9].join(",")))
         .collect();
     let chain: String =
-        (1..2000).map(|at| format!("  s{at}: {{image: x, extends: s{}, labels: [l{at}=x]}}\n", at - 1)).collect();
+        (1..300).map(|at| format!("  s{at}: {{image: x, extends: s{}, labels: [l{at}=x]}}\n", at - 1)).collect();
     let many: String =
-        (1..3000).map(|at| format!("  s{at}: {{image: x, ports: [\"{at}:80\"], labels: [a=$B30]}}\n")).collect();
+        (1..1000).map(|at| format!("  s{at}: {{image: x, ports: [\"{at}:80\"], labels: [a=$B30]}}\n")).collect();
     let doubling: String = (1..40).map(|at| format!("B{at}=$B{0}$B{0}\n", at - 1)).collect();
     for (name, text, refused) in [
         ("aliases", format!("x0: &a0 [x]\n{bomb}services: {{a: {{image: x}}}}\n"), true),

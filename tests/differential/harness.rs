@@ -292,6 +292,12 @@ pub fn agrees(kind: Kind, program: &Path, generator: &dyn Generator, pairs: usiz
     if let Some(refusal) = &summary.refusal {
         println!("  the first refused config: {refusal}");
     }
+    if std::env::var_os("LLMGUARD_TOLD").is_some() {
+        summary
+            .disagreements
+            .iter()
+            .for_each(|one| println!("TOLD case {}: {}\n{}", one.number, one.told, shown(&one.case.config().files)));
+    }
     let shown: Vec<String> =
         summary.disagreements.iter().take(SHOWN).map(|one| small(kind, program, generator, one)).collect();
     assert!(

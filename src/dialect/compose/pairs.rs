@@ -61,7 +61,7 @@ impl Loader<'_> {
                 known.values.entry(name.clone()).or_insert_with(|| value.text.clone());
             }
         }
-        let mut all = self.from_files(service, "env_file", &known);
+        let mut all = self.in_files(service, "env_file", &known);
         for (name, (value, place)) in own {
             // A name that stays without a value hides one from a file.
             match value {
@@ -79,7 +79,7 @@ impl Loader<'_> {
     /// Labels below a key, with those of `label_file` where the map has one.
     pub(super) fn labels(&mut self, map: NodeId) -> Vec<Label> {
         let none = Variables { complete: true, ..Variables::default() };
-        let mut all = self.from_files(map, "label_file", &none);
+        let mut all = self.in_files(map, "label_file", &none);
         all.extend(self.get(map, "labels").map(|id| self.named(id)).unwrap_or_default());
         let label = |(name, (value, place)): (String, (Option<Text>, Place))| {
             let value = value.unwrap_or(Text { place, ..Text::default() });
@@ -89,7 +89,7 @@ impl Loader<'_> {
     }
 
     /// What the files below a key hold; a later file wins.
-    fn from_files(&mut self, map: NodeId, key: &str, known: &Variables) -> Pairs {
+    fn in_files(&mut self, map: NodeId, key: &str, known: &Variables) -> Pairs {
         let mut out = Pairs::new();
         let mut known = known.clone();
         let Some(files) = self.get(map, key) else { return out };

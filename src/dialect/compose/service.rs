@@ -40,7 +40,7 @@ impl Loader<'_> {
         self.check_service(node);
         let profiles = self.texts(node, "profiles");
         let enabled = profiles.is_empty()
-            || profiles.iter().any(|profile| active.iter().any(|on| *on == profile.text))
+            || profiles.iter().any(|profile| active.contains(&profile.text))
             || active.iter().any(|on| on == "*");
         let text = |loader: &Self, key| loader.get(node, key).and_then(|id| loader.text(id));
         let deploy_labels = self.get(node, "deploy").map(|deploy| self.labels(deploy)).unwrap_or_default();

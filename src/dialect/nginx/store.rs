@@ -74,7 +74,14 @@ impl Store {
     pub fn read(&self, path: &Path) -> Result<SourceFile, String> {
         match &self.dump {
             Some(files) => files.get(path).cloned().ok_or_else(|| "the dump doesn't have it".to_owned()),
-            None => SourceFile::read_config(path.display().to_string(), &self.behind(path)),
+            None => {
+                let path = &self.behind(path);
+                // Reading a pipe or a device could last for ever.
+                if path.metadata().is_ok_and(|about| !about.is_file() && !about.is_dir()) {
+                    return Err("it is no file".to_owned());
+                }
+                SourceFile::read_config(path.display().to_string(), path)
+            }
         }
     }
 

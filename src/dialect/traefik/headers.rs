@@ -92,7 +92,7 @@ pub fn headers(node: &Node, at: &Origin) -> Result<Vec<Clause>, String> {
     if cors {
         clauses.push(preflight(at));
     }
-    let mut steps = request_headers(node, at);
+    let mut steps = request_headers(node);
     steps.extend(response_headers(node, at));
     clauses.push(Clause::steps(steps, at.noted("")));
     clauses.extend(allowed_hosts(node, at));
@@ -110,7 +110,7 @@ fn preflight(at: &Origin) -> Clause {
     Clause::new(when, Terminal::Error(200), at.noted(format!("{}: it answers every CORS preflight itself", at.note)))
 }
 
-fn request_headers(node: &Node, at: &Origin) -> Vec<Step> {
+fn request_headers(node: &Node) -> Vec<Step> {
     let steps = node.named_texts("customRequestHeaders").into_iter().map(|(name, value, place)| {
         let origin = Origin::new(place.file, place.span, format!("the request header {name} is set"));
         let known = |value: &str| match unknown_in(value) {
@@ -123,7 +123,6 @@ fn request_headers(node: &Node, at: &Origin) -> Vec<Step> {
         let edit = if value.is_empty() { Edit::Remove } else { Edit::Set(known(value)) };
         Step::RequestHeader(HeaderEdit { name, edit }, origin)
     });
-    let _ = at;
     steps.collect()
 }
 

@@ -88,35 +88,13 @@ impl Builder<'_> {
         let watched = node.get("healthCheck").is_some();
         let mut forwards = Vec::new();
         for server in servers {
-            forwards.push(self.server(server, node, provider)?);
+            forwards.push(server_end(server, node)?);
         }
         let chain = match forwards.into_iter().next() {
             Some(forward) => self.end(forward, at.clone()),
             None => self.end(Terminal::Error(503), at.noted(format!("{}: it has no server", at.note))),
         };
         Ok(Service { chain, watched })
-    }
-
-    /// What becomes of a request that a server gets.
-    fn server(&self, server: &Node, balancer: &Node, provider: &str) -> Result<Terminal, String> {
-        let url = server.text("url");
-        if let Some(why) = unknown_in(url) {
-            return Ok(Terminal::Unknown(why.into()));
-        }
-        let _ = provider;
-        let Some(target) = Target::parse(url)? else { return Ok(Terminal::Error(500)) };
-        let pass_host = balancer.bool("passHostHeader").unwrap_or(true);
-        let own_host = Value::literal(target.authority);
-        let host = if pass_host { Value::First(vec![variable(HOST), own_host]) } else { own_host };
-        let path = target.path.strip_suffix('/').unwrap_or(target.path);
-        let target_value = match server.flag("preservePath") && !target.path.is_empty() {
-            true => {
-                Value::Concat(vec![Value::literal(path), Value::Apply(Function::LeadingSlash, Box::new(Value::Target))])
-            }
-            false => Value::Target,
-        };
-        let upstream = Value::literal(format!("{}:{}", target.host, target.port));
-        Ok(Terminal::Forward(Arc::new(Forward { upstream, target: target_value, host })))
     }
 
     fn weighted(
@@ -228,6 +206,27 @@ impl Builder<'_> {
         ];
         self.gateway.add(Chain { clauses, otherwise: Terminal::Respond(404), origin: at })
     }
+}
+
+/// What becomes of a request that a server gets.
+fn server_end(server: &Node, balancer: &Node) -> Result<Terminal, String> {
+    let url = server.text("url");
+    if let Some(why) = unknown_in(url) {
+        return Ok(Terminal::Unknown(why.into()));
+    }
+    let Some(target) = Target::parse(url)? else { return Ok(Terminal::Error(500)) };
+    let pass_host = balancer.bool("passHostHeader").unwrap_or(true);
+    let own_host = Value::literal(target.authority);
+    let host = if pass_host { Value::First(vec![variable(HOST), own_host]) } else { own_host };
+    let path = target.path.strip_suffix('/').unwrap_or(target.path);
+    let target_value = match server.flag("preservePath") && !target.path.is_empty() {
+        true => {
+            Value::Concat(vec![Value::literal(path), Value::Apply(Function::LeadingSlash, Box::new(Value::Target))])
+        }
+        false => Value::Target,
+    };
+    let upstream = Value::literal(format!("{}:{}", target.host, target.port));
+    Ok(Terminal::Forward(Arc::new(Forward { upstream, target: target_value, host })))
 }
 
 /// The parts of a server's URL.

@@ -77,10 +77,10 @@ impl Adapter<'_> {
         for ((listener, protocol), members) in served {
             match listeners.get_mut(&members) {
                 Some(known) => {
-                    // A second protocol on one address leaves Caddy a server without addresses.
-                    let protocols = known.entry(listener).or_default();
-                    order.extend((!protocols.is_empty()).then_some(None));
-                    protocols.insert(protocol);
+                    // A second protocol on the first address leaves Caddy a server without addresses.
+                    let again = known.first_key_value().is_some_and(|(first, _)| *first == listener);
+                    order.extend(again.then_some(None));
+                    known.entry(listener).or_default().insert(protocol);
                 }
                 None => {
                     order.push(Some(members.clone()));

@@ -267,7 +267,7 @@ impl Compiler<'_, '_> {
     pub(super) fn pattern(&self, pattern: &str, place: Place) -> Arc<Pattern> {
         Arc::new(match crate::dialect::re2::compile(pattern) {
             Ok(pattern) => pattern,
-            Err(why) => Pattern::Opaque(self.reason(place, format!("the regular expression `{pattern}`: {why}"))),
+            Err(why) => Pattern::Opaque(self.reason(place, format!("a regular expression: {why}"))),
         })
     }
 }
@@ -297,7 +297,7 @@ fn closing(bytes: &[u8], start: usize) -> Option<usize> {
 
 /// What stands behind the last `/`, or all up to it.
 fn last_segment(path: Value, with: &str) -> Value {
-    let (find, with) = if with.is_empty() { ("[^/]*$", "") } else { ("(?s)^.*/([^/]*)$", with) };
+    let (find, with) = if with.is_empty() { ("(?-u)[^/]*$", "") } else { ("(?s-u)^.*/([^/]*)$", with) };
     let pattern = match regex::bytes::Regex::new(find) {
         Ok(regex) => Pattern::Regular(regex),
         Err(error) => Pattern::Opaque(error.to_string().into()),

@@ -91,7 +91,7 @@ impl<'d> Compiler<'d, '_> {
             clauses.push(self.fails(Predicate::BodyOver(0), Value::literal("502"), message, origin));
         }
         if self.method_changes {
-            let token = regex::bytes::Regex::new("^[!#$%&'*+.^_`|~0-9A-Za-z-]+$");
+            let token = regex::bytes::Regex::new("^[!#$%&'*+.^_`|~0-9A-Za-z-]*$");
             let token = token.map_or_else(|error| Pattern::Opaque(error.to_string().into()), Pattern::Regular);
             let is_token = Predicate::Value(Value::Method, Test::Regex(Arc::new(token), Captures::Dropped));
             let origin = self.origin(place, "what the method was changed to is none: Caddy fails");

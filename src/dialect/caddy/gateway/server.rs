@@ -242,7 +242,7 @@ impl<'d> Compiler<'d, '_> {
             set(var::QUERY, Value::Query),
             set(var::FORCE, ends_with_question()),
             set("http.request.orig_method", Value::Method),
-            set("http.request.orig_uri", Value::OriginalTarget),
+            set("http.request.orig_uri", Value::SentTarget),
             set("http.request.orig_uri.path", Value::Path),
             set("http.request.orig_uri.query", Value::Query),
         ];
@@ -338,7 +338,12 @@ impl<'d> Compiler<'d, '_> {
                 );
             }
         }
-        wire_of(most.filter(|most| *most > 0).unwrap_or(16 << 10))
+        // Go takes HTTP/2 on plain ports too as soon as it is on at all (2.11.9).
+        let protocols = texts(server.get("protocols"));
+        let http1_only =
+            !protocols.is_empty() && !protocols.iter().any(|protocol| protocol == "h2" || protocol == "h2c");
+        let wire = wire_of(most.filter(|most| *most > 0).unwrap_or(16 << 10));
+        Wire { http1_only, ..wire }
     }
 }
 

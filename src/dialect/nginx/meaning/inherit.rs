@@ -105,6 +105,10 @@ impl<'c> Reader<'c> {
                 },
                 "real_ip_header" => scope.real_ip_header = Rc::from(line.text(0)),
                 "real_ip_recursive" => scope.real_ip_recursive = on(line),
+                "ssl_verify_client" => {
+                    let note = "`ssl_verify_client`: a request without a client's certificate is refused";
+                    scope.client_certificate = (line.arg(0) == b"on").then(|| line.origin(note));
+                }
                 "merge_slashes" => Rc::make_mut(&mut scope.wire).merge_slashes = on(line),
                 "underscores_in_headers" => Rc::make_mut(&mut scope.wire).underscores = on(line),
                 "client_header_buffer_size" => {
@@ -172,6 +176,14 @@ impl<'c> Reader<'c> {
         }
         if replaced(!limit_conn.is_empty()) {
             scope.limit_conn = limit_conn.into();
+        }
+        // Limits that are only tried refuse nobody.
+        for line in lines.iter().filter(|line| on(line)) {
+            match line.name.as_ref() {
+                "limit_req_dry_run" => scope.limit_req = Rc::from([]),
+                "limit_conn_dry_run" => scope.limit_conn = Rc::from([]),
+                _ => {}
+            }
         }
         scope.settings = settings::inherit(self, &outer.settings, lines);
         scope

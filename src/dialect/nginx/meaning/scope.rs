@@ -34,6 +34,8 @@ pub struct Scope {
     pub auth_request: Option<Rc<(Vec<u8>, Origin)>>,
     /// What can't be known about the access phase: why, and where.
     pub opaque_access: Option<Rc<(String, Origin)>>,
+    /// `ssl_verify_client on`: over TLS, who shows no certificate is refused.
+    pub client_certificate: Option<Origin>,
     /// `limit_req`; replaced as a whole.
     pub limit_req: Rc<[(Limit, Origin)]>,
     /// `limit_conn`; replaced as a whole.
@@ -174,6 +176,7 @@ impl Default for Scope {
             user_file: None,
             auth_request: None,
             opaque_access: None,
+            client_certificate: None,
             limit_req: Rc::from([]),
             limit_conn: Rc::from([]),
             limit_req_status: 503,

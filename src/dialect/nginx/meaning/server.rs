@@ -83,9 +83,11 @@ impl<'c> Reader<'c> {
                 origin: socket.origin,
             });
         }
-        let refusals: Vec<Arc<Errors>> = sketches.into_iter().map(|sketch| self.server(sketch)).collect();
+        let refusals: Vec<(ChainId, Arc<Errors>)> =
+            sketches.into_iter().map(|sketch| (sketch.start, self.server(sketch))).collect();
+        self.gateway.refusals.extend(refusals.iter().cloned());
         for (start, default) in starts {
-            self.gateway.refusals.extend(refusals.get(default).map(|errors| (start, errors.clone())));
+            self.gateway.refusals.extend(refusals.get(default).map(|(_, errors)| (start, errors.clone())));
         }
     }
 
@@ -123,6 +125,11 @@ impl<'c> Reader<'c> {
             steps.push(Step::ClientIp(Box::new(trust), origin.noted(note)));
         }
         let mut clauses = vec![Clause::steps(steps, origin.noted("this server answers"))];
+        if let Some(origin) = &scope.client_certificate {
+            // No request here has one; nginx answers 400 for its 496.
+            let tls = Predicate::Value(Value::Scheme, Test::Equals(b"https".to_vec()));
+            clauses.push(Clause::new(tls, Terminal::Error(400), origin.clone()));
+        }
         clauses.extend(framing(&origin, self.version));
         clauses.extend(self.opaque_rewrite(&scope));
         clauses.extend(self.program(&mut server, &lines, &scope, None));

@@ -21,10 +21,9 @@ type Why = String;
 impl Compiler<'_, '_> {
     /// An expression holds; `name` is that of its regular expressions.
     pub(super) fn cel(&mut self, expression: &str, name: &str, place: Place) -> Predicate {
-        let holds = parse(expression).and_then(|expr| self.holds(&expr, name, place));
-        holds.unwrap_or_else(|what| {
-            Predicate::Opaque(self.reason(place, format!("{what} in the expression `{expression}`")))
-        })
+        // The expression itself isn't shown: it may hold a key.
+        let holds = parse(expression).map_err(|_| "a part".to_owned()).and_then(|expr| self.holds(&expr, name, place));
+        holds.unwrap_or_else(|what| Predicate::Opaque(self.reason(place, format!("{what} in an expression"))))
     }
 
     fn holds(&self, expr: &Expr, name: &str, place: Place) -> Result<Predicate, Why> {
