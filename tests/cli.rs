@@ -257,8 +257,8 @@ fn configs_are_decided_like_policies() {
     let nowhere =
         ran(&mut folder.command("decide one.conf"), "{\"method\": \"GET\", \"target\": \"/\", \"port\": 1}\n");
     assert_eq!((nowhere.code, nowhere.out.contains("\"invalid\"")), (2, true), "{}", nowhere.out);
-    let broken = ran(&mut folder.command("decide broken.conf"), lines);
-    broken.says(2, &["broken.conf:2", "nothing done"]);
+    let broken = ran(&mut folder.command("decide broken.conf --as nginx"), lines);
+    broken.says(2, &["broken.conf:3", "nothing done"]);
     assert_eq!(broken.out, "");
     let mut piped = folder.command("trace - --as nginx");
     let piped = ran(piped.args(["--request", "GET /api/x"]), one);

@@ -126,15 +126,8 @@ impl Mover<'_> {
             if matches!(context, Context::Entries | Context::Unknown) {
                 continue;
             }
-            match (name.as_str(), context) {
-                ("server", Context::Upstream | Context::StreamUpstream) => self.server(directive, context)?,
-                // Beside the lists of protocols and methods of mail, nothing there is asked.
-                (_, Context::Mail) => {}
-                _ => {
-                    if let Some((_, act)) = ACTS.iter().find(|(own, _)| *own == name) {
-                        self.act(*act, directive, context)?;
-                    }
-                }
+            if let Some((_, act)) = ACTS.iter().find(|(own, _)| *own == name) {
+                self.act(*act, directive, context)?;
             }
         }
         Ok(())
@@ -148,6 +141,7 @@ impl Mover<'_> {
         };
         let mut text = String::new();
         match inside {
+            Context::Upstream | Context::StreamUpstream => self.pool(block)?,
             Context::Http => {
                 text.push_str(&self.http_settings(has("access_log"))?);
             }
@@ -283,16 +277,24 @@ impl Mover<'_> {
         Ok(())
     }
 
-    /// `server ADDRESS …;` of an `upstream` block.
-    fn server(&mut self, directive: &Directive, _context: Context) -> Result<(), String> {
-        let Some(first) = directive.args.first().copied() else { return Ok(()) };
-        let value = self.text(first);
-        let addr = self.world.upstream(&with_port(&value, "80"))?;
-        self.put(first, &addr.to_string());
-        for word in directive.args.iter().skip(1) {
-            let flag = self.text(*word);
-            if flag == "resolve" || flag.starts_with("service=") {
-                self.edits.replace(word.place, "");
+    /// The servers of an `upstream` block are one stand-in: which of them nginx chooses is no question of a single request.
+    fn pool(&mut self, block: &[DirectiveId]) -> Result<(), String> {
+        let config = self.config;
+        let servers = block.iter().filter_map(|id| config.get(*id));
+        let servers = servers.filter(|inner| *config.value(inner.name) == *b"server");
+        let mut addr = None;
+        for server in servers {
+            let Some(first) = server.args.first().copied() else { continue };
+            let addr = match addr {
+                Some(addr) => addr,
+                None => *addr.insert(self.world.upstream(&with_port(&self.text(first), "80"))?),
+            };
+            self.put(first, &addr.to_string());
+            for word in server.args.iter().skip(1) {
+                let flag = self.text(*word);
+                if flag == "resolve" || flag.starts_with("service=") {
+                    self.edits.replace(word.place, "");
+                }
             }
         }
         Ok(())

@@ -130,7 +130,7 @@ impl<'c> Reader<'c> {
             let tls = Predicate::Value(Value::Scheme, Test::Equals(b"https".to_vec()));
             clauses.push(Clause::new(tls, Terminal::Error(400), origin.clone()));
         }
-        clauses.extend(framing(&origin));
+        clauses.extend(framing(&origin, self.version));
         clauses.extend(self.opaque_rewrite(&scope));
         clauses.extend(self.program(&mut server, &lines, &scope, None));
         self.fill(start, Chain { clauses, otherwise: Terminal::Then(find), origin: Origin::default() });
@@ -148,7 +148,9 @@ impl<'c> Reader<'c> {
 }
 
 /// What nginx refuses once it has read the headers (`ngx_http_process_request_header`).
-fn framing(origin: &Origin) -> Vec<Clause> {
+fn framing(origin: &Origin, version: (u32, u32, u32)) -> Vec<Clause> {
+    // A path is no target of CONNECT for the newer ones (measured on 1.22.1 and 1.31.3).
+    let connect = if version >= (1, 31, 0) { 400 } else { 405 };
     let outside = || state::is_set(state::INTERNAL).negated();
     let refused = |when: Predicate, status: u16, note: &'static str| {
         Clause::new(Predicate::All(vec![when, outside()]), Terminal::Error(status), origin.noted(note))
@@ -170,6 +172,7 @@ fn framing(origin: &Origin) -> Vec<Clause> {
             400,
             "Transfer-Encoding and Content-Length (400)",
         ),
-        refused(Predicate::method(&["TRACE", "CONNECT"]), 405, "nginx refuses this method (405)"),
+        refused(Predicate::method(&["CONNECT"]), connect, "nginx refuses this method"),
+        refused(Predicate::method(&["TRACE"]), 405, "nginx refuses this method (405)"),
     ]
 }
