@@ -184,10 +184,29 @@ impl Run<'_> {
             return outcome;
         };
         let state = State::new(request, listener, listener.wire.remains(request));
+        let known = state.path.as_ref().is_some_and(|path| !path.is_empty());
+        let by_host = if known { self.by_host(state.clone(), listener.chain) } else { None };
         let mut walk = Walk::new(state, outcome);
-        walk.errors = Some(errors.clone());
+        walk.errors = Some(by_host.unwrap_or_else(|| errors.clone()));
         let go = self.error(&mut walk, status);
         self.finish(walk, go)
+    }
+
+    /// Who handles refusals where the host leads to.
+    fn by_host(&mut self, state: State<'_>, chain: ChainId) -> Option<Arc<Errors>> {
+        let refusals = &self.gateway.refusals;
+        let mut walk = Walk::new(state, nothing());
+        let mut at = Frame { chain, clause: 0, step: 0 };
+        for _ in 0..WORK / 100 {
+            match self.advance(&mut walk, at) {
+                Go::At(next) => at = next,
+                Go::End(_) => return None,
+            }
+            if let Some(errors) = refusals.get(&at.chain).filter(|_| at.chain != chain) {
+                return Some(errors.clone());
+            }
+        }
+        None
     }
 
     /// A listener that passes on bytes: the upstream sees whatever arrives.

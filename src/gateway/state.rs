@@ -104,12 +104,13 @@ impl<'r> State<'r> {
             Value::Capture(group) => self.captures.get(*group).cloned().unwrap_or_default(),
             Value::Variable(name) => return self.variables.get(name).cloned().unwrap_or(Some(Vec::new())),
             Value::ErrorStatus => self.error.map(|status| status.to_string()).unwrap_or_default().into_bytes(),
-            Value::BodyLength => self.request.body_bytes.to_string().into_bytes(),
             Value::Body => match (&self.request.body, self.request.body_bytes) {
                 (Some(body), _) => body.clone(),
                 (None, 0) => Vec::new(),
                 (None, _) => return self.unknown("depends on the body, which the request does not give"),
             },
+            Value::BodyLength if self.request.body_bytes == 0 => Vec::new(),
+            Value::BodyLength => self.request.body_bytes.to_string().into_bytes(),
             Value::Lookup(table) => return self.lookup(table),
             Value::First(values) => {
                 for value in values {

@@ -57,7 +57,7 @@ pub enum Value {
     ErrorStatus,
     /// The body.
     Body,
-    /// The body's length in bytes.
+    /// The length of the body in bytes; empty: there is none.
     BodyLength,
     /// A table look-up.
     Lookup(Arc<Lookup>),

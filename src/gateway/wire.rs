@@ -281,13 +281,28 @@ impl Wire {
         let in_order = short && (capitals || !self.upper_case_methods) && request.target != b"*";
         let target = Target::parse(&request.target).filter(|_| in_order);
         let path = target.as_ref().and_then(|target| self.path.apply(target.path).ok());
-        Read {
-            target: target.filter(|_| path.is_some()).unwrap_or(Target { authority: None, path: b"", query: None }),
-            path: path.unwrap_or_default(),
-            host: None,
-            authority: Vec::new(),
-            headers: Vec::new(),
+        // Of headers that may stand once the first was read; none behind a request line that is not in order.
+        let mut headers = if path.is_some() { self.headers_of(request) } else { HeaderLines::new() };
+        for name in self.single_headers {
+            let mut seen = false;
+            headers
+                .retain(|(own, _)| !own.eq_ignore_ascii_case(name.as_bytes()) || !std::mem::replace(&mut seen, true));
         }
+        let authority = target.as_ref().and_then(|target| target.authority).or_else(|| request.header("host").next());
+        let host = authority.and_then(|authority| self.host.read(authority, true, false)).flatten();
+        let target = target.filter(|_| path.is_some());
+        Read {
+            target: target.unwrap_or(Target { authority: None, path: b"", query: None }),
+            path: path.unwrap_or_default(),
+            host,
+            authority: authority.unwrap_or_default().to_vec(),
+            headers,
+        }
+    }
+
+    fn headers_of(&self, request: &Request) -> HeaderLines {
+        let dropped = |name: &[u8]| self.underscores == Underscores::Dropped && name.contains(&b'_');
+        request.headers.iter().filter(|(name, _)| !dropped(name)).cloned().collect()
     }
 
     /// The headers that rules see.

@@ -84,11 +84,13 @@ struct Maker<'r> {
     random: &'r mut Random,
     named: Vec<&'static str>,
     tests: Vec<String>,
+    /// Whether this server asks itself about requests: then nothing sends those elsewhere.
+    asks: bool,
 }
 
 impl Generator for Nginx {
     fn case(&self, random: &mut Random) -> Case {
-        let mut maker = Maker { random, named: Vec::new(), tests: Vec::new() };
+        let mut maker = Maker { random, named: Vec::new(), tests: Vec::new(), asks: false };
         let mut parts = maker.http();
         let servers = 1 + maker.random.below(3);
         for index in 0..servers {
@@ -213,8 +215,9 @@ impl Maker<'_> {
             parts.push(Part::line(format!("server_name {};", self.random.pick(NAMES))));
         }
         self.named = self.random.some(&["@n1", "@n2"], 70);
+        self.asks = self.random.chance(30);
         let mut body = self.common(Level::Server);
-        if self.random.chance(45) {
+        if !self.asks && self.random.chance(60) {
             let program = self.program(Level::Server, 2);
             body.extend(program);
         }
@@ -225,11 +228,13 @@ impl Maker<'_> {
         }
         // Where a subrequest goes.
         let inner = vec![
+            Part::line("error_page 599 /never;").fixed(),
             Part::line(if self.random.chance(60) { "internal;" } else { "set $e 1;" }),
             Part::line(format!("return {};", self.random.pick(&["200", "204", "401", "403", "403", "500", "302 /x"]))),
         ];
         locations.push(Part::block("location = /auth {", inner, "}").fixed());
         let inner = vec![
+            Part::line("error_page 599 /never;").fixed(),
             Part::line("if ($m2) { return 204; }"),
             Part::line(format!("return {};", self.random.pick(&["401", "403"]))),
         ];
@@ -244,6 +249,7 @@ impl Maker<'_> {
     fn common(&mut self, level: Level) -> Vec<Part> {
         let mut parts = Vec::new();
         let mut add = |text: String| parts.push(Part::line(text));
+        let asks = self.asks && level != Level::Http;
         let random = &mut *self.random;
         if random.chance(15) {
             add(format!("root {};", random.pick(&["none", "empty/none", "/nonexistent-llmguard"])));
@@ -283,8 +289,8 @@ impl Maker<'_> {
         if random.chance(12) {
             add(format!("satisfy {};", random.pick(&["any", "any", "all"])));
         }
-        if random.chance(8) {
-            add(format!("auth_request {};", random.pick(&["/auth", "/auth", "/auth2", "off", "/none"])));
+        if asks && random.chance(25) {
+            add(format!("auth_request {};", random.pick(&["/auth", "/auth", "/auth2", "off", "/auth"])));
         }
         if random.chance(8) {
             add("limit_req zone=z burst=5 nodelay;".to_owned());

@@ -309,7 +309,7 @@ impl<'c> Reader<'c> {
             }
         }
         let level = location.ids.level;
-        let mut redirects: Vec<(Vec<u8>, usize)> = Vec::new();
+        let mut redirects: std::collections::BTreeMap<Vec<u8>, usize> = std::collections::BTreeMap::new();
         for &at in &location.children {
             let child = &server.locations[at];
             let Some(short) =
@@ -320,12 +320,12 @@ impl<'c> Reader<'c> {
             if select.exact.contains_key(short) || select.prefixes.contains_key(short) || !passes(&child.scope) {
                 continue;
             }
-            match redirects.iter_mut().find(|(name, _)| name == short) {
-                // Of `= /x/` and `/x/` the first's settings hold.
-                Some((_, before)) if matches!(child.kind, Kind::Exact) => *before = at,
-                Some(_) => {}
-                None => redirects.push((short.to_vec(), at)),
-            }
+            // Of `= /x/` and `/x/` the first's settings hold, whichever passes requests on.
+            let exact = |&&other: &&usize| {
+                let other = &server.locations[other];
+                matches!(other.kind, Kind::Exact) && other.name == child.name
+            };
+            redirects.insert(short.to_vec(), location.children.iter().find(exact).copied().unwrap_or(at));
         }
         for (short, at) in redirects {
             let chain = self.redirect_to_folder(server, at);

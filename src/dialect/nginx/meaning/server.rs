@@ -83,9 +83,11 @@ impl<'c> Reader<'c> {
                 origin: socket.origin,
             });
         }
-        let refusals: Vec<Arc<Errors>> = sketches.into_iter().map(|sketch| self.server(sketch)).collect();
+        let refusals: Vec<(ChainId, Arc<Errors>)> =
+            sketches.into_iter().map(|sketch| (sketch.start, self.server(sketch))).collect();
+        self.gateway.refusals.extend(refusals.iter().cloned());
         for (start, default) in starts {
-            self.gateway.refusals.extend(refusals.get(default).map(|errors| (start, errors.clone())));
+            self.gateway.refusals.extend(refusals.get(default).map(|(_, errors)| (start, errors.clone())));
         }
     }
 

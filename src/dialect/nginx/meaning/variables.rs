@@ -21,6 +21,8 @@ pub struct Names<'c> {
     set: HashSet<String>,
     /// By `map`, `geo`, `split_clients`.
     tables: HashMap<String, Table<'c>>,
+    /// Whether header names may hold `_` somewhere.
+    underscores: bool,
     /// By modules that aren't evaluated: the directive.
     opaque: HashMap<String, String>,
 }
@@ -162,6 +164,7 @@ impl<'c> Reader<'c> {
             };
             match name.as_ref() {
                 b"set" => self.names.set.extend(variable(0)),
+                b"underscores_in_headers" => self.names.underscores |= *arg(0) == *b"on",
                 b"map" | b"split_clients" if directive.block.is_some() => {
                     self.names.tables.extend(variable(1).map(|name| (name, Table::Unread(directive))));
                 }
@@ -275,7 +278,11 @@ impl<'c> Reader<'c> {
             }
             "proxy_host" => state::variable(state::PROXY_HOST),
             "proxy_port" => Value::Opaque("depends on `$proxy_port`".into()),
-            "content_length" => header("content-length", Join::First),
+            "content_length" => {
+                let coded = Predicate::Value(header("transfer-encoding", Join::First), Test::NotEmpty);
+                let length = Value::First(vec![header("content-length", Join::First), Value::BodyLength]);
+                state::either(name, vec![(coded, Value::literal(""))], length)
+            }
             "content_type" => header("content-type", Join::First),
             "request" => Value::concat(vec![
                 Value::Method,
@@ -302,7 +309,12 @@ impl<'c> Reader<'c> {
                 _ if self.since((1, 23, 0)) => Join::With(", "),
                 _ => Join::First,
             };
-            return Some(Value::Header(header.replace('_', "-"), join));
+            let dashes = Value::Header(header.replace('_', "-"), join);
+            // A name with `_` is the same variable, where such headers are taken.
+            return Some(match header.contains('_') && self.names.underscores {
+                true => Value::First(vec![dashes, Value::Header(header.to_owned(), join)]),
+                false => dashes,
+            });
         }
         if let Some(argument) = name.strip_prefix("arg_").filter(|argument| !argument.is_empty()) {
             return Some(Value::Argument(argument.to_owned()));

@@ -35,8 +35,8 @@ pub fn wire(scope: &Scope, version: (u32, u32, u32)) -> Wire {
             cut_fragment: true,
         },
         upper_case_methods: true,
-        // TRACE and CONNECT are the server's matter.
-        refused_methods: &[],
+        // TRACE and CONNECT are the server's matter; 1.31.3 wants an authority behind CONNECT.
+        refused_methods: if version >= (1, 31, 0) { &[("CONNECT", 400)] } else { &[] },
         options_asterisk: None,
         asterisk: Some(400),
         single_headers: SINGLE,
