@@ -31,25 +31,17 @@ type Reader = fn(&Path, &Options) -> Gateway;
 
 /// Cases in which the evaluator doesn't give every answer yet: lines of `requests.jsonl`, and why.
 const PENDING: &[(&str, &[usize], &str)] = &[
-    ("nginx/geo", &[5, 6, 7, 8, 9], "`geo` of another variable than the client's address"),
+    ("nginx/geo", &[8, 9], "`geo` of a value that is no address"),
     (
         "nginx/hash-schemes",
         &[5, 6, 7, 8, 9, 10, 12, 17, 18, 19, 20, 21, 22, 24],
         "hashes other than bcrypt are unknown",
     ),
     ("nginx/hash-yescrypt", &[1, 2], "hashes other than bcrypt are unknown"),
-    (
-        "nginx/connect",
-        &[1],
-        "CONNECT without an authority, which newer versions refuse with 400; since which isn't measured",
-    ),
-    ("nginx/listen-wildcard", &[1, 2], "a request line names a port, not the address that it came to"),
     ("nginx/referers", &[1, 2, 3, 4, 5, 6], "`valid_referers` isn't read"),
     ("caddy/odd-keys", &[17, 18], "`{file.…}` is read by the server alone"),
     ("caddy/unset-keys", &[8, 9], "`{file.…}` is read by the server alone"),
     ("traefik/basic-auth", &[3, 4], "hashes other than bcrypt are unknown"),
-    ("traefik/errors-middleware", &[1], "the service of an `errors` middleware isn't asked"),
-    ("traefik/v2-syntax", &[3, 8, 9, 11], "`Query` in the syntax of version 2"),
 ];
 
 fn nginx(main: &Path, options: &Options) -> Gateway {
