@@ -25,7 +25,7 @@ pub fn gateway(plan: &Plan, file: &SourceFile) -> Gateway {
             format!("listens on {}:{}", plan.listen.address, plan.listen.port),
         ),
     };
-    Gateway { files: vec![file.clone()], listeners: vec![listener], chains: chains.list }
+    Gateway { files: vec![file.clone()], listeners: vec![listener], chains: chains.list, ..Gateway::default() }
 }
 
 /// The headers that the upstream never gets from a client (line 11 of the contract).

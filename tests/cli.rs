@@ -236,6 +236,37 @@ fn a_config_is_a_policy_or_paths_and_one_thing_comes_from_stdin() {
 }
 
 #[test]
+fn configs_are_decided_like_policies() {
+    let one = "server { listen 8080; location /api/ { return 403; } location / { proxy_pass http://llm:11434; } }\n";
+    let asked = "server { listen 8081; location / { auth_request /a; proxy_pass http://llm; }\n\
+                 location = /a { internal; proxy_pass http://auth; } }\n";
+    let folder = Folder::new(&[("one.conf", one), ("two.conf", asked), ("broken.conf", "server {\n  listen 80\n}\n")]);
+    let lines = "{\"method\": \"GET\", \"target\": \"/api/pull\"}\n{\"method\": \"GET\", \"target\": \"/x?y\"}\n\
+                 {\"method\": \"GET\", \"target\": \"/\", \"port\": 8081}\n";
+    let got = ran(&mut folder.command("decide one.conf two.conf"), lines);
+    got.says(0, &[]);
+    let decisions: Vec<Value> = got.out.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let [refused, proxied, unknown] = decisions.as_slice() else { panic!("{}", got.out) };
+    assert_eq!((&refused["outcome"], &refused["status"]), (&"refused".into(), &403.into()));
+    assert_eq!(refused["steps"][0]["file"], "one.conf");
+    assert_eq!(proxied["upstream"], "llm:11434");
+    assert_eq!((&proxied["target"], &proxied["host"]), (&"/x?y".into(), &"llm:11434".into()));
+    assert_eq!(unknown["outcome"], "unknown");
+    assert!(unknown["reason"].as_str().unwrap().contains("auth"), "{unknown}");
+
+    let nowhere =
+        ran(&mut folder.command("decide one.conf"), "{\"method\": \"GET\", \"target\": \"/\", \"port\": 1}\n");
+    assert_eq!((nowhere.code, nowhere.out.contains("\"invalid\"")), (2, true), "{}", nowhere.out);
+    let broken = ran(&mut folder.command("decide broken.conf"), lines);
+    broken.says(2, &["broken.conf:2", "nothing done"]);
+    assert_eq!(broken.out, "");
+    let mut piped = folder.command("trace - --as nginx");
+    let piped = ran(piped.args(["--request", "GET /api/x"]), one);
+    piped.says(0, &[]);
+    assert!(piped.out.contains("<stdin>:1") && piped.out.contains("refused with 403 Forbidden"), "{}", piped.out);
+}
+
+#[test]
 fn decide_without_a_bad_line_ends_with_zero() {
     let folder = Folder::small();
     let mut command = folder.command("decide");

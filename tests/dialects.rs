@@ -1,7 +1,7 @@
 //! The facts about how servers treat requests: `fixtures/dialect/<dialect>/<case>/`, asked on the real servers and in the evaluator.
 //!
 //! In: a case's config with the placeholders of `common/real.rs`, its `requests.jsonl` (request lines with `expect`, a decision line; `old`
-//! where the older nginx answers otherwise), its `case.toml` (`source`: where the fact is from; `note`; `main`; `servers`; `variables`;
+//! where the older nginx answers otherwise; `decide` where the files don't tell what the server does, such as whether somebody listens), its `case.toml` (`source`: where the fact is from; `note`; `main`; `servers`; `variables`;
 //! `refused`: configs that the server doesn't load). Out: every answer that isn't the expected one. A new case is a new folder.
 
 #![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test ends where something is not there")]
@@ -15,7 +15,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use llmguard::dialect::Options;
+use llmguard::diag::Sink;
+use llmguard::dialect::{self, Options};
 use llmguard::gateway::Gateway;
 use llmguard::gateway::eval::evaluate;
 use real::{Answer, Config, Kind, Laid, Stand, version};
@@ -28,16 +29,41 @@ const THREADS: usize = 2;
 /// How a dialect's config is read.
 type Reader = fn(&Path, &Options) -> Gateway;
 
-/// The readers. None: pending, the evaluator can't read that dialect yet, and its cases are asked on the real servers alone.
-const READERS: [(Kind, &str, Option<Reader>); 4] = [
-    (Kind::NginxOld, "nginx", None),
-    (Kind::Nginx, "nginx", None),
-    (Kind::Caddy, "caddy", None),
-    (Kind::Traefik, "traefik", Some(traefik)),
+/// Cases in which the evaluator doesn't give every answer yet: lines of `requests.jsonl`, and why.
+const PENDING: &[(&str, &[usize], &str)] = &[
+    ("nginx/geo", &[5, 6, 7, 8, 9], "`geo` of another variable than the client's address"),
+    (
+        "nginx/hash-schemes",
+        &[5, 6, 7, 8, 9, 10, 12, 17, 18, 19, 20, 21, 22, 24],
+        "hashes other than bcrypt are unknown",
+    ),
+    ("nginx/hash-yescrypt", &[1, 2], "hashes other than bcrypt are unknown"),
+    (
+        "nginx/connect",
+        &[1],
+        "CONNECT without an authority, which newer versions refuse with 400; since which isn't measured",
+    ),
+    ("nginx/listen-wildcard", &[1, 2], "a request line names a port, not the address that it came to"),
+    ("nginx/referers", &[1, 2, 3, 4, 5, 6], "`valid_referers` isn't read"),
+    ("caddy/odd-keys", &[17, 18], "`{file.…}` is read by the server alone"),
+    ("caddy/unset-keys", &[8, 9], "`{file.…}` is read by the server alone"),
+    ("traefik/basic-auth", &[3, 4], "hashes other than bcrypt are unknown"),
+    ("traefik/errors-middleware", &[1], "the service of an `errors` middleware isn't asked"),
+    ("traefik/v2-syntax", &[3, 8, 9, 11], "`Query` in the syntax of version 2"),
 ];
 
+fn nginx(main: &Path, options: &Options) -> Gateway {
+    dialect::nginx::read_gateway(main, "nginx.conf", options).gateway
+}
+
+fn caddy(main: &Path, options: &Options) -> Gateway {
+    let mut sink = Sink::default();
+    let adapted = dialect::caddy::adapt(main, "Caddyfile", options, &mut sink);
+    dialect::caddy::gateway::gateway(&adapted.document, adapted.files, options, &mut sink)
+}
+
 fn traefik(path: &Path, options: &Options) -> Gateway {
-    llmguard::dialect::traefik::read_path(path, options).map(|reading| reading.gateway).unwrap_or_default()
+    dialect::traefik::read_path(path, options).map(|reading| reading.gateway).unwrap_or_default()
 }
 
 /// A folder of `fixtures/dialect`.
@@ -93,17 +119,26 @@ struct Entry {
     request: Value,
     expect: Value,
     old: Option<Value>,
+    decide: Option<Value>,
 }
 
 impl Entry {
+    /// What the server answers.
     fn expected(&self, kind: Kind) -> &Value {
         self.old.as_ref().filter(|_| kind == Kind::NginxOld).unwrap_or(&self.expect)
+    }
+
+    /// What the evaluator says: the same, but for what no file tells.
+    fn decided(&self, kind: Kind) -> &Value {
+        self.decide.as_ref().unwrap_or_else(|| self.expected(kind))
     }
 }
 
 fn cases(dialect: &str) -> Vec<Case> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/dialect").join(dialect);
     let mut folders: Vec<PathBuf> = std::fs::read_dir(root).unwrap().map(|entry| entry.unwrap().path()).collect();
+    // A folder with neither is another test's.
+    folders.retain(|folder| ["case.toml", "requests.jsonl"].iter().any(|file| folder.join(file).is_file()));
     folders.sort();
     folders.iter().map(|folder| load(dialect, folder)).collect()
 }
@@ -145,8 +180,8 @@ fn entry(line: &str, number: usize) -> Result<Entry, String> {
     let mut request: Value = serde_json::from_str(line).map_err(|error| error.to_string())?;
     let fields = request.as_object_mut().ok_or("not an object")?;
     let expect = fields.remove("expect").ok_or("no `expect`")?;
-    let old = fields.remove("old");
-    Ok(Entry { number, request, expect, old })
+    let (old, decide) = (fields.remove("old"), fields.remove("decide"));
+    Ok(Entry { number, request, expect, old, decide })
 }
 
 /// The answer that a decision line stands for.
@@ -156,6 +191,7 @@ fn answer(laid: &Laid, expect: &Value) -> Answer {
     let status =
         || u16::try_from(expect["status"].as_u64().unwrap_or_else(|| panic!("no `status` in {expect}"))).unwrap();
     match expect["outcome"].as_str() {
+        Some("unknown") => Answer::Unknown(String::new()),
         Some("refused") => Answer::Refused(status()),
         Some("answered") => Answer::Answered(status()),
         Some("proxied") => {
@@ -244,6 +280,7 @@ fn server(name: &str, kind: Kind, dialect: &str) {
 fn evaluator(kind: Kind, dialect: &str, version: (u32, u32, u32), read: Reader) {
     let mut cases = cases(dialect);
     cases.retain(|case| case.is_about(kind));
+    let pended = Mutex::new(Vec::new());
     let asked = each(&cases, |case, stand| {
         if case.lines.is_empty() {
             return Ok(0);
@@ -253,10 +290,15 @@ fn evaluator(kind: Kind, dialect: &str, version: (u32, u32, u32), read: Reader) 
         let gateway = read(&given.main, &given.options());
         let mut wrong = Vec::new();
         for entry in &case.lines {
-            let expected = answer(&laid, entry.expected(kind));
+            let expected = answer(&laid, entry.decided(kind));
             let outcome = evaluate(&gateway, &laid.ask(&entry.request).request);
             let is = Answer::of(&outcome);
-            if is != expected {
+            let both_unknown = matches!((&is, &expected), (Answer::Unknown(_), Answer::Unknown(_)));
+            let pending = PENDING.iter().find(|(name, lines, _)| *name == case.name && lines.contains(&entry.number));
+            if let Some((_, _, why)) = pending {
+                let told = if is == expected { "isn't pending any more" } else { why };
+                pended.lock().unwrap().push(format!("{}:{}: {told}", case.name, entry.number));
+            } else if is != expected && !both_unknown {
                 let steps = outcome.steps.iter().filter_map(|step| {
                     let file = gateway.files.get(step.file)?;
                     Some(format!("\n      {}:{}: {}", file.name, file.line_column(step.span.start).line, step.note))
@@ -266,7 +308,12 @@ fn evaluator(kind: Kind, dialect: &str, version: (u32, u32, u32), read: Reader) 
         }
         if wrong.is_empty() { Ok(case.lines.len()) } else { Err(wrong) }
     });
-    println!("the evaluator, {kind:?}: {asked} answers of {} cases", cases.len());
+    let mut pended = pended.into_inner().unwrap();
+    pended.sort();
+    for pending in &pended {
+        common::skip(&format!("dialects evaluator {kind:?}"), pending);
+    }
+    println!("the evaluator, {kind:?}: {asked} answers of {} cases, {} of them pending", cases.len(), pended.len());
 }
 
 #[test]
@@ -289,16 +336,28 @@ fn traefik_answers() {
     server("dialects traefik", Kind::Traefik, "traefik");
 }
 
+/// The expected answers, from the reader of one kind.
+fn evaluated(kind: Kind, dialect: &str, reader: Reader) {
+    let Some(program) = common::server(&format!("dialects evaluator {kind:?}"), kind.variable()) else { return };
+    evaluator(kind, dialect, version(kind, &program), reader);
+}
+
 #[test]
-fn the_evaluator_answers() {
-    for (kind, dialect, reader) in READERS {
-        let name = format!("dialects evaluator {kind:?}");
-        let Some(reader) = reader else {
-            let asked: usize = cases(dialect).iter().map(|case| case.lines.len()).sum();
-            common::skip(&name, &format!("{asked} answers are pending: the dialect can't be read yet"));
-            continue;
-        };
-        let Some(program) = common::server(&name, kind.variable()) else { continue };
-        evaluator(kind, dialect, version(kind, &program), reader);
-    }
+fn evaluator_nginx_old() {
+    evaluated(Kind::NginxOld, "nginx", nginx);
+}
+
+#[test]
+fn evaluator_nginx() {
+    evaluated(Kind::Nginx, "nginx", nginx);
+}
+
+#[test]
+fn evaluator_caddy() {
+    evaluated(Kind::Caddy, "caddy", caddy);
+}
+
+#[test]
+fn evaluator_traefik() {
+    evaluated(Kind::Traefik, "traefik", traefik);
 }

@@ -9,8 +9,12 @@
 #[path = "nginx_syntax/ask.rs"]
 mod ask;
 mod common;
+#[path = "nginx_syntax/files.rs"]
+mod files;
 #[path = "nginx_syntax/make.rs"]
 mod make;
+#[path = "nginx_syntax/speed.rs"]
+mod speed;
 
 use std::path::{Path, PathBuf};
 use std::time::Instant;

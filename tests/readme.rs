@@ -14,7 +14,9 @@ use std::process::Command;
 fn the_examples_do_what_the_readme_says() {
     let folder = tempfile::tempdir().unwrap();
     fs::create_dir(folder.path().join("examples")).unwrap();
-    fs::copy(root().join("examples/home.toml"), folder.path().join("examples/home.toml")).unwrap();
+    for name in ["home.toml", "llm.conf"] {
+        fs::copy(root().join("examples").join(name), folder.path().join("examples").join(name)).unwrap();
+    }
     let programs = Path::new(env!("CARGO_BIN_EXE_llmguard")).parent().unwrap();
     let mut commands = 0;
     for block in blocks("console") {

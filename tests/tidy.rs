@@ -31,8 +31,16 @@ const LONGEST: usize = 600;
 const MEDIAN_BELOW: usize = 200;
 
 /// Where a secret may be opened.
-const OPENS_SECRETS: &[&str] =
-    &["src/render/", "src/keys", "src/prove/", "src/policy/", "src/gateway/", "src/lower.rs", "src/project/"];
+const OPENS_SECRETS: &[&str] = &[
+    "src/render/",
+    "src/keys",
+    "src/prove/",
+    "src/policy/",
+    "src/gateway/",
+    "src/lower.rs",
+    "src/project/",
+    "src/dialect/compose/",
+];
 
 /// Groups that are no part of `inference` or `models`.
 const GROUPS_APART: &[&str] = &["admin", "account", "root"];

@@ -198,8 +198,8 @@ fn examples(test: &Test) -> Vec<Vec<u8>> {
 
 /// Texts that a regular expression matches; none if it isn't understood.
 fn matching(regex: &str) -> Vec<Vec<u8>> {
-    let parser = regex_syntax::ParserBuilder::new().utf8(false).unicode(false).build().parse(regex);
-    let Ok(hir) = parser.or_else(|_| regex_syntax::parse(regex)) else { return Vec::new() };
+    let bytes = regex_syntax::ParserBuilder::new().utf8(false).unicode(false).build().parse(regex).ok();
+    let Some(hir) = bytes.or_else(|| regex_syntax::parse(regex).ok()) else { return Vec::new() };
     let mut found = samples(&hir);
     found.truncate(MOST_EXAMPLES);
     found

@@ -4,9 +4,12 @@
 //! upstream gets. Invariant: no credential's value is in it, only names; where the answer can't be known both ways are told, from the
 //! place on where they part.
 
+use std::collections::HashSet;
+
 use crate::gateway::eval::{Change, Changed, Outcome, Verdict, Way, evaluate, ways};
+use crate::gateway::predicate::is_credential;
 use crate::gateway::{Gateway, Origin};
-use crate::http::Request;
+use crate::http::{Request, Target};
 use crate::source::{LineColumn, Span};
 
 use super::words;
@@ -18,6 +21,9 @@ const CREDENTIALS: &[&str] =
 /// Credentials that are worth a word even if this request has none.
 const USUAL: usize = 2;
 
+/// What is said of a condition that stands in a line.
+const MISSED: &str = "doesn't hold for this request";
+
 /// How many bytes of a value are shown.
 const MOST_SHOWN: usize = 120;
 
@@ -26,6 +32,8 @@ const MOST_SHOWN: usize = 120;
 pub struct Explanation {
     /// The decision.
     pub outcome: Outcome,
+    /// The path that rules see, where it isn't the one that was sent.
+    pub compared: Option<String>,
     /// The hops that it makes in any case.
     pub hops: Vec<Hop>,
     /// How it ends; absent: in one of two ways.
@@ -87,10 +95,23 @@ pub struct End {
     pub verdict: Verdict,
     /// Who it was.
     pub client: Option<String>,
+    /// Whether anything on the way looked at who is asking.
+    pub asks_who: bool,
     /// What the upstream gets, if it gets anything.
     pub upstream: Option<Received>,
-    /// What bounds the request, and where that is said.
-    pub bounds: Vec<(String, Option<Place>)>,
+    /// What bounds the request.
+    pub bounds: Vec<Bound>,
+}
+
+/// Something that bounds a request.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Bound {
+    /// What, for people.
+    pub text: String,
+    /// Where that is said; absent: nowhere, it is the server's default.
+    pub place: Option<Place>,
+    /// Whether generations and long prompts meet it.
+    pub matters: bool,
 }
 
 /// What an upstream gets.
@@ -124,11 +145,13 @@ pub fn explain(gateway: &Gateway, request: &Request) -> Explanation {
     let outcome = evaluate(gateway, request);
     let all: Vec<Way> = ways(gateway, request).collect();
     let teller = Teller { gateway, request };
-    let other = all.first().and_then(|first| Some((first, all.iter().find(|way| !same_end(first, way))?)));
-    match other {
+    let compared = all.first().and_then(|way| teller.compared(&way.outcome));
+    let parted = all.first().filter(|first| all.iter().any(|way| way.outcome.verdict != first.outcome.verdict));
+    match parted.and_then(|_| extremes(&all)) {
         Some((first, other)) => {
             let common = first.outcome.steps.iter().zip(&other.outcome.steps).take_while(|(a, b)| a == b).count();
             Explanation {
+                compared,
                 hops: teller.hops(&first.outcome, 0, common),
                 end: None,
                 branches: vec![teller.branch(first, other, common), teller.branch(other, first, common)],
@@ -136,16 +159,28 @@ pub fn explain(gateway: &Gateway, request: &Request) -> Explanation {
             }
         }
         None => Explanation {
-            hops: teller.hops(&outcome, 0, outcome.steps.len()),
-            end: Some(teller.end(&outcome)),
+            compared,
+            hops: all.first().map_or(Vec::new(), |way| teller.hops(&way.outcome, 0, way.outcome.steps.len())),
+            end: all
+                .first()
+                .map(|way| teller.end(&Outcome { verdict: outcome.verdict.clone(), ..way.outcome.clone() })),
             branches: Vec::new(),
             outcome,
         },
     }
 }
 
-fn same_end(one: &Way, other: &Way) -> bool {
-    one.outcome.verdict == other.outcome.verdict
+/// Two ways that end differently: one that the upstream sees, if there is one, and one that it doesn't.
+fn extremes(all: &[Way]) -> Option<(&Way, &Way)> {
+    let proxied = |way: &&Way| matches!(way.outcome.verdict, Verdict::Proxied { .. });
+    let status = |way: &&Way| match way.outcome.verdict {
+        Verdict::Refused(status) | Verdict::Answered(status) => status,
+        Verdict::Proxied { .. } | Verdict::Unknown { .. } => u16::MAX,
+    };
+    let first = all.iter().filter(|way| !proxied(way)).min_by_key(status).or(all.first())?;
+    let differs = |way: &&Way| way.outcome.verdict != first.outcome.verdict;
+    let other = all.iter().find(|way| proxied(way) && differs(way)).or(all.iter().find(differs))?;
+    Some((first, other))
 }
 
 /// The line of a place. `None`: no such file, or a place that isn't in one.
@@ -171,9 +206,18 @@ impl Teller<'_> {
     /// The hops from one step of an outcome to another, with what changed on them.
     fn hops(&self, outcome: &Outcome, from: usize, to: usize) -> Vec<Hop> {
         let mut hops: Vec<Hop> = Vec::new();
-        let mut changes = outcome.changes.iter().peekable();
-        while changes.next_if(|change| change.after < from || (from > 0 && change.after == from)).is_some() {}
+        let skipped = |after: usize| after < from || (from > 0 && after == from);
+        let mut changes = outcome.changes.iter().skip_while(|change| skipped(change.after)).peekable();
+        // Where something happens, a condition of the same line that doesn't hold is no news.
+        let line = |origin: &Origin| place(self.gateway, origin).map(|place| (place.file, place.at.line));
+        let told: HashSet<_> = outcome.steps.iter().map(line).collect();
+        let missed = outcome.missed.iter().filter(|(_, origin)| !told.contains(&line(origin)));
+        let mut missed = missed.skip_while(|(after, _)| *after < from).peekable();
+        let whole = to == outcome.steps.len();
         for (index, step) in outcome.steps.iter().enumerate().take(to).skip(from) {
+            while let Some((_, origin)) = missed.next_if(|(after, _)| *after <= index) {
+                self.stop(&mut hops, origin, Some(MISSED.to_owned()), None);
+            }
             self.stop(&mut hops, step, Some(step.note.to_string()), None);
             while let Some(change) = changes.next_if(|change| change.after <= index + 1) {
                 if let Some(shift) = self.shift(change) {
@@ -181,7 +225,10 @@ impl Teller<'_> {
                 }
             }
         }
-        hops
+        for (_, origin) in missed.filter(|_| whole) {
+            self.stop(&mut hops, origin, Some(MISSED.to_owned()), None);
+        }
+        once(hops)
     }
 
     /// Adds to the last hop what happens in the same line, else makes a new one.
@@ -202,7 +249,15 @@ impl Teller<'_> {
         if change.before == change.now && change.now.is_some() {
             return None;
         }
+        // What a server does by itself with any request is no news; what a line says is.
+        let says = |name: &str| {
+            let source = place(self.gateway, &change.origin).map(|place| place.source.to_ascii_lowercase());
+            source.is_some_and(|source| source.contains(&name.to_ascii_lowercase()))
+        };
         let (what, secret) = match &change.what {
+            Changed::Header(name) if !says(name) => return None,
+            Changed::Variable(name) if !says(name) => return None,
+            Changed::Path if self.on_arrival(&change.origin) => return None,
             Changed::Method => ("method".to_owned(), false),
             Changed::Path => ("path".to_owned(), false),
             Changed::Query => ("query".to_owned(), false),
@@ -230,11 +285,35 @@ impl Teller<'_> {
             .any(|part| bytes.windows(part.len()).any(|window| window == part))
     }
 
+    /// The path that rules see, where it isn't the one that was sent.
+    fn compared(&self, outcome: &Outcome) -> Option<String> {
+        let listener = self.gateway.listener(self.request.port).filter(|listener| !listener.wire.raw)?;
+        let sent = Target::parse(&self.request.target)?.path;
+        let mut changes = outcome.changes.iter().rev();
+        let seen = match changes.find(|change| change.what == Changed::Path && self.on_arrival(&change.origin)) {
+            Some(change) => change.now.clone()?,
+            None => listener.wire.path.apply(sent).ok()?,
+        };
+        (seen != sent).then(|| shown(&seen))
+    }
+
+    /// Whether a place is the listener's own: what happens there is how the server reads any request.
+    fn on_arrival(&self, origin: &Origin) -> bool {
+        let listener = self.gateway.listener(self.request.port);
+        let line = |origin: &Origin| place(self.gateway, origin).map(|place| (place.file, place.at.line));
+        listener.is_some_and(|listener| line(&listener.origin) == line(origin))
+    }
+
     fn branch(&self, way: &Way, other: &Way, common: usize) -> Branch {
         let parted = way.assumed.iter().zip(&other.assumed).find(|(own, other)| own.1 != other.1);
         let (because, assumed) = parted.map(|(own, _)| own.clone()).unwrap_or_default();
         let outcome = &way.outcome;
-        Branch { because, assumed, hops: self.hops(outcome, common, outcome.steps.len()), end: self.end(outcome) }
+        // What repeats the end of what both have in common isn't told again.
+        let mut hops = self.hops(outcome, 0, common);
+        let before = hops.len();
+        hops.extend(self.hops(outcome, common, outcome.steps.len()));
+        let hops = once(hops).into_iter().skip(before).collect();
+        Branch { because, assumed, hops, end: self.end(outcome) }
     }
 
     fn end(&self, outcome: &Outcome) -> End {
@@ -249,17 +328,29 @@ impl Teller<'_> {
         };
         let proxied = upstream.is_some();
         let place = |origin: &Origin| place(self.gateway, origin).filter(|_| origin.span != Span::default());
-        let mut bounds: Vec<(String, Option<Place>)> =
-            outcome.limits.iter().map(|(limit, origin)| (words::limit(limit), place(origin))).collect();
+        let bound = |text: String, origin: &Origin, matters: bool| Bound { text, place: place(origin), matters };
+        let mut bounds: Vec<Bound> =
+            outcome.limits.iter().map(|(limit, origin)| bound(words::limit(limit), origin, true)).collect();
         // The last of a kind is in force; what bounds an upstream's answer matters only where there is one.
+        // A line that does something else as well isn't where a setting is said: that is the server's default.
+        let line = |origin: &Origin| place(origin).map(|place| (place.file, place.at.line));
+        let busy: HashSet<_> = outcome.steps.iter().map(line).collect();
         for (index, (setting, origin)) in outcome.settings.iter().enumerate().filter(|_| proxied) {
             let mut after = outcome.settings.iter().skip(index + 1);
             let later = after.any(|(other, _)| words::kind(other) == words::kind(setting));
             if let Some(text) = words::bound(setting).filter(|_| !later) {
-                bounds.push((text, place(origin)));
+                let said = !busy.contains(&line(origin));
+                let own = bound(text, origin, words::matters(setting));
+                bounds.push(Bound { place: own.place.filter(|_| said), ..own });
             }
         }
-        End { verdict: outcome.verdict.clone(), client: outcome.client.clone(), upstream, bounds }
+        End {
+            verdict: outcome.verdict.clone(),
+            client: outcome.client.clone(),
+            asks_who: outcome.asks_who,
+            upstream,
+            bounds,
+        }
     }
 
     /// What becomes of the caller's credentials.
@@ -272,11 +363,14 @@ impl Teller<'_> {
                 Changed::Header(edited) => covers(edited, name),
                 _ => false,
             });
+            // The credential of a client who is only named is not among the headers.
+            let named = self.request.as_client.is_some() && *name == "Authorization";
             let fate = match (got().next().is_some(), sent.is_empty(), touched) {
                 (true, _, true) if !got().any(|(_, value)| sent.contains(&value.as_slice())) => Fate::Replaced,
                 (true, _, _) => Fate::Passed,
                 (false, true, _) if index >= USUAL => continue,
                 (false, false, _) | (false, true, true) => Fate::Removed,
+                (false, true, false) if named => Fate::Passed,
                 (false, true, false) => Fate::WouldPass,
             };
             match list.iter_mut().find(|(_, own)| *own == fate) {
@@ -298,8 +392,20 @@ fn covers(edited: &str, name: &str) -> bool {
     }
 }
 
-fn is_credential(name: &str) -> bool {
-    CREDENTIALS.iter().any(|own| own.eq_ignore_ascii_case(name))
+/// Hops that repeat as a whole, told once: a config may ask the same several times.
+fn once(hops: Vec<Hop>) -> Vec<Hop> {
+    let mut out: Vec<Hop> = Vec::with_capacity(hops.len());
+    for hop in hops {
+        out.push(hop);
+        for length in 2..=out.len() / 2 {
+            let (before, last) = out.split_at(out.len() - length);
+            if before.ends_with(last) {
+                out.truncate(out.len() - length);
+                break;
+            }
+        }
+    }
+    out
 }
 
 /// Bytes for people.
@@ -366,6 +472,7 @@ mod tests {
             files: vec![SourceFile::new("x.conf", "x.conf", TEXT)],
             listeners: vec![listener],
             chains: vec![chain],
+            ..Gateway::default()
         }
     }
 
@@ -394,7 +501,7 @@ mod tests {
         assert!(matches!(&told.outcome.verdict, Verdict::Unknown { reached: false, .. }));
         let lines = |hops: &[Hop]| hops.iter().map(|hop| hop.place.at.line).collect::<Vec<_>>();
         assert_eq!((lines(&told.hops), told.end.is_none()), (vec![1, 2], true));
-        let [no, yes] = told.branches.as_slice() else { panic!("{told:?}") };
+        let [yes, no] = told.branches.as_slice() else { panic!("{told:?}") };
         assert_eq!((no.because.as_str(), no.assumed, yes.assumed), ("depends on lua code", false, true));
         assert_eq!((lines(&no.hops), lines(&yes.hops)), (vec![5, 4], vec![3]));
         assert_eq!(yes.end.verdict, Verdict::Refused(403));
@@ -407,7 +514,7 @@ mod tests {
     #[test]
     fn no_credential_is_told() {
         let told = explain(&gateway(), &request());
-        let shifts: Vec<&Shift> = told.hops.iter().chain(&told.branches[0].hops).flat_map(|hop| &hop.shifts).collect();
+        let shifts: Vec<&Shift> = told.hops.iter().chain(&told.branches[1].hops).flat_map(|hop| &hop.shifts).collect();
         let all: Vec<(&str, &str, &str)> =
             shifts.iter().map(|shift| (shift.what.as_str(), shift.before.as_str(), shift.now.as_str())).collect();
         assert_eq!(all, [("variable key", "(none)", "***"), ("header Authorization", "***", "***")]);

@@ -75,7 +75,7 @@ pub fn bound(setting: &Setting) -> Option<String> {
         Setting::BodyLimit(None) => Some("bodies of any size".to_owned()),
         Setting::Timeout(what, Some(time)) => Some(format!("{} {}", duration(*time), timeout(*what))),
         Setting::Timeout(what, None) => Some(format!("no end {}", timeout(*what))),
-        Setting::BufferResponses(true) => Some("answers are held back until they are whole".to_owned()),
+        Setting::BufferResponses(true) => Some("answers are buffered, streams too".to_owned()),
         Setting::BufferResponses(false)
         | Setting::BufferRequests(_)
         | Setting::Compress(_)
@@ -84,6 +84,11 @@ pub fn bound(setting: &Setting) -> Option<String> {
         | Setting::ShowsVersion(_)
         | Setting::Log(_) => None,
     }
+}
+
+/// Whether a setting is one that long prompts and generations meet.
+pub fn matters(setting: &Setting) -> bool {
+    matches!(setting, Setting::BodyLimit(_) | Setting::Timeout(TimeoutOf::Read, _) | Setting::BufferResponses(true))
 }
 
 /// Settings of the same kind replace each other.

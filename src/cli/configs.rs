@@ -30,7 +30,7 @@ pub(super) struct ConfigArgs {
     #[arg(long, value_name = "V", value_parser = version, requires = "paths")]
     nginx_version: Option<(u32, u32, u32)>,
     #[command(flatten)]
-    policy: PolicyArgs,
+    pub(super) policy: PolicyArgs,
 }
 
 #[derive(Debug, Clone, Copy, clap::ValueEnum)]
@@ -87,16 +87,13 @@ impl ConfigArgs {
             return Err(fail("`-` needs `--as` and stands alone", Some(remedy)));
         }
         let mut sink = Sink::default();
-        let options = Options {
-            root: self.root.clone(),
-            variables: variables::variables(self.policy.env_file.as_deref(), &mut sink),
-            nginx_version: self.nginx_version,
-        };
+        let options = self.options(&mut sink);
         let mut systems = project::load(&self.paths, self.dialect.map(Dialect::from), &options, &mut sink);
         let shown = systems.iter_mut().flat_map(|system| &mut system.gateway.files);
         for file in shown.chain(sink.list.iter_mut().filter_map(|problem| problem.file.as_mut())) {
             *file = secrets::hide(file);
         }
+        systems.iter_mut().for_each(|system| secrets::hide_notes(&mut system.gateway));
         let errors = sink.list.iter().filter(|problem| problem.severity == Severity::Error).count();
         load::show(sink, global);
         let names = || self.paths.iter().map(|path| path.display().to_string()).collect::<Vec<_>>().join(", ");
@@ -109,6 +106,20 @@ impl ConfigArgs {
             return Err(fail(&format!("nothing in {} answers requests", names()), Some(help)));
         }
         Ok(systems)
+    }
+
+    /// What their readers take for given. What is wrong with the variables goes into `sink`.
+    pub(super) fn options(&self, sink: &mut Sink) -> Options {
+        Options {
+            root: self.root.clone(),
+            variables: variables::variables(self.policy.env_file.as_deref(), sink),
+            nginx_version: self.nginx_version,
+        }
+    }
+
+    /// Whether any path is named.
+    pub(super) fn is_empty(&self) -> bool {
+        self.paths.is_empty()
     }
 
     /// Whether standard input is a config.

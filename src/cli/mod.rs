@@ -9,6 +9,7 @@ mod decide;
 mod key;
 mod load;
 mod prove;
+mod prove_config;
 mod render;
 mod trace;
 
@@ -79,7 +80,7 @@ enum Command {
     Decide(decide::Args),
     /// Show what becomes of one request, step by step, each with its place in the files.
     Trace(trace::Args),
-    /// Start the installed servers with the rendered policy on loopback, ask them, and report every difference.
+    /// Start the installed servers on loopback with the rendered policy, or with a config, and report every difference.
     Prove(prove::Args),
     /// Make, rotate and retire API keys; hash passwords.
     #[command(subcommand)]

@@ -1,11 +1,12 @@
-//! `llmguard prove --target`: the servers of this machine, with the rendered policy on loopback, asked and judged.
+//! `llmguard prove`: the servers of this machine on loopback, with the rendered policy or a config that exists, asked and judged.
 
 use std::io::IsTerminal as _;
 
 use indicatif::{ProgressBar, ProgressStyle};
 
+use super::configs::ConfigArgs;
 use super::load::{self, count};
-use super::{Exit, Global, PolicyArgs, fail, print, say};
+use super::{Exit, Global, fail, print, prove_config, say};
 use crate::policy::plan::Proxy;
 use crate::prove::engine::{Engine, NoEngine};
 use crate::prove::judge::shown;
@@ -18,14 +19,24 @@ const SHOWN: usize = 20;
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     #[command(flatten)]
-    policy: PolicyArgs,
-    /// What to prove: nginx, caddy, traefik-file, or all that are installed.
-    #[arg(long, required = true, value_delimiter = ',', value_parser = ["nginx", "caddy", "traefik-file", "all"])]
+    configs: ConfigArgs,
+    /// What to prove of the policy: nginx, caddy, traefik-file, or all that are installed.
+    #[arg(long, value_delimiter = ',', value_parser = ["nginx", "caddy", "traefik-file", "all"])]
+    #[arg(required_unless_present = "paths", conflicts_with = "paths")]
     target: Vec<String>,
+    /// How many requests each listener of a config is asked at most.
+    #[arg(long, value_name = "N", default_value_t = 2000, requires = "paths")]
+    most: usize,
+    /// Leave the folder in which the server ran.
+    #[arg(long, requires = "paths")]
+    keep: bool,
 }
 
 pub(super) fn run(args: &Args, global: &Global) -> Exit {
-    let loaded = match load::policy(&args.policy, global) {
+    if !args.configs.is_empty() {
+        return prove_config::run(&args.configs, args.most, args.keep, global);
+    }
+    let loaded = match load::policy(&args.configs.policy, global) {
         Ok(loaded) => loaded,
         Err(exit) => return exit,
     };

@@ -68,7 +68,8 @@ enum Format {
 
 fn header(text: &str) -> Result<(String, String), String> {
     let (name, value) = text.split_once(':').ok_or("a header is like 'Host: llm.example.com'")?;
-    Ok((name.to_owned(), value.trim_matches([' ', '\t']).to_owned()))
+    // HTTP/2 keeps the blanks behind a value; other protocols' are taken off when the request is made.
+    Ok((name.to_owned(), value.trim_start_matches([' ', '\t']).to_owned()))
 }
 
 pub(super) fn run(args: &Args, global: &Global) -> Exit {
@@ -130,16 +131,15 @@ fn page(subject: &Subject, request: &Request, told: &Explanation) -> String {
     let branches = told.branches.iter().flat_map(|branch| &branch.hops);
     let places = told.hops.iter().chain(branches).map(|hop| name(&hop.place).chars().count());
     let mut page = Page { text: String::new(), column: places.max().unwrap_or_default().min(WIDEST_PLACE) };
-    page.request(subject, request);
+    page.request(subject, request, told.compared.as_deref());
     page.hops(&told.hops);
     if let Some(end) = &told.end {
         page.end(end);
     }
     if let [first, ..] = told.branches.as_slice() {
         page.line(&format!("{STRONG}unknown{STRONG:#}: {}", first.because));
-        for branch in &told.branches {
-            let holds = if branch.assumed { "if that holds" } else { "if it doesn't" };
-            page.line(&format!("\n{STRONG}{holds}{STRONG:#}"));
+        for (branch, word) in told.branches.iter().zip(["either", "or"]) {
+            page.line(&format!("\n{STRONG}{word}{STRONG:#}"));
             page.hops(&branch.hops);
             page.end(&branch.end);
         }
@@ -172,7 +172,7 @@ impl Page {
         }
     }
 
-    fn request(&mut self, subject: &Subject, request: &Request) {
+    fn request(&mut self, subject: &Subject, request: &Request, compared: Option<&str>) {
         let mut parts = Vec::new();
         if let Some(listener) = subject.gateway.listener(request.port) {
             parts.push(format!("to {}:{}", listener.address, listener.port));
@@ -186,7 +186,11 @@ impl Page {
             Version::Http2 => parts.push("HTTP/2".to_owned()),
         }
         let (method, target) = (shown(&request.method), shown(&request.target));
-        self.line(&format!("{STRONG}{method} {target}{STRONG:#}\n{SOURCE}{}{SOURCE:#}\n", parts.join(", ")));
+        self.line(&format!("{STRONG}{method} {target}{STRONG:#}\n{SOURCE}{}{SOURCE:#}", parts.join(", ")));
+        if let Some(compared) = compared {
+            self.line(&format!("{SOURCE}rules see the path {compared}{SOURCE:#}"));
+        }
+        self.text.push('\n');
     }
 
     fn hops(&mut self, hops: &[Hop]) {
@@ -213,19 +217,28 @@ impl Page {
             Verdict::Refused(444) => ("refused", ": the connection is closed without an answer".to_owned()),
             Verdict::Refused(status) => ("refused", format!(" with {}", words::status(*status))),
             Verdict::Answered(status) => ("answered", format!(" with {}", words::status(*status))),
-            Verdict::Proxied { upstream, .. } => ("proxied", format!(" to {upstream}{who}")),
+            Verdict::Proxied { upstream, .. } if end.asks_who => ("proxied", format!(" to {upstream}{who}")),
+            Verdict::Proxied { upstream, .. } => {
+                ("proxied", format!(" to {upstream}: {WARN}nothing on the way looks at who is asking{WARN:#}"))
+            }
             Verdict::Unknown { reason, .. } => ("unknown", format!(": {reason}")),
         };
         self.line(&format!("{STRONG}{word}{STRONG:#}{rest}"));
         if let Some(received) = &end.upstream {
             self.received(received);
         }
-        if !end.bounds.is_empty() {
+        let (said, by_default): (Vec<_>, Vec<_>) = end.bounds.iter().partition(|bound| bound.place.is_some());
+        let by_default: Vec<&str> =
+            by_default.iter().filter(|bound| bound.matters).map(|bound| bound.text.as_str()).collect();
+        if !said.is_empty() || !by_default.is_empty() {
             self.line("\n  what bounds it");
         }
-        for (bound, place) in &end.bounds {
-            let place = place.as_ref().map(|place| format!("  {PLACE}{}{PLACE:#}", name(place))).unwrap_or_default();
-            self.line(&format!("    {bound}{place}"));
+        for bound in said {
+            let place = bound.place.as_ref().map(name).unwrap_or_default();
+            self.line(&format!("    {}  {PLACE}{place}{PLACE:#}", bound.text));
+        }
+        if !by_default.is_empty() {
+            self.line(&format!("    {SOURCE}by default: {}{SOURCE:#}", by_default.join(", ")));
         }
     }
 

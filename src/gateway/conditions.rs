@@ -100,14 +100,19 @@ impl State<'_> {
             Test::OneOf(others) => others.iter().any(|other| other.as_slice() == bytes),
             Test::Same(value) => return self.same(value, bytes),
             Test::Affix(value) => {
-                let pattern = self.value(value)?;
-                match (pattern.strip_prefix(b"*"), pattern.strip_suffix(b"*")) {
-                    (Some(b""), _) => true,
-                    (Some(end), Some(_)) => return self.test(&Test::Contains(end[..end.len() - 1].to_vec()), bytes),
-                    (Some(end), None) => bytes.ends_with(end),
-                    (None, Some(start)) => bytes.starts_with(start),
-                    (None, None) => bytes == pattern,
+                let pattern = Test::of_affix(&self.value(value)?);
+                return self.test(&pattern, bytes);
+            }
+            Test::Between(least, most) => {
+                let number = std::str::from_utf8(bytes).ok().and_then(|text| text.parse().ok());
+                number.is_some_and(|number: i64| (*least..=*most).contains(&number))
+            }
+            Test::PathPattern(value) => {
+                let pattern = url::lower(&self.value(value)?);
+                if pattern.contains(&b'%') || pattern.windows(2).any(|pair| pair == b"//") {
+                    return self.unknown("depends on a computed pattern with `%` or `//`");
                 }
+                url::path_pattern(&pattern, bytes)
             }
             Test::Glob(pattern) => url::glob(pattern, bytes),
             Test::EscapedGlob(pattern) => url::escaped_glob(pattern, bytes),

@@ -27,7 +27,7 @@ const SUBREQUESTS: usize = 3;
 /// Decides about one request.
 pub fn evaluate(gateway: &Gateway, request: &Request) -> Outcome {
     let mut all: Option<Outcome> = None;
-    for Way { assumed, outcome } in ways(gateway, request) {
+    for Way { assumed, outcome } in walked(gateway, request, false) {
         let outcome = match all.take() {
             Some(first) => merged(first, outcome, assumed.first().map(|(why, _)| why.as_str())),
             None => outcome,
@@ -42,10 +42,15 @@ pub fn evaluate(gateway: &Gateway, request: &Request) -> Outcome {
 
 /// The ways that a request may go: one, where the files answer every question. At least one.
 pub fn ways<'g>(gateway: &'g Gateway, request: &'g Request) -> impl Iterator<Item = Way> + use<'g> {
+    walked(gateway, request, true)
+}
+
+/// The ways that a request may go; `told`: with what people want to know beside the decision.
+fn walked<'g>(gateway: &'g Gateway, request: &'g Request, told: bool) -> impl Iterator<Item = Way> + use<'g> {
     let mut next = Some(Vec::new());
     std::iter::from_fn(move || {
         let mut assumed: Vec<bool> = next.take()?;
-        let mut run = Run { gateway, assumed: &assumed, asked: 0, doubts: Vec::new(), work: 0, depth: 0 };
+        let mut run = Run { gateway, assumed: &assumed, told, asked: 0, doubts: Vec::new(), work: 0, depth: 0 };
         let mut outcome = run.request(request);
         let (asked, doubts) = (run.asked, run.doubts);
         if asked > FORKS {
@@ -77,6 +82,8 @@ fn nothing() -> Outcome {
         headers: Vec::new(),
         steps: Vec::new(),
         changes: Vec::new(),
+        missed: Vec::new(),
+        asks_who: false,
     }
 }
 
@@ -101,6 +108,8 @@ struct Run<'g> {
     gateway: &'g Gateway,
     /// What is assumed about the first questions that can't be answered.
     assumed: &'g [bool],
+    /// Whether what people want to know is noted.
+    told: bool,
     asked: usize,
     /// Why the first [`FORKS`] of them can't.
     doubts: Vec<String>,
@@ -137,6 +146,13 @@ struct Walk<'r> {
     outcome: Outcome,
 }
 
+impl<'r> Walk<'r> {
+    fn new(state: State<'r>, outcome: Outcome) -> Walk<'r> {
+        let (stack, guards) = (Vec::new(), Vec::new());
+        Walk { state, stack, errors: None, guards, handling: false, status: None, restarts: 0, outcome }
+    }
+}
+
 impl Run<'_> {
     fn request(&mut self, request: &Request) -> Outcome {
         let mut outcome = nothing();
@@ -155,11 +171,42 @@ impl Run<'_> {
             Ok(read) => read,
             Err((status, why)) => {
                 outcome.steps.push(listener.origin.noted(why));
-                outcome.verdict = by_itself(status);
-                return outcome;
+                return self.refused(listener, request, status, outcome);
             }
         };
         self.walk(State::new(request, listener, read), listener.chain, outcome)
+    }
+
+    /// What a listener refuses to read is an error of the gateway, if somebody handles those.
+    fn refused(&mut self, listener: &Listener, request: &Request, status: u16, mut outcome: Outcome) -> Outcome {
+        let Some(errors) = self.gateway.refusals.get(&listener.chain) else {
+            outcome.verdict = by_itself(status);
+            return outcome;
+        };
+        let state = State::new(request, listener, listener.wire.remains(request));
+        let known = state.path.as_ref().is_some_and(|path| !path.is_empty());
+        let by_host = if known { self.by_host(state.clone(), listener.chain) } else { None };
+        let mut walk = Walk::new(state, outcome);
+        walk.errors = Some(by_host.unwrap_or_else(|| errors.clone()));
+        let go = self.error(&mut walk, status);
+        self.finish(walk, go)
+    }
+
+    /// Who handles refusals where the host leads to.
+    fn by_host(&mut self, state: State<'_>, chain: ChainId) -> Option<Arc<Errors>> {
+        let refusals = &self.gateway.refusals;
+        let mut walk = Walk::new(state, nothing());
+        let mut at = Frame { chain, clause: 0, step: 0 };
+        for _ in 0..WORK / 100 {
+            match self.advance(&mut walk, at) {
+                Go::At(next) => at = next,
+                Go::End(_) => return None,
+            }
+            if let Some(errors) = refusals.get(&at.chain).filter(|_| at.chain != chain) {
+                return Some(errors.clone());
+            }
+        }
+        None
     }
 
     /// A listener that passes on bytes: the upstream sees whatever arrives.
@@ -183,26 +230,21 @@ impl Run<'_> {
 
     /// Walks from a chain to the end.
     fn walk(&mut self, state: State<'_>, chain: ChainId, outcome: Outcome) -> Outcome {
-        let mut walk = Walk {
-            state,
-            stack: Vec::new(),
-            errors: None,
-            guards: Vec::new(),
-            handling: false,
-            status: None,
-            restarts: 0,
-            outcome,
-        };
-        let mut at = Frame { chain, clause: 0, step: 0 };
+        self.finish(Walk::new(state, outcome), Go::At(Frame { chain, clause: 0, step: 0 }))
+    }
+
+    /// Goes on until it is over.
+    fn finish(&mut self, mut walk: Walk<'_>, mut go: Go) -> Outcome {
         let verdict = loop {
+            let at = match go {
+                Go::At(at) => at,
+                Go::End(verdict) => break verdict,
+            };
             self.work += 1;
             if self.work > WORK {
                 break unknown("the chains of this gateway never end");
             }
-            match self.advance(&mut walk, at) {
-                Go::At(next) => at = next,
-                Go::End(verdict) => break verdict,
-            }
+            go = self.advance(&mut walk, at);
         };
         let Walk { state, mut outcome, .. } = walk;
         outcome.verdict = verdict;
@@ -220,7 +262,11 @@ impl Run<'_> {
             return self.end(walk, &chain.otherwise, at);
         };
         if at.step == 0 {
-            if !self.decide(walk, &clause.when) {
+            let holds = self.decide(walk, &clause.when);
+            if self.told {
+                tell(walk, clause, holds);
+            }
+            if !holds {
                 return Go::At(Frame { clause: at.clause + 1, ..at });
             }
             note(walk, &clause.origin, None);
@@ -382,6 +428,7 @@ impl Run<'_> {
         walk.outcome.steps.extend(outcome.steps);
         let moved = |change: Change| Change { after: before + change.after, ..change };
         walk.outcome.changes.extend(outcome.changes.into_iter().map(moved));
+        walk.outcome.asks_who |= outcome.asks_who;
         match outcome.verdict {
             Verdict::Refused(status) | Verdict::Answered(status) => Some(statuses.contain(status)),
             Verdict::Proxied { upstream, .. } => {
@@ -393,6 +440,26 @@ impl Run<'_> {
                 None
             }
         }
+    }
+}
+
+/// Notes what people want to know: whether anybody was asked who they are, and conditions on the caller that didn't hold.
+fn tell(walk: &mut Walk<'_>, clause: &Clause, holds: bool) {
+    let mut who = false;
+    let mut caller = false;
+    clause.when.any(&mut |part| {
+        who |= part.asks_who();
+        caller |= part.asks_caller();
+        false
+    });
+    who |= clause.steps.iter().any(|step| match step {
+        Step::Set(name, value, _) => predicate::is_own(name) && value.any(&mut Value::is_credential),
+        _ => false,
+    });
+    walk.outcome.asks_who |= who;
+    if !holds && caller && !clause.origin.note.is_empty() {
+        let after = walk.outcome.steps.len();
+        walk.outcome.missed.push((after, clause.origin.clone()));
     }
 }
 

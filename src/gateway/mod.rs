@@ -44,6 +44,9 @@ pub struct Gateway {
     pub listeners: Vec<Listener>,
     /// All chains; a [`ChainId`] is an index.
     pub chains: Vec<Chain>,
+    /// Who handles what a listener refuses to read, by the chain where its requests start, and, once the request line is in order, by
+    /// the chain that the host leads to; absent: nobody.
+    pub refusals: HashMap<ChainId, Arc<Errors>>,
 }
 
 /// Index of a chain.

@@ -26,6 +26,10 @@ pub struct Outcome {
     pub steps: Vec<Origin>,
     /// What steps changed, in order.
     pub changes: Vec<Change>,
+    /// Conditions on the caller that didn't hold, each with how many of `steps` came before. Only [`super::eval::ways`] fills it in.
+    pub missed: Vec<(usize, Origin)>,
+    /// Whether anything on the way looked at who is asking. Only [`super::eval::ways`] fills it in.
+    pub asks_who: bool,
 }
 
 /// What a step changed in a request.

@@ -78,10 +78,14 @@ pub enum Test {
     Contains(Vec<u8>),
     /// A computed value in which `*` at an end stands for anything.
     Affix(Box<Value>),
+    /// A computed pattern of Caddy's `path` matcher; one with `%` or `//` is not followed.
+    PathPattern(Box<Value>),
     /// A pattern of Go's `path.Match`.
     Glob(Vec<u8>),
     /// The same for an escaped path: an escape in the pattern stands for that spelling alone (Caddy's `path` matcher, 2.11.9).
     EscapedGlob(Vec<u8>),
+    /// A whole number from the first to the second of these.
+    Between(i64, i64),
     /// The same as [`Test`], ASCII letters in any case.
     AnyCase(Box<Test>),
     /// Matches; what its groups found is kept.
@@ -123,6 +127,20 @@ pub struct ModelTest {
     pub prefix: bool,
 }
 
+/// Headers that carry credentials, in lower case.
+const CREDENTIALS: &[&str] =
+    &["authorization", "x-api-key", "api-key", "x-auth-token", "cookie", "proxy-authorization"];
+
+/// Whether a header of this name carries credentials.
+pub fn is_credential(name: &str) -> bool {
+    CREDENTIALS.iter().any(|own| own.eq_ignore_ascii_case(name))
+}
+
+/// Whether a variable is the config's own; those that a dialect needs for itself have other names.
+pub(super) fn is_own(name: &str) -> bool {
+    name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
+}
+
 impl Predicate {
     /// Whether `test` is true of this predicate or one inside it.
     pub fn any(&self, test: &mut dyn FnMut(&Predicate) -> bool) -> bool {
@@ -132,6 +150,30 @@ impl Predicate {
                 Predicate::Not(part) => part.any(test),
                 _ => false,
             }
+    }
+
+    /// Whether this looks at who is asking: a credential, an address, another server's answer.
+    pub fn asks_who(&self) -> bool {
+        match self {
+            Predicate::Authenticated(_) | Predicate::Client(_) | Predicate::Subrequest(..) => true,
+            Predicate::Header(name, ..) => is_credential(name),
+            Predicate::Value(value, _) => value.any(&mut |part| part.is_credential() || *part == Value::ClientIp),
+            _ => false,
+        }
+    }
+
+    /// Whether this looks at what a caller is free to send beside method, path and Host.
+    pub fn asks_caller(&self) -> bool {
+        match self {
+            Predicate::Header(name, ..) => !name.eq_ignore_ascii_case("host"),
+            Predicate::Client(_) | Predicate::Argument(..) | Predicate::Parameter(..) => true,
+            Predicate::Value(value, _) => value.any(&mut |part| match part {
+                Value::Header(..) | Value::Cookie(_) | Value::Argument(_) | Value::ClientIp => true,
+                Value::Variable(name) => is_own(name),
+                _ => false,
+            }),
+            _ => false,
+        }
     }
 
     /// The contrary.
@@ -145,6 +187,19 @@ impl Predicate {
     /// The method is one of these, exactly.
     pub fn method(methods: &[&str]) -> Predicate {
         Predicate::Value(Value::Method, Test::OneOf(methods.iter().map(|method| method.as_bytes().to_vec()).collect()))
+    }
+}
+
+impl Test {
+    /// A value in which `*` at an end stands for anything (Caddy's `header` matcher, 2.11.9).
+    pub fn of_affix(pattern: &[u8]) -> Test {
+        match (pattern.strip_prefix(b"*"), pattern.strip_suffix(b"*")) {
+            (Some(b""), _) => Test::Anything,
+            (Some(end), Some(_)) => Test::Contains(end[..end.len() - 1].into()),
+            (Some(end), None) => Test::Suffix(end.into()),
+            (None, Some(start)) => Test::Prefix(start.into()),
+            (None, None) => Test::Equals(pattern.into()),
+        }
     }
 }
 

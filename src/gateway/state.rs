@@ -49,7 +49,7 @@ impl<'r> State<'r> {
             original: target.clone(),
             target: Some(target),
             path: Some(read.path),
-            query: Some(read.target.query.unwrap_or_default().to_vec()),
+            query: Some(listener.wire.path.query(&read.target).to_vec()),
             host: read.host.unwrap_or_default(),
             authority: read.authority,
             headers: read.headers,
@@ -84,6 +84,7 @@ impl<'r> State<'r> {
             Value::RawPath => return self.target.as_ref().map(|target| before(target, b'?').to_vec()),
             Value::Path => return self.path.clone(),
             Value::Query => return self.query.clone(),
+            Value::SentTarget => self.request.target.clone(),
             Value::OriginalTarget => self.original.clone(),
             Value::Host => self.host.clone().into_bytes(),
             Value::Authority => self.authority.clone(),
@@ -110,6 +111,8 @@ impl<'r> State<'r> {
                 (None, 0) => Vec::new(),
                 (None, _) => return self.unknown("depends on the body, which the request does not give"),
             },
+            Value::BodyLength if self.request.body_bytes == 0 => Vec::new(),
+            Value::BodyLength => self.request.body_bytes.to_string().into_bytes(),
             Value::Lookup(table) => return self.lookup(table),
             Value::First(values) => {
                 for value in values {
@@ -215,6 +218,10 @@ impl<'r> State<'r> {
                 Pattern::Opaque(why) => return self.unknown(why.clone()),
             },
             Function::ReplaceText(pairs) => replace_text(&bytes, pairs),
+            Function::ReplaceValue(values, most) => {
+                let (find, with) = (self.value(&values.0)?, self.value(&values.1)?);
+                url::replace(&bytes, &find, &with, *most)
+            }
             Function::Before(stop) => before(&bytes, *stop).to_vec(),
             Function::From(start) => bytes[before(&bytes, *start).len()..].to_vec(),
             Function::FromEnd(place) => {

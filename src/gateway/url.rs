@@ -163,11 +163,22 @@ pub fn lossy(bytes: &[u8]) -> Vec<u8> {
 
 /// Text replaced from left to right, so many times.
 pub fn replace(bytes: &[u8], find: &[u8], with: &[u8], most: Option<usize>) -> Vec<u8> {
-    if find.is_empty() {
-        return bytes.to_vec();
-    }
     let mut left = most.unwrap_or(usize::MAX);
     let mut out = Vec::with_capacity(bytes.len());
+    if find.is_empty() {
+        // Between all characters, and at both ends.
+        for (at, byte) in bytes.iter().enumerate() {
+            if (at == 0 || byte & 0xc0 != 0x80) && left > 0 {
+                out.extend_from_slice(with);
+                left -= 1;
+            }
+            out.push(*byte);
+        }
+        if left > 0 {
+            out.extend_from_slice(with);
+        }
+        return out;
+    }
     let mut rest = bytes;
     while let Some((&first, after)) = rest.split_first() {
         match rest.strip_prefix(find) {
@@ -231,26 +242,30 @@ fn is_escape(text: &[u8], at: usize) -> bool {
     text.get(at..at + 3).is_some_and(|part| part[0] == b'%' && part[1..].iter().all(u8::is_ascii_hexdigit))
 }
 
-/// `strings.EqualFold` of one character of a path, which may be any byte, and one of a pattern.
-fn same_letter(one: &[u8], other: u8) -> bool {
-    one.eq_ignore_ascii_case(&[other])
+/// `strings.EqualFold` of a character of a path and one of a pattern, which Caddy takes byte by byte: beyond ASCII one that was escaped is
+/// none of them.
+fn same_letter(one: u8, escaped: bool, other: u8) -> bool {
+    let lower = |byte: u8| char::from(byte).to_lowercase().next();
+    (one.is_ascii() || !escaped) && lower(one) == lower(other)
+}
+
+/// The byte that stands at a place of a path, and whether it is escaped there. `None`: a wrong escape.
+fn letter_at(path: &[u8], at: usize, decode: bool) -> Option<(u8, bool)> {
+    let byte = *path.get(at)?;
+    if !decode || byte != b'%' || path.len() < at + 3 {
+        return Some((byte, false));
+    }
+    Some((*unescape(&path[at..at + 3])?.first()?, true))
 }
 
 fn without_prefix(path: &[u8], prefix: &[u8]) -> Vec<u8> {
     let (mut at, mut in_prefix) = (0, 0);
     while at < path.len() && in_prefix < prefix.len() {
-        let mut letter = vec![path[at]];
-        if path[at] == b'%' && !is_escape(prefix, in_prefix) && path.len() >= at + 3 {
-            match unescape(&path[at..at + 3]) {
-                Some(decoded) => letter = decoded,
-                None => return path.to_vec(),
-            }
-            at += 2;
-        }
-        if !same_letter(&letter, prefix[in_prefix]) {
+        let Some((letter, escaped)) = letter_at(path, at, !is_escape(prefix, in_prefix)) else { return path.to_vec() };
+        if !same_letter(letter, escaped, prefix[in_prefix]) {
             return path.to_vec();
         }
-        at += 1;
+        at += if escaped { 3 } else { 1 };
         in_prefix += 1;
     }
     if in_prefix >= prefix.len() { path.get(at..).unwrap_or_default().to_vec() } else { path.to_vec() }
@@ -259,20 +274,15 @@ fn without_prefix(path: &[u8], prefix: &[u8]) -> Vec<u8> {
 fn without_suffix(path: &[u8], suffix: &[u8]) -> Vec<u8> {
     let (mut at, mut in_suffix) = (path.len(), suffix.len());
     while at > 0 && in_suffix > 0 {
-        let mut letter = vec![path[at - 1]];
-        let mut step = 1;
         let in_escape = (in_suffix >= 3 && is_escape(suffix, in_suffix - 3)) || is_escape(suffix, in_suffix - 1);
-        if at >= 3 && path[at - 3] == b'%' && !in_escape {
-            match unescape(&path[at - 3..at]) {
-                Some(decoded) => letter = decoded,
-                None => return path.to_vec(),
-            }
-            step = 3;
-        }
-        if !same_letter(&letter, suffix[in_suffix - 1]) {
+        let decode = !in_escape && at >= 3 && path[at - 3] == b'%';
+        let Some((letter, escaped)) = letter_at(path, if decode { at - 3 } else { at - 1 }, decode) else {
+            return path.to_vec();
+        };
+        if !same_letter(letter, escaped, suffix[in_suffix - 1]) {
             return path.to_vec();
         }
-        at -= step;
+        at -= if decode { 3 } else { 1 };
         in_suffix -= 1;
     }
     if in_suffix == 0 { path[..at].to_vec() } else { path.to_vec() }
@@ -354,6 +364,21 @@ fn one(pattern: &[char], letter: char) -> Option<(bool, usize)> {
             }
         }
         own => Some((*own == letter, 1)),
+    }
+}
+
+/// A pattern of Caddy's `path` matcher without escapes, both in lower case (2.11.9): `*` at one end, or at both, stands for anything.
+pub fn path_pattern(pattern: &[u8], path: &[u8]) -> bool {
+    let stars = pattern.iter().filter(|&&byte| byte == b'*').count();
+    let (starts, ends) = (pattern.starts_with(b"*"), pattern.ends_with(b"*"));
+    match stars {
+        2 if starts && ends => {
+            let part = &pattern[1..pattern.len() - 1];
+            part.is_empty() || path.windows(part.len()).any(|window| window == part)
+        }
+        1 if starts => path.ends_with(&pattern[1..]),
+        1 if ends => path.starts_with(&pattern[..pattern.len() - 1]),
+        _ => glob(pattern, path),
     }
 }
 

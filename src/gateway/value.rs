@@ -27,6 +27,8 @@ pub enum Value {
     Query,
     /// The request target as the client sent it, authority removed.
     OriginalTarget,
+    /// The request target exactly as the client sent it.
+    SentTarget,
     /// The host: lower case, without its port; empty without one.
     Host,
     /// The authority as sent: of the target, else the Host header.
@@ -57,7 +59,7 @@ pub enum Value {
     ErrorStatus,
     /// The body.
     Body,
-    /// The body's length in bytes.
+    /// The length of the body in bytes; empty: there is none.
     BodyLength,
     /// A table look-up.
     Lookup(Arc<Lookup>),
@@ -144,6 +146,8 @@ pub enum Function {
     Replace(Box<Replace>),
     /// These strings replaced, each from left to right.
     ReplaceText(Vec<(Vec<u8>, Vec<u8>)>),
+    /// The first of these values replaced by the second, from left to right, so many times; absent: everywhere.
+    ReplaceValue(Box<(Value, Value)>, Option<usize>),
     /// What stands before the first of these bytes.
     Before(u8),
     /// What stands from the first of these bytes on.
@@ -248,6 +252,26 @@ impl Value {
         match self {
             Value::Literal(bytes) => Some(bytes),
             _ => None,
+        }
+    }
+
+    /// Whether `test` is true of this value or one that it is computed from, tables' keys included.
+    pub fn any(&self, test: &mut dyn FnMut(&Value) -> bool) -> bool {
+        test(self)
+            || match self {
+                Value::Concat(parts) | Value::First(parts) => parts.iter().any(|part| part.any(test)),
+                Value::Apply(_, inner) => inner.any(test),
+                Value::Lookup(table) => table.on.any(test),
+                _ => false,
+            }
+    }
+
+    /// Whether this is a header or a cookie that may carry a credential, or who it is.
+    pub fn is_credential(&self) -> bool {
+        match self {
+            Value::Header(name, _) => super::predicate::is_credential(name),
+            Value::Cookie(_) | Value::Client => true,
+            _ => false,
         }
     }
 

@@ -31,6 +31,10 @@ pub struct Wire {
     pub head: HeadLimits,
     /// Which hosts are taken.
     pub host: HostRule,
+    /// HTTP/2 isn't spoken: such a connection is closed.
+    pub http1_only: bool,
+    /// What can't be read ends an HTTP/2 stream without an answer, instead of 400 (Go's net/http 1.26).
+    pub resets_streams: bool,
 }
 
 /// What happens with header names that hold `_`.
@@ -38,9 +42,11 @@ pub struct Wire {
 pub enum Underscores {
     /// They are headers like others.
     Kept,
+    /// The same, and rules find them under the name with `-` for `_`.
+    Dashes,
     /// They are overlooked.
     Dropped,
-    /// The request is refused (400).
+    /// The request is refused (400), for a `.` too (Traefik 3.7.15).
     Refused,
     /// Names that hold anything but letters, digits and `-` are overlooked (Traefik 3.7.15).
     AliasesDropped,
@@ -64,8 +70,10 @@ pub struct HeadLimits {
 pub enum HostRule {
     /// No blank, no control character.
     Printable,
-    /// As nginx 1.22.1: not empty, no `/`, no NUL, no `..`; one final dot is dropped.
+    /// As nginx 1.22.1: not empty, no `/`, no NUL, no `..`, in an absolute target no `@`; one final dot is dropped.
     Nginx,
+    /// The same, and the bytes of RFC 3986, with a number up to 65535 for a port (nginx from 1.29.4 on; measured on 1.31.3).
+    NginxStrict,
     /// As Go's net/http 1.26: the bytes of RFC 3986; may be empty.
     Go,
 }
@@ -81,7 +89,7 @@ pub struct PathView {
     pub dots: Dots,
     /// Runs of `/` become one.
     pub merge_slashes: bool,
-    /// `#` ends the path.
+    /// `#` ends path and query.
     pub cut_fragment: bool,
 }
 
@@ -113,6 +121,16 @@ impl PathView {
     /// The path as sent.
     pub const RAW: PathView =
         PathView { unescape: false, refuse_nul: false, dots: Dots::Kept, merge_slashes: false, cut_fragment: false };
+
+    /// The query that rules see.
+    pub fn query<'t>(&self, target: &Target<'t>) -> &'t [u8] {
+        let query = target.query.unwrap_or_default();
+        match self.cut_fragment {
+            true if target.path.contains(&b'#') => b"",
+            true => query.split(|&byte| byte == b'#').next().unwrap_or_default(),
+            false => query,
+        }
+    }
 
     /// The path that rules see. Errors: why the request is refused with 400.
     pub fn apply(&self, raw: &[u8]) -> Result<Vec<u8>, &'static str> {
@@ -202,11 +220,24 @@ impl Wire {
             underscores: Underscores::Kept,
             head: HeadLimits { line: None, field: None, total: Some((2 * head_bytes - 1, 431)) },
             host: HostRule::Printable,
+            http1_only: false,
+            resets_streams: false,
         }
     }
 
-    /// Reads a request. Errors: the status that ends it, and why.
+    /// Reads a request. Errors: the status that ends it, and why; 444: nothing is answered.
     pub(super) fn read<'r>(&self, request: &'r Request) -> Result<Read<'r>, Refusal> {
+        if self.http1_only && request.version == Version::Http2 {
+            return Err((444, "HTTP/2 is not spoken here".into()));
+        }
+        let resets = self.resets_streams && request.version == Version::Http2;
+        if resets && !request.target.starts_with(b"/") && request.target != b"*" {
+            return Err((444, "a `:path` without a slash at its start".into()));
+        }
+        self.take(request).map_err(|(status, why)| (if resets && status == 400 { 444 } else { status }, why))
+    }
+
+    fn take<'r>(&self, request: &'r Request) -> Result<Read<'r>, Refusal> {
         if request.method.is_empty() || !request.method.iter().all(|&byte| http::is_token_byte(byte)) {
             return Err((400, "the method is malformed".into()));
         }
@@ -227,7 +258,10 @@ impl Wire {
         self.lengths(request)?;
         let target = Target::parse(&request.target).ok_or((400, "the request target is malformed".into()))?;
         let authority = target.authority.or(hosts.first().copied()).unwrap_or_default();
-        let host = self.host.read(authority, !hosts.is_empty()).ok_or((400, "the Host is malformed".into()))?;
+        let host = self
+            .host
+            .read(authority, !hosts.is_empty(), target.authority.is_some())
+            .ok_or((400, "the Host is malformed".into()))?;
         if target.path == b"*" {
             match (self.options_asterisk, self.asterisk) {
                 (Some(status), _) if request.method == b"OPTIONS" => {
@@ -246,6 +280,37 @@ impl Wire {
         Ok(Read { target, path, host, authority: authority.to_vec(), headers })
     }
 
+    /// What is known of a request that was refused: the path, if the request line was in order.
+    pub(super) fn remains<'r>(&self, request: &'r Request) -> Read<'r> {
+        let capitals = request.method.iter().all(|byte| matches!(byte, b'A'..=b'Z' | b'_' | b'-'));
+        let short = self.head.line.is_none_or(|(most, _)| line_bytes(request) <= most);
+        let in_order = short && (capitals || !self.upper_case_methods) && request.target != b"*";
+        let target = Target::parse(&request.target).filter(|_| in_order);
+        let path = target.as_ref().and_then(|target| self.path.apply(target.path).ok());
+        // Of headers that may stand once the first was read; none behind a request line that is not in order.
+        let mut headers = if path.is_some() { self.headers_of(request) } else { HeaderLines::new() };
+        for name in self.single_headers {
+            let mut seen = false;
+            headers
+                .retain(|(own, _)| !own.eq_ignore_ascii_case(name.as_bytes()) || !std::mem::replace(&mut seen, true));
+        }
+        let authority = target.as_ref().and_then(|target| target.authority).or_else(|| request.header("host").next());
+        let host = authority.and_then(|authority| self.host.read(authority, true)).flatten();
+        let target = target.filter(|_| path.is_some());
+        Read {
+            target: target.unwrap_or(Target { authority: None, path: b"", query: None }),
+            path: path.unwrap_or_default(),
+            host,
+            authority: authority.unwrap_or_default().to_vec(),
+            headers,
+        }
+    }
+
+    fn headers_of(&self, request: &Request) -> HeaderLines {
+        let dropped = |name: &[u8]| self.underscores == Underscores::Dropped && name.contains(&b'_');
+        request.headers.iter().filter(|(name, _)| !dropped(name)).cloned().collect()
+    }
+
     /// The headers that rules see.
     fn headers(&self, request: &Request) -> Result<HeaderLines, Refusal> {
         let mut headers = Vec::with_capacity(request.headers.len());
@@ -256,8 +321,12 @@ impl Wire {
             }
             match self.underscores {
                 Underscores::Dropped if name.contains(&b'_') => continue,
-                Underscores::Refused if name.contains(&b'_') => {
-                    return Err((400, "a header's name holds an underscore".into()));
+                Underscores::Refused if name.iter().any(|byte| matches!(byte, b'_' | b'.')) => {
+                    return Err((400, "a header's name holds an underscore or a dot".into()));
+                }
+                Underscores::Dashes => {
+                    let dashed = name.iter().map(|&byte| if byte == b'_' { b'-' } else { byte });
+                    headers.push((dashed.collect(), value.clone()));
                 }
                 Underscores::AliasesDropped if is_alias(name) => continue,
                 Underscores::AliasesRefused if is_alias(name) => {
@@ -265,6 +334,13 @@ impl Wire {
                 }
                 _ => headers.push((name.clone(), value.clone())),
             }
+        }
+        // Where neither is written down, a body is framed by its length.
+        let framed = |name: &[u8]| {
+            name.eq_ignore_ascii_case(b"content-length") || name.eq_ignore_ascii_case(b"transfer-encoding")
+        };
+        if request.body_bytes > 0 && !headers.iter().any(|(name, _)| framed(name)) {
+            headers.push((b"Content-Length".to_vec(), request.body_bytes.to_string().into_bytes()));
         }
         for name in self.single_headers {
             if request.header(name).count() > 1 {
@@ -275,7 +351,7 @@ impl Wire {
     }
 
     fn lengths(&self, request: &Request) -> Result<(), Refusal> {
-        let line = (request.method.len() + request.target.len() + " HTTP/1.1\r\n".len() + 1) as u64;
+        let line = line_bytes(request);
         let over =
             |limit: Option<(u64, u16)>, bytes: u64| limit.filter(|(most, _)| bytes > *most).map(|(_, status)| status);
         if let Some(status) = over(self.head.line, line) {
@@ -293,6 +369,11 @@ impl Wire {
     }
 }
 
+/// The length of the request line, its line end included.
+fn line_bytes(request: &Request) -> u64 {
+    (request.method.len() + request.target.len() + " HTTP/1.1\r\n".len() + 1) as u64
+}
+
 /// Whether a program that turns names into variables takes this one for another.
 fn is_alias(name: &[u8]) -> bool {
     !name.iter().all(|&byte| byte.is_ascii_alphanumeric() || byte == b'-')
@@ -300,7 +381,7 @@ fn is_alias(name: &[u8]) -> bool {
 
 impl HostRule {
     /// The host that rules see; `Some(None)`: none that is a name. `None`: refused.
-    fn read(self, authority: &[u8], given: bool) -> Option<Option<String>> {
+    fn read(self, authority: &[u8], given: bool, absolute: bool) -> Option<Option<String>> {
         if authority.iter().any(|&byte| byte <= b' ' || byte == 0x7f) {
             return None;
         }
@@ -311,18 +392,42 @@ impl HostRule {
                 let text = std::str::from_utf8(authority).ok()?;
                 authority.iter().all(legal).then(|| Some(without_port(text).to_ascii_lowercase()))
             }
-            HostRule::Nginx => {
+            HostRule::Nginx | HostRule::NginxStrict => {
                 if authority.is_empty() {
                     return (!given).then_some(None);
                 }
-                let name = std::str::from_utf8(authority).ok()?;
-                let name = without_port(name);
-                let name = name.strip_suffix('.').unwrap_or(name);
-                let refused = name.is_empty() || name.contains("..") || name.contains(['/', '\0']);
+                let text = String::from_utf8_lossy(authority);
+                let whole = without_port(&text);
+                let name = whole.strip_suffix('.').unwrap_or(whole);
+                let user = absolute && authority.contains(&b'@');
+                let strict = self == HostRule::NginxStrict && !is_authority(authority);
+                let refused = name.is_empty() || whole.contains("..") || name.contains(['/', '\0']) || user || strict;
                 (!refused).then(|| Some(name.to_ascii_lowercase()))
             }
         }
     }
+}
+
+/// Whether these are a host and perhaps a port (RFC 3986, section 3.2, without user information).
+fn is_authority(authority: &[u8]) -> bool {
+    let legal = |byte: &u8| byte.is_ascii_alphanumeric() || b"-._~!$&'()*+,;=%".contains(byte);
+    let literal = authority.strip_prefix(b"[").and_then(|rest| {
+        let end = rest.iter().position(|&byte| byte == b']')?;
+        Some((&rest[..end], &rest[end + 1..]))
+    });
+    let (host_is_legal, port) = match literal {
+        Some((address, rest)) => (address.iter().all(|byte| *byte == b':' || legal(byte)), rest),
+        None => {
+            let end = authority.iter().position(|&byte| byte == b':').unwrap_or(authority.len());
+            (authority[..end].iter().all(legal), &authority[end..])
+        }
+    };
+    let number = |port: &[u8]| {
+        port.iter().all(u8::is_ascii_digit)
+            && port.iter().fold(0_u32, |sum, digit| sum.saturating_mul(10).saturating_add(u32::from(digit - b'0')))
+                < 65536
+    };
+    host_is_legal && (port.is_empty() || port.strip_prefix(b":").is_some_and(number))
 }
 
 /// A host without its port; an IPv6 address keeps its brackets.

@@ -3,14 +3,23 @@
 //! In: the paths that the user names. Out: gateways with their diagnostics, and which files were read. Invariant: what was not
 //! read is said, never passed over.
 
+pub mod classify;
+mod container;
+pub mod discover;
+mod join;
+mod read;
 pub mod secrets;
+mod stock;
+mod traefik;
 pub mod variables;
 
 use std::path::PathBuf;
 
-use crate::diag::{Diagnostic, Severity, Sink};
+use crate::diag::Sink;
 use crate::dialect::Options;
 use crate::gateway::Gateway;
+use classify::What;
+use read::real;
 
 /// The languages that configs are written in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -39,14 +48,12 @@ pub struct System {
 }
 
 /// Reads what is at these paths; `-` is standard input. What isn't understood goes into `sink`.
-pub fn load(paths: &[PathBuf], dialect: Option<Dialect>, _options: &Options, sink: &mut Sink) -> Vec<System> {
-    for path in paths {
-        let path = path.display();
-        let message = match dialect {
-            Some(dialect) => format!("can't read `{path}`: configs of {dialect:?} are not understood"),
-            None => format!("can't tell what `{path}` is"),
-        };
-        sink.push(Diagnostic::new(Severity::Error, message).help("say what it is with --as DIALECT"));
-    }
-    Vec::new()
+pub fn load(paths: &[PathBuf], dialect: Option<Dialect>, options: &Options, sink: &mut Sink) -> Vec<System> {
+    let configs = discover::discover(paths, dialect, sink);
+    let (composed, rest): (Vec<_>, Vec<_>) = configs.into_iter().partition(|config| config.what == What::Compose);
+    let (mut systems, claimed) = join::projects(composed, options, sink);
+    // What a project mounts is read as its service sees it; by itself only where the user names it.
+    let rest = rest.into_iter().filter(|config| config.named || !claimed.contains(&real(&config.source.path)));
+    systems.extend(read::all(rest.collect(), options, sink));
+    systems
 }

@@ -4,11 +4,17 @@
 //! in the same line, what is shaped like a credential, and what a table of credentials is looked up by; names, paths and placeholders
 //! (`$x`, `{x}`) stay, so that a line still says what it does.
 
+use std::cmp::Reverse;
+use std::collections::BTreeSet;
 use std::sync::LazyLock;
 
 use regex::Regex;
 
+use crate::gateway::{Gateway, Origin, Step};
 use crate::source::{SourceFile, Span};
+
+/// Shorter texts are hidden in their own places only: they are parts of many words.
+const SHORTEST: usize = 4;
 
 /// The names of what carries a credential.
 const NAMES: &str = r"(?:x[-_]api[-_]?key|api[-_]?key|apikey|(?:proxy[-_])?authorization|x[-_]auth[-_]token|passw(?:or)?d|passwd|secret)";
@@ -51,6 +57,48 @@ pub fn hide(file: &SourceFile) -> SourceFile {
         found.extend(keys.map(|key| Span::new(rows.start() + key.start()..rows.start() + key.end())));
     }
     if found.is_empty() { file.clone() } else { file.hiding(found) }
+}
+
+/// What a gateway says about its places, without what its files hide.
+pub fn hide_notes(gateway: &mut Gateway) {
+    let hidden: BTreeSet<String> = gateway
+        .files
+        .iter()
+        .flat_map(SourceFile::hidden)
+        .filter(|text| text.len() >= SHORTEST)
+        .map(str::to_owned)
+        .collect();
+    // The longest first: a short one may be a part of it.
+    let mut hidden: Vec<String> = hidden.into_iter().collect();
+    hidden.sort_by_key(|text| Reverse(text.len()));
+    if hidden.is_empty() {
+        return;
+    }
+    let hide = |origin: &mut Origin| {
+        for text in &hidden {
+            if origin.note.contains(text.as_str()) {
+                origin.note = origin.note.replace(text.as_str(), "***").into();
+            }
+        }
+    };
+    gateway.listeners.iter_mut().for_each(|listener| hide(&mut listener.origin));
+    for chain in &mut gateway.chains {
+        hide(&mut chain.origin);
+        for clause in &mut chain.clauses {
+            hide(&mut clause.origin);
+            for step in &mut clause.steps {
+                match step {
+                    Step::Limit(_, origin)
+                    | Step::Set(_, _, origin)
+                    | Step::Rewrite(_, origin)
+                    | Step::RequestHeader(_, origin)
+                    | Step::ClientIp(_, origin)
+                    | Step::Setting(_, origin) => hide(origin),
+                    _ => {}
+                }
+            }
+        }
+    }
 }
 
 /// A variable or a placeholder and nothing else, the name of another header, or a pattern that any value fits.

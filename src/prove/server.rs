@@ -15,7 +15,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
-pub use find::{Program, find, nginx_build, nginx_module, program, version};
+pub use find::{Program, find, nginx_build, nginx_module, output, program, version};
 pub use interrupt::Scratch;
 use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process, kill_process_group, waitid};
 

@@ -95,6 +95,11 @@ impl SourceFile {
         SourceFile { secrets: apart.into(), ..self.clone() }
     }
 
+    /// What is hidden, as texts.
+    pub fn hidden(&self) -> impl Iterator<Item = &str> {
+        self.secrets.iter().map(|span| self.slice(*span))
+    }
+
     /// The text of a span as it may be shown, and where the byte `offset` of the file stands in it (in a secret: at its start).
     pub fn shown(&self, span: Span, offset: usize) -> (String, usize) {
         const HIDDEN: &str = "***";

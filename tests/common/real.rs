@@ -25,10 +25,10 @@ use llmguard::prove::http2;
 use llmguard::prove::server::{self, Launch, Running, Scratch};
 use llmguard::prove::upstream::{PROBE, Seen, Upstream};
 use llmguard::prove::wire::{self, End, Exchange, Target, TlsOptions};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 /// No answer takes longer.
-const DEADLINE: Duration = Duration::from_secs(10);
+const DEADLINE: Duration = Duration::from_secs(30);
 /// No server takes longer to start.
 const START: Duration = Duration::from_secs(20);
 /// How many listeners a config may have.
@@ -253,12 +253,13 @@ impl Laid {
         let port = self.ports[number - 1];
         fields.insert("port".to_owned(), port.into());
         let chunked = fields.remove("chunked").is_some_and(|chunked| chunked == Value::Bool(true));
-        let line = Line::read(line).unwrap_or_else(|reason| panic!("no request line: {reason}"));
-        let mut request =
-            line.request(&format!("127.0.0.1:{port}")).unwrap_or_else(|reason| panic!("no request: {reason}"));
-        if chunked && request.version != Version::Http2 {
-            request.headers.push((b"Transfer-Encoding".to_vec(), b"chunked".to_vec()));
+        if chunked && fields.get("http").is_none_or(|version| version != "2") {
+            let headers = fields.entry("headers").or_insert_with(|| Value::Array(Vec::new()));
+            headers.as_array_mut().expect("headers are a list").push(json!(["Transfer-Encoding", "chunked"]));
         }
+        let line = Line::read(line).unwrap_or_else(|reason| panic!("no request line: {reason}"));
+        let request =
+            line.request(&format!("127.0.0.1:{port}")).unwrap_or_else(|reason| panic!("no request: {reason}"));
         Ask { request, chunked }
     }
 
@@ -478,25 +479,28 @@ impl Site<'_> {
     /// Traefik answers 404 to everything until its files are loaded: waits until its API shows a router of theirs or an error is
     /// logged, then until every entry point (which are switched one by one) knows the router [`READY`].
     fn wait_loaded(&self, entry_points: &[SocketAddr]) {
-        let until = Instant::now() + Duration::from_secs(10);
-        let ask = |addr: SocketAddr, host: &str, target: &str| {
-            let head = format!("GET {target} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n");
-            wire::exchange(&Target::plain(addr), "GET", head.as_bytes(), DEADLINE)
+        let until = Instant::now() + START;
+        let ask = |target: &Target, host: &str, path: &str| {
+            let head = format!("GET {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n");
+            wire::exchange(target, "GET", head.as_bytes(), DEADLINE)
         };
         while Instant::now() < until {
-            let routers = ask(self.laid.admin, "x", "/api/http/routers?per_page=1000");
-            let log = self.log();
+            let routers = ask(&Target::plain(self.laid.admin), "x", "/api/http/routers?per_page=1000");
             if String::from_utf8_lossy(&routers.body).contains("@file\"") {
                 break;
             }
-            if log.contains("ERR") && log.contains("providerName=file") {
+            if self.log().contains("Error while building configuration") {
                 return;
             }
             std::thread::sleep(Duration::from_millis(10));
         }
-        let until = Instant::now() + Duration::from_millis(1500);
+        let until = Instant::now() + Duration::from_secs(3);
         for addr in entry_points {
-            while Instant::now() < until && ask(*addr, READY, "/").status != Some(418) {
+            let plain = Target::plain(*addr);
+            let tls = TlsOptions { server_name: None, ca_pem: None, alpn: Vec::new() };
+            let ways = [Target { tls: Some(tls), ..plain.clone() }, plain];
+            let knows = |way: &Target| ask(way, READY, "/").status == Some(418);
+            while Instant::now() < until && !ways.iter().rev().any(knows) {
                 std::thread::sleep(Duration::from_millis(5));
             }
         }

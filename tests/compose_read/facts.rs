@@ -60,6 +60,12 @@ fn service_of_compose(service: &Value, config: &Value) -> Value {
         .map(|volume| {
             let source = match volume["type"].as_str() {
                 Some("tmpfs") => json!("memory"),
+                // A volume that is a folder of the host.
+                Some("volume") if volume["source"].is_string() => {
+                    let options = &config["volumes"][volume["source"].as_str().unwrap()]["driver_opts"];
+                    let device = options["device"].as_str().filter(|_| options["o"] == "bind");
+                    device.map_or(volume["source"].clone(), |device| json!(device))
+                }
                 _ => volume["source"].clone(),
             };
             json!([source, volume["target"], volume["read_only"].as_bool().unwrap_or(false)])
@@ -106,6 +112,19 @@ fn sorted(mut list: Vec<Value>) -> Vec<Value> {
     list.sort_by_key(Value::to_string);
     list.dedup();
     list
+}
+
+/// The same with the keys of every object in the order of the alphabet.
+pub fn in_order(value: &Value) -> Value {
+    match value {
+        Value::Array(items) => items.iter().map(in_order).collect(),
+        Value::Object(entries) => {
+            let mut entries: Vec<_> = entries.iter().map(|(key, value)| (key.clone(), in_order(value))).collect();
+            entries.sort_by(|a, b| a.0.cmp(&b.0));
+            entries.into_iter().collect::<Map<_, _>>().into()
+        }
+        other => other.clone(),
+    }
 }
 
 /// From the reader's project.

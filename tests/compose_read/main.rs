@@ -19,7 +19,7 @@ use serde_json::Value;
 
 /// The variables that Compose and the reader get.
 const VARIABLES: &[(&str, &str)] =
-    &[("HOME", "/root"), ("A", "aa"), ("E", ""), ("P", "8080"), ("COMPOSE_PROJECT_NAME", "t")];
+    &[("HOME", "/home/u"), ("A", "aa"), ("E", ""), ("P", "8080"), ("COMPOSE_PROJECT_NAME", "t")];
 
 fn compose() -> Option<PathBuf> {
     common::server("compose-read", "LLMGUARD_COMPOSE")
@@ -73,7 +73,7 @@ fn fixtures() {
     for folder in folders {
         let path = folder.join("expected.json");
         let show = |result: &Result<Value, String>| match result {
-            Ok(facts) => serde_json::to_string_pretty(facts).unwrap() + "\n",
+            Ok(facts) => serde_json::to_string_pretty(&facts::in_order(facts)).unwrap() + "\n",
             Err(_) => "\"refused\"\n".to_owned(),
         };
         if let Some(program) = &program {
@@ -124,4 +124,38 @@ fn random_projects() {
     }
     println!("{count} projects, {refused} refused by Compose, {wrong} read otherwise");
     assert_eq!(wrong, 0);
+}
+
+#[test]
+fn hostile_projects_end() {
+    let bomb: String = (1..=10)
+        .map(|level| format!("x{level}: &a{level} [{}]\n", vec![format!("*a{}", level - 1); 9].join(",")))
+        .collect();
+    let chain: String =
+        (1..300).map(|at| format!("  s{at}: {{image: x, extends: s{}, labels: [l{at}=x]}}\n", at - 1)).collect();
+    let many: String =
+        (1..1000).map(|at| format!("  s{at}: {{image: x, ports: [\"{at}:80\"], labels: [a=$B30]}}\n")).collect();
+    let doubling: String = (1..40).map(|at| format!("B{at}=$B{0}$B{0}\n", at - 1)).collect();
+    for (name, text, refused) in [
+        ("aliases", format!("x0: &a0 [x]\n{bomb}services: {{a: {{image: x}}}}\n"), true),
+        ("chain", format!("services:\n  s0: {{image: x}}\n{chain}"), false),
+        ("variables", format!("services:\n{many}"), true),
+        ("ports", "services: {a: {image: x, ports: ['1-65535:1-65535']}}\n".to_owned(), false),
+        ("brackets", format!("services: {}", "[".repeat(100_000)), true),
+        ("itself", "include: [compose.yaml]\nservices: {a: {image: x}}\n".to_owned(), true),
+        ("defaults", format!("services: {{a: {{image: \"{}\"}}}}\n", "${A:-".repeat(50_000)), true),
+        ("cut off", "services:\n  a:\n    image: \"x".to_owned(), true),
+        ("nothing", String::new(), true),
+        ("a text", "just text\n".to_owned(), true),
+        ("services", "services: [a]\nvolumes: 5\nnetworks: x\n".to_owned(), true),
+        ("kinds", "services: {a: {image: [x], ports: {a: b}, volumes: 5, environment: x, labels: 7, command: {a: b}, networks: 5}}\n".to_owned(), true),
+    ] {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("compose.yaml"), text).unwrap();
+        std::fs::write(folder.path().join(".env"), format!("B0=0123456789\n{}", if name == "variables" { &doubling } else { "" })).unwrap();
+        let started = std::time::Instant::now();
+        let ours = ours(folder.path());
+        assert_eq!(ours.is_err(), refused, "{name}");
+        assert!(started.elapsed().as_secs() < 30, "{name}: {:?}", started.elapsed());
+    }
 }

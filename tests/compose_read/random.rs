@@ -155,7 +155,7 @@ pub fn write(seed: u64, folder: &Path) -> String {
     put("one.env", env(&mut dice));
     put("sub/one.env", env(&mut dice));
     put("label.env", "x.y=file\nl=from $A\n".to_owned());
-    put("sub/base.yaml", file(&mut dice, Part::Base, odd));
+    put("sub/base.yaml", file(&mut dice, Part::Base, false));
     put("compose.yaml", file(&mut dice, Part::Main, odd));
     if dice.once_in(2) {
         put("compose.override.yaml", file(&mut dice, Part::Over, odd));
@@ -299,7 +299,7 @@ fn service(dice: &mut Dice, out: &mut String, name: &str, part: Part, odd: bool)
     };
     one(dice, 3, "command", COMMANDS);
     one(dice, 5, "entrypoint", COMMANDS);
-    one(dice, 5, "privileged", &["true", "false", "\"${X:-true}\"", "\"${X:-yes}\""]);
+    one(dice, 5, "privileged", &["true", "false", "\"${Y:-true}\"", "\"${Y:-yes}\""]);
     one(dice, 5, "env_file", &["one.env", "[one.env]", "[{path: one.env}, {path: no.env, required: false}]"]);
     if part != Part::Included && part != Part::Base {
         one(dice, 6, "label_file", &["label.env", "[label.env]"]);

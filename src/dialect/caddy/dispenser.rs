@@ -79,11 +79,6 @@ impl Dispenser {
         self.nesting = 0;
     }
 
-    /// How many tokens were passed, the current one included.
-    pub fn passed(&self) -> usize {
-        self.before.len()
-    }
-
     /// Puts tokens before the next one.
     pub fn insert(&mut self, tokens: Vec<Token>) {
         self.after.extend(tokens.into_iter().rev());

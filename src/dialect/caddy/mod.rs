@@ -1,7 +1,7 @@
 //! Caddyfiles and Caddy's JSON.
 //!
 //! In: a Caddyfile with all it imports. Out: the JSON document that `caddy adapt` makes of it, each node with the place of the token that
-//! caused it. Invariant: what Caddy would refuse is an error; what was understood beside it is still there.
+//! caused it, and what it means ([`gateway`]). Invariant: what Caddy would refuse is an error; what was understood beside it is still there.
 
 mod adapt;
 mod args;
@@ -19,7 +19,7 @@ pub mod variables;
 use std::path::Path;
 
 use super::document::Document;
-use super::{Options, Place};
+use super::{Options, Place, Reading};
 use crate::diag::{Diagnostic, Severity, Sink};
 use crate::source::SourceFile;
 
@@ -81,4 +81,31 @@ pub fn adapt_text(main: SourceFile, options: &Options, sink: &mut Sink) -> Adapt
         sink.push(diagnostic);
     }
     Adapted { files, document, facts }
+}
+
+/// Reads a Caddyfile, which messages call `name`.
+pub fn read_caddyfile(main: &Path, name: &str, options: &Options) -> Reading {
+    let mut reading = Reading::default();
+    let adapted = adapt(main, name, options, &mut reading.problems);
+    if adapted.document.root.is_some() {
+        reading.gateway = gateway::gateway(&adapted.document, adapted.files, options, &mut reading.problems);
+    }
+    reading
+}
+
+/// Reads a JSON config, which messages call `name`.
+pub fn read_json(path: &Path, name: &str, options: &Options) -> Reading {
+    let mut reading = Reading::default();
+    let file = match SourceFile::read_config(name, path) {
+        Ok(file) => file,
+        Err(reason) => {
+            reading.problems.push(Diagnostic::new(Severity::Error, format!("cannot read `{name}`: {reason}")));
+            return reading;
+        }
+    };
+    let document = super::json::read(0, &file, &mut reading.problems);
+    if document.root.is_some() {
+        reading.gateway = gateway::gateway(&document, vec![file], options, &mut reading.problems);
+    }
+    reading
 }

@@ -51,6 +51,9 @@ pub struct Parser<'o> {
 /// What an import can come from: a file, or a snippet in it.
 pub(super) type Origin = (usize, Option<u32>);
 
+/// How many blocks may stand in each other: what reads them calls itself for each, and keeps their tokens.
+const MOST_NESTED: usize = 100;
+
 /// So many tokens imports may put in, besides twenty for each that was read.
 const MOST_IMPORTED: usize = 1_000_000;
 
@@ -297,7 +300,9 @@ impl<'o> Parser<'o> {
             let pair = token.quote == super::token::Quote::Bare && &*token.text == "{}";
             if opens {
                 self.nesting += 1;
-                if !self.tokens.ends_line() {
+                if self.nesting > MOST_NESTED {
+                    read = Err(self.too_deep());
+                } else if !self.tokens.ends_line() {
                     read = Err(self.tokens.fault("something stands behind `{` on its line"));
                 } else if self.tokens.starts_line() {
                     read = Err(self.tokens.fault("`{` stands on a line of its own: put it behind the line before"));
@@ -337,6 +342,10 @@ impl<'o> Parser<'o> {
         Err(self.expected("{"))
     }
 
+    fn too_deep(&self) -> Fault {
+        self.tokens.fault(format!("more than {MOST_NESTED} blocks stand in each other: the rest isn't read"))
+    }
+
     fn expected(&self, what: &str) -> Fault {
         self.tokens.fault(format!("`{}` where `{what}` must stand", self.tokens.val()))
     }
@@ -357,6 +366,9 @@ impl<'o> Parser<'o> {
             }
             nesting += usize::from(token.opens());
             tokens.push(token.clone());
+            if nesting > MOST_NESTED {
+                return Err(self.too_deep());
+            }
         }
         Err(self.expected("}"))
     }

@@ -98,7 +98,7 @@ pub fn expand(text: &Arc<str>, file: usize, variables: &Variables, named: &mut V
 }
 
 /// The variables that a word leaves to be looked up at each request.
-pub fn late<'t>(text: &'t str) -> impl Iterator<Item = &'t str> {
+pub fn late(text: &str) -> impl Iterator<Item = &str> {
     text.match_indices("{env.").filter_map(move |(at, opening)| {
         let rest = &text[at + opening.len()..];
         rest.find('}').map(|end| &rest[..end])

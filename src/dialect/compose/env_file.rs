@@ -67,6 +67,7 @@ fn span(at: usize, name: &str) -> Span {
 fn refusal(stop: Stop) -> String {
     match stop {
         Stop::Invalid => "a `$` begins no variable: write `$$` for the sign itself".to_owned(),
+        Stop::TooLong => "the value grows too long".to_owned(),
         Stop::Required(name, _) => format!("`{name}` must be set"),
     }
 }

@@ -3,7 +3,7 @@
 //! In: a file's map. Out: the same with every service whole. Invariant: as compose-go 2.9.1 (loader/extends.go); a service that extends
 //! itself in the end is an error and stays as it is.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
@@ -18,10 +18,12 @@ type Services = HashMap<Box<str>, NodeId>;
 /// The services of a file, and what it takes away from what they extend.
 type There = (Rc<Services>, Rc<[Pattern]>);
 
-/// What is known of the files that are extended from, so that each is read once.
+/// What is done already: each file is read once, each service made once.
 #[derive(Default)]
 struct Cache {
     files: HashMap<PathBuf, There>,
+    /// Services that are whole already.
+    whole: HashMap<NodeId, NodeId>,
 }
 
 /// A service that waits for the one that it extends.
@@ -36,6 +38,10 @@ impl Loader<'_> {
     /// The file's map with every service whole.
     pub(super) fn extend(&mut self, top: NodeId, resets: &[Pattern], variables: &Variables) -> NodeId {
         let Some(services) = self.get(top, "services") else { return top };
+        if !self.at(services).is_map() {
+            self.error(self.place(services), "`services` is a map");
+            return top;
+        }
         let own = self.entries(services);
         if !own.iter().any(|entry| self.get(entry.value, "extends").is_some()) {
             return top;
@@ -60,15 +66,18 @@ impl Loader<'_> {
 
     fn whole(&mut self, entry: &Entry, there: &There, variables: &Variables, cache: &mut Cache) -> NodeId {
         let mut waiting: Vec<Waiting> = Vec::new();
-        let mut been: Vec<NodeId> = Vec::new();
+        let mut been: HashSet<NodeId> = HashSet::new();
         let (mut service, mut name) = (entry.value, entry.key.clone());
         let mut there = there.clone();
         while let Some(extends) = self.get(service, "extends") {
-            if been.contains(&service) {
+            if let Some(whole) = cache.whole.get(&service) {
+                service = *whole;
+                break;
+            }
+            if !been.insert(service) {
                 self.error(self.place(extends), "a service can't extend itself in the end");
                 return entry.value;
             }
-            been.push(service);
             let map = self.at(extends).is_map();
             let part = |loader: &Self, key| loader.get(extends, key).and_then(|id| loader.text(id));
             let (base, file) =
@@ -96,6 +105,7 @@ impl Loader<'_> {
         }
         for upper in waiting.into_iter().rev() {
             service = self.over(service, &upper);
+            cache.whole.insert(upper.service, service);
         }
         service
     }

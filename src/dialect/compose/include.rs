@@ -3,7 +3,7 @@
 //! In: a file's map. Out: the same with what the included files declare. Invariant: as compose-go 2.9.1 (loader/include.go): an included
 //! file has its own folder and its own `.env`; it adds and never replaces.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
 
 use super::super::document::{Entry, Kind, NodeId};
@@ -15,6 +15,9 @@ use crate::source::SourceFile;
 
 /// What an included file may declare.
 const RESOURCES: &[&str] = &["services", "volumes", "networks", "secrets", "configs", "models"];
+
+/// So many files include one another at most.
+const MOST_INCLUDES: usize = 50;
 
 /// An entry of `include`.
 struct Include {
@@ -78,7 +81,7 @@ impl Loader<'_> {
         }
         let paths: Vec<PathBuf> = include.paths.iter().map(|path| folder.join(&path.text)).collect();
         let main = folder.join(&first.text);
-        if above.contains(&main) {
+        if above.contains(&main) || above.len() > MOST_INCLUDES {
             self.error(first.place, "a file can't include itself in the end");
             return None;
         }
@@ -117,9 +120,10 @@ impl Loader<'_> {
         let Some(there) = self.get(from, resource) else { return };
         let at = entries.iter().position(|entry| &*entry.key == resource);
         let mut own = at.map(|at| self.entries(entries[at].value)).unwrap_or_default();
+        let known: HashMap<_, _> = own.iter().map(|entry| (entry.key.clone(), entry.value)).collect();
         for entry in self.entries(there) {
-            match own.iter().find(|known| known.key == entry.key) {
-                Some(known) if self.equal(known.value, entry.value) => {}
+            match known.get(&entry.key) {
+                Some(known) if self.equal(*known, entry.value) => {}
                 Some(_) => {
                     let message = format!("`{resource}.{}` is declared here and in what is included", entry.key);
                     self.error(place, &message);

@@ -9,6 +9,9 @@ use super::super::{Variable, Variables};
 /// So many defaults may stand in one another.
 const DEEPEST: usize = 32;
 
+/// A text may become so many bytes long: variables that name one another could ask for more than there is.
+const LONGEST: usize = 16 << 20;
+
 /// What became of a text.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Interpolated {
@@ -45,6 +48,8 @@ pub enum Outcome {
 pub enum Stop {
     /// A `$` that begins no variable.
     Invalid,
+    /// The text grows beyond bounds.
+    TooLong,
     /// A variable that must be set: its name and what the file says about it.
     Required(String, String),
 }
@@ -73,6 +78,9 @@ fn substitute(text: &str, variables: &Variables, uses: &mut Vec<Use>, depth: usi
     while let Some(at) = rest.find('$') {
         out.push_str(&rest[..at]);
         rest = &rest[at + 1..];
+        if out.len() > LONGEST {
+            return Err(Stop::TooLong);
+        }
         match rest.bytes().next() {
             Some(b'$') => {
                 out.push('$');

@@ -27,6 +27,8 @@ pub(super) struct Loader<'s> {
     /// Nodes whose text hangs on a variable that isn't known.
     pub(super) unknown: HashMap<NodeId, Box<str>>,
     pub(super) variables: Vec<VariableUse>,
+    /// How many entries merges have made: a short file can ask for very many.
+    pub(super) merged: usize,
     /// What `~` stands for.
     pub(super) home: Option<PathBuf>,
 }
@@ -47,6 +49,7 @@ impl<'s> Loader<'s> {
             tree: Document::default(),
             unknown: HashMap::new(),
             variables: Vec::new(),
+            merged: 0,
             home: None,
         }
     }
@@ -151,6 +154,7 @@ impl<'s> Loader<'s> {
 
     fn refuse(&mut self, place: Place, stop: Stop) {
         match stop {
+            Stop::TooLong => self.error(place, "the variables make this text too long"),
             Stop::Invalid => self.error(place, "a `$` begins no variable here: write `$$` for the sign itself"),
             Stop::Required(name, _) => {
                 self.variables.push(VariableUse { name: name.clone(), place, outcome: Outcome::Empty });

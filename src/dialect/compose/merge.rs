@@ -5,6 +5,7 @@
 
 use std::collections::HashMap;
 
+use super::super::Place;
 use super::super::document::{Entry, Kind, NodeId, Style};
 use super::load::Loader;
 use super::reset::Pattern;
@@ -55,12 +56,18 @@ const RULES: &[(&[&str], Rule)] = &[
     (&["services", "*", "ulimits", "*"], Rule::Replace),
 ];
 
+/// A project of ten thousand services merges into a million entries.
+const MOST_MERGED: usize = 10_000_000;
+
 /// No compose file nests deeper.
 const DEEPEST: usize = 100;
 
 impl Loader<'_> {
     /// One map over another, at a path.
     pub(super) fn merge(&mut self, base: NodeId, over: NodeId, path: &mut Vec<Box<str>>) -> NodeId {
+        if self.merged > MOST_MERGED {
+            return over;
+        }
         let fits = |pattern: &[&str]| {
             pattern.len() == path.len() && pattern.iter().zip(&*path).all(|(part, key)| *part == "*" || *part == &**key)
         };
@@ -70,6 +77,7 @@ impl Loader<'_> {
             Some(Rule::Pairs) => {
                 let mut items = self.pairs(base);
                 items.extend(self.pairs(over));
+                self.count(items.len(), self.place(over));
                 self.tree.add(self.place(over), Kind::List(items))
             }
             Some(Rule::Names) => {
@@ -100,8 +108,9 @@ impl Loader<'_> {
             return self.merge_maps(base, over, path);
         }
         if old.is_list() && new.is_list() {
-            let items = old.items().chain(new.items()).map(|item| item.id).collect();
+            let items: Vec<NodeId> = old.items().chain(new.items()).map(|item| item.id).collect();
             let place = new.place();
+            self.count(items.len(), place);
             return self.tree.add(place, Kind::List(items));
         }
         if old.is_map() || old.is_list() {
@@ -133,7 +142,17 @@ impl Loader<'_> {
                 }
             }
         }
+        self.count(entries.len(), self.place(over));
         self.tree.add(self.place(over), Kind::Map(entries))
+    }
+
+    /// Counts what merges have made.
+    fn count(&mut self, entries: usize, place: Place) {
+        let before = self.merged;
+        self.merged += entries;
+        if before <= MOST_MERGED && self.merged > MOST_MERGED {
+            self.error(place, "the files merge into too much: Compose would hardly read them");
+        }
     }
 
     /// A map as it is, without what is to be taken away from it.

@@ -19,12 +19,14 @@ pub mod ports;
 mod read;
 mod reset;
 mod service;
+mod shape;
 mod words;
 
 use std::path::{Path, PathBuf};
 
 use super::Options;
 use crate::diag::Sink;
+use crate::source::SourceFile;
 
 pub use find::{default_files, with_override};
 pub use gateway::{Role, gateway};
@@ -34,4 +36,9 @@ pub use model::Project;
 pub fn read(files: &[PathBuf], options: &Options, sink: &mut Sink) -> Project {
     let folder = files.first().and_then(|file| file.parent()).unwrap_or(Path::new("")).to_owned();
     read::project(files, &folder, options, sink)
+}
+
+/// Reads a project from one text; relative paths in it start from the working folder.
+pub fn read_text(file: SourceFile, options: &Options, sink: &mut Sink) -> Project {
+    read::text(file, options, sink)
 }

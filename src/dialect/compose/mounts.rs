@@ -3,6 +3,7 @@
 //! In: a service and what the project declares. Out: [`Mount`]s, the last of each target. Invariant: as compose-go 2.9.1
 //! (format/volume.go); relative paths start at the folder of the project, or of the file that is extended or included.
 
+use std::collections::HashMap;
 use std::path::{Component, PathBuf};
 
 use super::super::document::NodeId;
@@ -16,9 +17,13 @@ impl Loader<'_> {
     /// What a service mounts; `top` is the project's map.
     pub(super) fn mounts(&mut self, service: NodeId, top: NodeId) -> Vec<Mount> {
         let mut out: Vec<Mount> = Vec::new();
-        let mut add = |mount: Mount| match out.iter_mut().find(|known| known.target.text == mount.target.text) {
-            Some(known) => *known = mount,
-            None => out.push(mount),
+        let mut seen: HashMap<String, usize> = HashMap::new();
+        let mut add = |mount: Mount| match seen.get(&mount.target.text) {
+            Some(&at) => out[at] = mount,
+            None => {
+                seen.insert(mount.target.text.clone(), out.len());
+                out.push(mount);
+            }
         };
         for item in self.list(service, "volumes") {
             match self.volume(item, top) {

@@ -20,20 +20,13 @@ impl Loader<'_> {
         let mut out = Pairs::new();
         if self.at(id).is_map() {
             for entry in self.entries(id) {
-                let value = self.text(entry.value);
-                if value.is_none() && !self.at(entry.value).is_null() {
-                    self.error(self.place(entry.value), &format!("`{}` takes a text", entry.key));
-                }
-                out.insert(entry.key.into(), (value, entry.key_place));
+                out.insert(entry.key.into(), (self.text(entry.value), entry.key_place));
             }
             return out;
         }
         let items: Vec<NodeId> = self.at(id).items().map(|item| item.id).collect();
         for item in items {
-            let Some(text) = self.text(item) else {
-                self.error(self.place(item), "write NAME=VALUE");
-                continue;
-            };
+            let Some(text) = self.text(item) else { continue };
             let place = text.place;
             match text.text.split_once('=') {
                 Some((name, value)) => {
@@ -68,8 +61,14 @@ impl Loader<'_> {
                 known.values.entry(name.clone()).or_insert_with(|| value.text.clone());
             }
         }
-        let mut all = self.from_files(service, "env_file", &known);
-        all.extend(own.into_iter().filter(|(_, (value, _))| value.is_some()));
+        let mut all = self.in_files(service, "env_file", &known);
+        for (name, (value, place)) in own {
+            // A name that stays without a value hides one from a file.
+            match value {
+                Some(value) => drop(all.insert(name, (Some(value), place))),
+                None => drop(all.remove(&name)),
+            }
+        }
         let variable = |(name, (value, place)): (String, (Option<Text>, Place))| {
             let unknown = value.as_ref().and_then(|value| value.unknown.clone());
             Variable { name, value: value.map(|value| Secret::new(value.text)), place, unknown }
@@ -80,7 +79,7 @@ impl Loader<'_> {
     /// Labels below a key, with those of `label_file` where the map has one.
     pub(super) fn labels(&mut self, map: NodeId) -> Vec<Label> {
         let none = Variables { complete: true, ..Variables::default() };
-        let mut all = self.from_files(map, "label_file", &none);
+        let mut all = self.in_files(map, "label_file", &none);
         all.extend(self.get(map, "labels").map(|id| self.named(id)).unwrap_or_default());
         let label = |(name, (value, place)): (String, (Option<Text>, Place))| {
             let value = value.unwrap_or(Text { place, ..Text::default() });
@@ -90,7 +89,7 @@ impl Loader<'_> {
     }
 
     /// What the files below a key hold; a later file wins.
-    fn from_files(&mut self, map: NodeId, key: &str, known: &Variables) -> Pairs {
+    fn in_files(&mut self, map: NodeId, key: &str, known: &Variables) -> Pairs {
         let mut out = Pairs::new();
         let mut known = known.clone();
         let Some(files) = self.get(map, key) else { return out };

@@ -3,6 +3,7 @@
 //! In: the text or map. Out: one [`Port`] for each port of the container. Invariant: as docker/go-connections 0.5 (nat.go) and compose-go
 //! 2.9.1; what Compose refuses is an error.
 
+use std::collections::HashMap;
 use std::net::IpAddr;
 
 use super::super::document::NodeId;
@@ -88,11 +89,9 @@ impl Loader<'_> {
     /// The published ports of a service; of two for the same address, port and target the last counts.
     pub(super) fn ports(&mut self, service: NodeId) -> Vec<Port> {
         let Some(list) = self.get(service, "ports") else { return Vec::new() };
-        if !self.at(list).is_list() && !self.at(list).is_null() {
-            self.error(self.place(list), "`ports` is a list");
-        }
         let items: Vec<NodeId> = self.at(list).items().map(|item| item.id).collect();
         let mut out: Vec<Port> = Vec::new();
+        let mut seen = HashMap::new();
         for item in items {
             let place = self.place(item);
             let found = match self.text(item) {
@@ -103,10 +102,13 @@ impl Loader<'_> {
                 Ok((mappings, unknown)) => {
                     for Mapping { address, published, target, protocol } in mappings {
                         let port = Port { address, published, target, protocol, place, unknown: unknown.clone() };
-                        let key = |port: &Port| (port.address, port.published, port.target, port.protocol as u8);
-                        match out.iter_mut().find(|known| key(known) == key(&port)) {
-                            Some(known) => *known = port,
-                            None => out.push(port),
+                        let key = (port.address, port.published, port.target, port.protocol);
+                        match seen.get(&key) {
+                            Some(&at) => out[at] = port,
+                            None => {
+                                seen.insert(key, out.len());
+                                out.push(port);
+                            }
                         }
                     }
                 }

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use super::super::document::{Kind, NodeId};
 use super::super::{Options, Place, Variable, Variables, yaml};
 use super::interpolate;
-use super::load::Loader;
+use super::load::{Loaded, Loader};
 use super::model::Project;
 use crate::diag::Sink;
 use crate::source::SourceFile;
@@ -20,6 +20,29 @@ const PROFILES: &str = "COMPOSE_PROFILES";
 
 /// Reads a project whose relative paths start from a folder.
 pub(super) fn project(files: &[PathBuf], folder: &Path, options: &Options, sink: &mut Sink) -> Project {
+    let said = |variables: &Variables| {
+        files.iter().rev().find_map(|file| said(&SourceFile::read_config("", file).ok()?, variables))
+    };
+    read(folder, options, sink, &said, |loader, variables| loader.unit(files, folder, variables, &[]))
+}
+
+/// Reads a project from one text.
+pub(super) fn text(file: SourceFile, options: &Options, sink: &mut Sink) -> Project {
+    let folder = Path::new("");
+    read(folder, options, sink, &|variables| said(&file, variables), |loader, variables| {
+        let top = loader.tree.add(Place::default(), Kind::Map(Vec::new()));
+        let documents = loader.source(file.clone(), folder, variables);
+        loader.lay(top, documents, folder, variables, &[])
+    })
+}
+
+fn read(
+    folder: &Path,
+    options: &Options,
+    sink: &mut Sink,
+    said: &dyn Fn(&Variables) -> Option<String>,
+    load: impl FnOnce(&mut Loader<'_>, &Variables) -> NodeId,
+) -> Project {
     let mut loader = Loader::new(sink);
     let mut variables = options.variables.clone();
     let env = folder.join(".env");
@@ -27,9 +50,9 @@ pub(super) fn project(files: &[PathBuf], folder: &Path, options: &Options, sink:
         loader.add_variables(&env, None, &mut variables);
     }
     loader.home = variables.values.get("HOME").map(PathBuf::from);
-    let name = name(files, folder, &variables);
+    let name = name(folder, &variables, said);
     variables.values.insert(NAME.to_owned(), name.clone());
-    let top = loader.unit(files, folder, &variables, &[]);
+    let top = load(&mut loader, &variables);
     let active: Vec<String> = match variables.get(PROFILES) {
         Variable::Set(names) => names.split(',').map(|name| name.trim().to_owned()).collect(),
         Variable::Unset | Variable::Unknown => Vec::new(),
@@ -54,26 +77,39 @@ impl Loader<'_> {
         let mut above = above.to_vec();
         for file in files {
             above.push(file.clone());
-            for document in self.file(file, folder, variables, None) {
-                let own = self.extend(document.root, &document.resets, variables);
-                top = self.without(top, &document.resets);
-                let own = self.include(own, folder, variables, &above);
-                top = self.merge(top, own, &mut Vec::new());
-            }
+            let documents = self.file(file, folder, variables, None);
+            top = self.lay(top, documents, folder, variables, &above);
+        }
+        top
+    }
+
+    /// Lays a file's documents over a map.
+    fn lay(
+        &mut self,
+        mut top: NodeId,
+        documents: Vec<Loaded>,
+        folder: &Path,
+        variables: &Variables,
+        above: &[PathBuf],
+    ) -> NodeId {
+        for document in documents {
+            let own = self.extend(document.root, &document.resets, variables);
+            top = self.without(top, &document.resets);
+            let own = self.include(own, folder, variables, above);
+            top = self.merge(top, own, &mut Vec::new());
         }
         top
     }
 }
 
 /// The name of a project: by the variable, the last file that says one, or the folder.
-fn name(files: &[PathBuf], folder: &Path, variables: &Variables) -> String {
+fn name(folder: &Path, variables: &Variables, said: &dyn Fn(&Variables) -> Option<String>) -> String {
     if let Variable::Set(name) = variables.get(NAME)
         && !name.is_empty()
     {
         return name.to_owned();
     }
-    let said = files.iter().rev().find_map(|file| said(&SourceFile::read_config("", file).ok()?, variables));
-    said.unwrap_or_else(|| {
+    said(variables).unwrap_or_else(|| {
         let folder = std::path::absolute(folder).unwrap_or_default();
         normal(&folder.file_name().unwrap_or_default().to_string_lossy())
     })

@@ -11,31 +11,14 @@ use super::model::{Attachment, Healthcheck, Network, NetworkMode, Service, Text}
 use super::words;
 use crate::diag::Severity;
 
-/// The keys of a service (the compose specification's schema, as in compose-go 2.9.1).
-const KEYS: &str = "annotations attach blkio_config build cap_add cap_drop cgroup cgroup_parent command configs container_name cpu_count \
-    cpu_percent cpu_period cpu_quota cpu_rt_period cpu_rt_runtime cpu_shares cpus cpuset credential_spec depends_on deploy develop \
-    device_cgroup_rules devices dns dns_opt dns_search domainname entrypoint env_file environment expose extends external_links \
-    extra_hosts gpus group_add healthcheck hostname image init ipc isolation label_file labels links logging mac_address mem_limit \
-    mem_reservation mem_swappiness memswap_limit models network_mode networks oom_kill_disable oom_score_adj pid pids_limit platform \
-    ports post_start pre_stop privileged profiles provider pull_policy pull_refresh_after read_only restart runtime scale secrets \
-    security_opt shm_size stdin_open stop_grace_period stop_signal storage_opt sysctls tmpfs tty ulimits use_api_socket user \
-    userns_mode uts volumes volumes_from working_dir";
-
-/// The keys of a compose file.
-const TOP: &str = "configs include models name networks secrets services version volumes";
-
 /// The network that every service is in that names none.
 const DEFAULT: &str = "default";
 
 impl Loader<'_> {
     /// The services of a project.
     pub(super) fn services(&mut self, top: NodeId, variables: &Variables, active: &[String]) -> Vec<Service> {
-        self.known(top, TOP);
+        self.check_top(top);
         let Some(services) = self.get(top, "services") else { return Vec::new() };
-        if !self.at(services).is_map() {
-            self.error(self.place(services), "`services` is a map");
-            return Vec::new();
-        }
         let mut out = Vec::new();
         for entry in self.entries(services) {
             if entry.key.starts_with("x-") {
@@ -54,10 +37,10 @@ impl Loader<'_> {
 
     fn service(&mut self, entry: &Entry, top: NodeId, variables: &Variables, active: &[String]) -> Service {
         let node = entry.value;
-        self.known(node, KEYS);
+        self.check_service(node);
         let profiles = self.texts(node, "profiles");
         let enabled = profiles.is_empty()
-            || profiles.iter().any(|profile| active.iter().any(|on| *on == profile.text))
+            || profiles.iter().any(|profile| active.contains(&profile.text))
             || active.iter().any(|on| on == "*");
         let text = |loader: &Self, key| loader.get(node, key).and_then(|id| loader.text(id));
         let deploy_labels = self.get(node, "deploy").map(|deploy| self.labels(deploy)).unwrap_or_default();
@@ -79,7 +62,7 @@ impl Loader<'_> {
             expose: self.texts(node, "expose"),
             network: self.network(node, top),
             mounts: self.mounts(node, top),
-            privileged: self.get(node, "privileged").filter(|id| self.is_on(*id)).map(|id| self.place(id)),
+            privileged: self.switch(node, "privileged"),
             gpus: self.gpus(node),
             healthcheck: self.healthcheck(node),
         };
@@ -101,24 +84,13 @@ impl Loader<'_> {
         }
     }
 
-    /// Tells of keys that Compose doesn't know.
-    fn known(&mut self, map: NodeId, known: &str) {
-        for entry in self.entries(map) {
-            if !entry.key.starts_with("x-") && !known.split_ascii_whitespace().any(|key| key == &*entry.key) {
-                self.error(entry.key_place, &format!("Compose knows no key `{}` here", entry.key));
-            }
-        }
-    }
-
     /// The texts of a list, or one; each once.
     fn texts(&self, map: NodeId, key: &str) -> Vec<Text> {
         let mut out: Vec<Text> = Vec::new();
         let Some(list) = self.get(map, key) else { return out };
-        for text in self.at(list).one_or_more().filter_map(|item| self.text(item.id)) {
-            if out.iter().all(|known| known.text != text.text) {
-                out.push(text);
-            }
-        }
+        let mut seen = HashSet::new();
+        out.extend(self.at(list).one_or_more().filter_map(|item| self.text(item.id)));
+        out.retain(|text| seen.insert(text.text.clone()));
         out
     }
 
@@ -126,6 +98,20 @@ impl Loader<'_> {
     fn is_on(&self, id: NodeId) -> bool {
         let text = self.at(id).printed().unwrap_or_default().to_ascii_lowercase();
         ["true", "y", "yes", "on"].contains(&text.as_str())
+    }
+
+    /// Where something is switched on.
+    fn switch(&mut self, map: NodeId, key: &str) -> Option<Place> {
+        let id = self.get(map, key).filter(|id| !self.at(*id).is_null())?;
+        let text = self.at(id).printed().unwrap_or_default().to_ascii_lowercase();
+        let place = self.place(id);
+        let target = self.tree.target(id).unwrap_or(id);
+        if !["true", "false", "y", "yes", "on", "n", "no", "off"].contains(&text.as_str())
+            && !self.unknown.contains_key(&target)
+        {
+            self.error(place, &format!("`{key}` is `true` or `false`"));
+        }
+        self.is_on(id).then_some(place)
     }
 
     fn command(&mut self, map: NodeId, key: &str) -> Option<Vec<Text>> {

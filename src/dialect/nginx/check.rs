@@ -69,7 +69,7 @@ impl Check<'_> {
     /// Judges a directive; says what stands in its block.
     fn directive(&mut self, directive: &Directive, context: Context, seen: &mut Vec<&'static str>) -> Context {
         let name = self.config.value(directive.name);
-        let shown = String::from_utf8_lossy(&name).into_owned();
+        let shown = String::from_utf8_lossy(&name);
         let version = self.options.nginx_version;
         let rules = || TABLE.find(&name).map(|(_, rule)| rule).filter(|rule| rule.is_in(version));
         let Some(rule) = rules().find(|rule| rule.fits(context)) else {
@@ -128,7 +128,7 @@ impl Check<'_> {
             };
             return self.error(directive, format!("unknown directive `{shown}`"), why);
         }
-        if let Some(module) = modules::module(name) {
+        if let Some((module, _)) = modules::find(name) {
             return self.module(directive, module, shown);
         }
         let similar = *self.similar.entry(name.to_vec()).or_insert_with(|| TABLE.similar(shown));

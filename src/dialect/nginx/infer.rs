@@ -28,17 +28,19 @@ const ENOUGH: usize = 2000;
 
 /// The block in which the fewest directives are out of place.
 pub fn context(config: &Config, options: &Options) -> Context {
-    let names_a_part = |id: &DirectiveId| {
-        config.get(*id).is_some_and(|directive| {
-            let inside = Context::Main.inside(&config.value(directive.name));
-            directive.block.is_some() && !matches!(inside, Context::Unknown | Context::Entries)
-        })
+    let is_part = |id: &DirectiveId| {
+        config.get(*id).is_some_and(|directive| directive.block.is_some() && is_part(&config.value(directive.name)))
     };
-    if config.top.iter().any(names_a_part) {
+    if config.top.iter().any(is_part) {
         return Context::Main;
     }
     let misplaced = |context: &Context| misplaced(config, options, *context);
     CANDIDATES.iter().copied().min_by_key(misplaced).unwrap_or_default()
+}
+
+/// Whether a block with this name stands outside of every other: what has one is a whole configuration.
+pub fn is_part(name: &[u8]) -> bool {
+    !matches!(Context::Main.inside(name), Context::Unknown | Context::Entries)
 }
 
 /// How many directives would be out of place there: those on top and those one level below.
@@ -46,11 +48,14 @@ fn misplaced(config: &Config, options: &Options, context: Context) -> usize {
     let mut count = 0;
     for id in config.top.iter().take(ENOUGH) {
         let Some(directive) = config.get(*id) else { continue };
-        count += usize::from(!fits(config, options, *id, context));
+        let below = || directive.block.iter().flatten().take(ENOUGH);
+        if !fits(config, options, *id, context) {
+            count += 1 + below().count();
+            continue;
+        }
         let inside = context.inside(&config.value(directive.name));
         if !matches!(inside, Context::Unknown | Context::Entries) {
-            let below = directive.block.iter().flatten().take(ENOUGH);
-            count += below.filter(|id| !fits(config, options, **id, inside)).count();
+            count += below().filter(|id| !fits(config, options, **id, inside)).count();
         }
     }
     count

@@ -58,6 +58,10 @@ pub enum FaultKind {
 /// Cuts a file.
 pub fn parse(bytes: &[u8]) -> (Tree, Vec<Fault>) {
     let mut lexer = Lexer { bytes, at: 0, tree: Tree::default(), faults: Vec::new(), open: Vec::new(), first: None };
+    // What isn't used of these is never touched.
+    lexer.tree.tokens.reserve(bytes.len() / 4);
+    lexer.tree.words.reserve(bytes.len() / 8);
+    lexer.tree.nodes.reserve(bytes.len() / 16);
     lexer.run();
     (lexer.tree, lexer.faults)
 }

@@ -11,7 +11,7 @@ use std::rc::Rc;
 use crate::diag::{Diagnostic, Severity, Sink};
 use crate::source::{SourceFile, Span};
 
-use super::super::tree::{TokenKind, Tree};
+use super::super::tree::{Node, TokenKind, Tree};
 use super::super::{Options, Place};
 use super::config::{Config, Directive, DirectiveId, Word};
 use super::context::Context;
@@ -21,8 +21,8 @@ use super::{check, faults, infer, lexer};
 /// Blocks in which `include` is an entry like any other.
 const PLAIN_BLOCKS: &[&[u8]] = &[b"split_clients", b"charset_map"];
 
-/// From so many directives on, files that were included before aren't included again: a few lines could ask for billions.
-const MOST_DIRECTIVES: usize = 8 << 20;
+/// So many directives come of files that were included before: a few lines could ask for billions.
+const MOST_REPEATED: usize = 4 << 20;
 
 /// Reads a config from its main file; `name` is what messages call it.
 pub fn read(main: &Path, name: &str, options: &Options, sink: &mut Sink) -> Config {
@@ -43,10 +43,14 @@ pub fn read_file(main: SourceFile, options: &Options, sink: &mut Sink) -> Config
         config: Config::default(),
         files: Vec::new(),
         by_path: HashMap::new(),
+        repeated: 0,
         frames: Vec::new(),
         sink,
     };
     reader.add(main);
+    if !reader.is_whole() {
+        reader.store.of_part();
+    }
     reader.enter(0, None, None);
     reader.run();
     let mut config = reader.config;
@@ -89,6 +93,8 @@ struct Reader<'s> {
     files: Vec<File>,
     /// What each path is: a file, or one that can't be read.
     by_path: HashMap<PathBuf, Option<usize>>,
+    /// How many directives came of files that were included before.
+    repeated: usize,
     frames: Vec<Frame>,
     sink: &'s mut Sink,
 }
@@ -100,10 +106,19 @@ impl Reader<'_> {
         for fault in found {
             self.sink.push(faults::diagnostic(&file, fault));
         }
+        self.config.directives.reserve(tree.nodes.len());
         self.by_path.insert(file.path.clone(), Some(self.files.len()));
         self.config.files.push(file);
         self.files.push(File { tree: Rc::new(tree), open: None });
         self.files.len() - 1
+    }
+
+    /// Whether the main file has blocks that only a whole configuration has.
+    fn is_whole(&self) -> bool {
+        let tree = self.files.first().map(|file| Rc::clone(&file.tree)).unwrap_or_default();
+        let name = |node: &Node| self.word(0, &tree, node.words.start).map(|word| self.config.value(word));
+        let mut nodes = tree.nodes.iter().filter(|node| node.parent.is_none() && node.block && !node.words.is_empty());
+        nodes.any(|node| name(node).is_some_and(|name| infer::is_part(&name)))
     }
 
     /// The file's directives come next, into this one.
@@ -186,17 +201,19 @@ impl Reader<'_> {
         let Some(named) = directive.args.first().map(|word| self.config.value(*word).into_owned()) else { return };
         let mut found: Vec<usize> = Vec::new();
         for path in self.store.find(&named) {
-            let known = self.by_path.get(&path).copied().unwrap_or_else(|| self.open(&path, directive.place));
-            match known {
+            let before = self.by_path.get(&path).copied();
+            let was_over = self.repeated > MOST_REPEATED;
+            let again =
+                before.flatten().and_then(|file| self.files.get(file)).map_or(0, |file| file.tree.nodes.len() + 1);
+            self.repeated += again;
+            match before.unwrap_or_else(|| self.open(&path, directive.place)) {
                 Some(file) if self.files.get(file).is_some_and(|file| file.open.is_some()) => {
                     self.cycle(file, directive.place)
                 }
-                Some(_) if self.config.directives.len() > MOST_DIRECTIVES => {
-                    self.error(
-                        directive.place,
-                        "too many directives: files that were included before aren't included again",
-                        "",
-                    );
+                Some(_) if again > 0 && was_over => {}
+                Some(_) if again > 0 && self.repeated > MOST_REPEATED => {
+                    let message = "files are included again and again: from here on only new ones are read";
+                    self.error(directive.place, message, "");
                 }
                 Some(file) => found.push(file),
                 None => {}

@@ -15,6 +15,10 @@ use super::glob;
 /// What stands before each file in the output of `nginx -T`.
 const HEADER: &str = "# configuration file ";
 
+/// The usual name of the main file, and how far above a part of a configuration it is looked for.
+const MAIN: &str = "nginx.conf";
+const MOST_FOLDERS: usize = 4;
+
 /// Where files are looked up.
 #[derive(Debug, Clone)]
 pub struct Store {
@@ -36,6 +40,15 @@ impl Store {
         };
         let folder = main.path.parent().unwrap_or(Path::new("")).to_owned();
         (main, Store { folder, root: root.map(Path::to_owned), dump })
+    }
+
+    /// The main file is only a part of a configuration: names are relative to the nearest folder above it that has a whole one.
+    pub fn of_part(&mut self) {
+        let above = self.folder.ancestors().take(MOST_FOLDERS);
+        let whole = above.into_iter().find(|folder| folder.join(MAIN).is_file());
+        if let (None, Some(whole)) = (&self.dump, whole) {
+            self.folder = whole.to_owned();
+        }
     }
 
     /// The path that a config means by a name.
@@ -61,7 +74,14 @@ impl Store {
     pub fn read(&self, path: &Path) -> Result<SourceFile, String> {
         match &self.dump {
             Some(files) => files.get(path).cloned().ok_or_else(|| "the dump doesn't have it".to_owned()),
-            None => SourceFile::read_config(path.display().to_string(), &self.behind(path)),
+            None => {
+                let path = &self.behind(path);
+                // Reading a pipe or a device could last for ever.
+                if path.metadata().is_ok_and(|about| !about.is_file() && !about.is_dir()) {
+                    return Err("it is no file".to_owned());
+                }
+                SourceFile::read_config(path.display().to_string(), path)
+            }
         }
     }
 

@@ -35,6 +35,8 @@ const SLACK: u64 = 4096;
 fn wire(entry: &EntryPoint) -> Wire {
     Wire {
         raw: false,
+        http1_only: false,
+        resets_streams: true,
         path: PathView {
             unescape: true,
             refuse_nul: false,

@@ -283,7 +283,7 @@ fn build(gateway: &mut Gateway, all: &Dynamic, statics: &Static, options: &Optio
     for (name, why) in dropped {
         let Some(router) = all.routers.get(&name) else { continue };
         let help = "a router that is dropped answers nothing: its requests go to the next router that takes them";
-        problems.add(Severity::Error, router.place, format!("Traefik drops router `{name}`: {why}"), Some(help));
+        problems.add(Severity::Warning, router.place, format!("Traefik drops router `{name}`: {why}"), Some(help));
     }
     for (name, router) in &all.routers {
         for entry in &router.entry_points {

@@ -25,6 +25,8 @@ pub(super) struct Builder<'s> {
     source: &'s SourceFile,
     document: Document,
     open: Vec<Open>,
+    /// How many of them stand in brackets.
+    flows: usize,
     anchors: HashMap<usize, NodeId>,
     problems: Vec<(String, Place)>,
     /// Keys that stand again: the key, where, and where it stood first.
@@ -55,6 +57,7 @@ impl<'s> Builder<'s> {
             source,
             document: Document::default(),
             open: Vec::new(),
+            flows: 0,
             anchors: HashMap::new(),
             problems: Vec::new(),
             repeated: Vec::new(),
@@ -62,10 +65,16 @@ impl<'s> Builder<'s> {
     }
 
     pub(super) fn take(&mut self, event: &Event<'_>, place: Place) {
-        if event.is_node() && !self.open.iter().any(|open| open.flow) && self.indented_by_tab(place) {
+        if event.is_node() && self.flows == 0 && self.indented_by_tab(place) {
             self.problem("a tab can't indent: Go's YAML takes spaces alone", place);
         }
         match event {
+            Event::Scalar(text, style, 0, tag) if self.awaits_key() => {
+                let key = self.plain_key(text, *style, tag.as_deref(), place);
+                if let Some(open) = self.open.last_mut() {
+                    open.key = Some(key);
+                }
+            }
             Event::Scalar(text, style, anchor, tag) => {
                 let id = self.scalar(text, *style, tag.as_deref(), place);
                 self.anchor(*anchor, id);
@@ -110,6 +119,23 @@ impl<'s> Builder<'s> {
         self.document
     }
 
+    /// Whether a map waits for its next key.
+    fn awaits_key(&self) -> bool {
+        self.open.last().is_some_and(|open| open.is_map && open.key.is_none())
+    }
+
+    /// A key that is a scalar of its own: it needs no node.
+    fn plain_key(&mut self, text: &str, style: ScalarStyle, tag: Option<&Tag>, place: Place) -> Key {
+        let bare = style == ScalarStyle::Plain;
+        let tag = tag.map(tag_text);
+        if bare && text.is_empty() && place.span.is_empty() && tag.is_none() {
+            self.problems.push((NO_KEY.to_owned(), place));
+        }
+        let merges = bare && text == MERGE && tag.is_none() || tag.as_deref() == Some("!!merge");
+        let text = if bare && tag.is_none() && scalar::is_null(text) { "" } else { text };
+        Key { text: text.into(), place, merges }
+    }
+
     fn scalar(&mut self, text: &str, style: ScalarStyle, tag: Option<&Tag>, place: Place) -> NodeId {
         let tag = tag.map(tag_text);
         // A tag that isn't YAML's own makes a text of a bare scalar, in Go's eyes.
@@ -145,6 +171,7 @@ impl<'s> Builder<'s> {
     fn begin(&mut self, id: NodeId, is_map: bool, style: StructureStyle, anchor: usize) {
         self.anchor(anchor, id);
         let flow = style == StructureStyle::Flow;
+        self.flows += usize::from(flow);
         self.open.push(Open { id, items: Vec::new(), entries: Vec::new(), key: None, is_map, flow });
     }
 
@@ -162,6 +189,7 @@ impl<'s> Builder<'s> {
 
     fn end(&mut self, place: Place) {
         let Some(done) = self.open.pop() else { return };
+        self.flows -= usize::from(done.flow);
         let last = done.items.last().or(done.entries.last().map(|entry| &entry.value));
         let last = last.and_then(|&id| self.document.node(id)).map_or(0, |node| node.place.span.end);
         self.find_repeated(&done.entries);

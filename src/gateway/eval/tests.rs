@@ -20,7 +20,7 @@ fn gateway(chains: Vec<(Vec<Clause>, Terminal)>) -> Gateway {
         chain: ChainId(0),
         origin: Origin::default(),
     };
-    Gateway { files: Vec::new(), listeners: vec![listener], chains: chains.collect() }
+    Gateway { files: Vec::new(), listeners: vec![listener], chains: chains.collect(), ..Gateway::default() }
 }
 
 fn when(predicate: Predicate, then: Terminal) -> Clause {

@@ -3,10 +3,13 @@
 //! In: a [`Config`] as it was read. Out: the same files in a folder of their own, changed in the places that name an address, a
 //! certificate, a log or a process. Invariant: whatever a request meets inside stays byte for byte; what can't be moved is an error.
 
+mod acts;
+
 use std::collections::BTreeSet;
 use std::ffi::OsStr;
-use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
+
+use acts::{ACTS, Act};
 
 use super::edits::Edits;
 use super::world::World;
@@ -15,95 +18,6 @@ use crate::dialect::nginx::context::Context;
 use crate::dialect::nginx::lexer;
 use crate::dialect::tree::TokenKind;
 use crate::prove::server::{self, Launch};
-
-/// What happens to a directive.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Act {
-    /// It goes: it is about the process, or about what isn't here.
-    Remove,
-    /// Its address becomes a loopback port.
-    Listen,
-    /// Its address becomes a stand-in's.
-    Pass,
-    /// A resolver that nobody needs, since every upstream has an address.
-    Resolver,
-    /// A log goes into the folder.
-    Log,
-    /// A folder that nginx writes into.
-    Cache,
-    /// The certificate or the key made for this run.
-    Certificate,
-    Key,
-    /// A user file with passwords that are known here.
-    Users,
-    /// A file that nginx reads; relative ones lie beside the main file.
-    Read,
-    /// Files that requests are answered from; relative ones lie below nginx's own folder.
-    Content,
-    /// A dynamic module.
-    Module,
-}
-
-/// Directives that name something outside.
-const ACTS: &[(&str, Act)] = &[
-    ("listen", Act::Listen),
-    ("proxy_pass", Act::Pass),
-    ("grpc_pass", Act::Pass),
-    ("fastcgi_pass", Act::Pass),
-    ("uwsgi_pass", Act::Pass),
-    ("scgi_pass", Act::Pass),
-    ("memcached_pass", Act::Pass),
-    ("resolver", Act::Resolver),
-    ("access_log", Act::Log),
-    ("proxy_cache_path", Act::Cache),
-    ("fastcgi_cache_path", Act::Cache),
-    ("ssl_certificate", Act::Certificate),
-    ("ssl_certificate_key", Act::Key),
-    ("auth_basic_user_file", Act::Users),
-    ("ssl_client_certificate", Act::Read),
-    ("ssl_trusted_certificate", Act::Read),
-    ("ssl_dhparam", Act::Read),
-    ("ssl_crl", Act::Read),
-    ("ssl_session_ticket_key", Act::Read),
-    ("geoip_country", Act::Read),
-    ("geoip_city", Act::Read),
-    ("js_path", Act::Read),
-    ("root", Act::Content),
-    ("alias", Act::Content),
-    ("load_module", Act::Module),
-    ("user", Act::Remove),
-    ("daemon", Act::Remove),
-    ("master_process", Act::Remove),
-    ("pid", Act::Remove),
-    ("lock_file", Act::Remove),
-    ("error_log", Act::Remove),
-    ("worker_processes", Act::Remove),
-    ("worker_cpu_affinity", Act::Remove),
-    ("worker_priority", Act::Remove),
-    ("worker_rlimit_nofile", Act::Remove),
-    ("worker_rlimit_core", Act::Remove),
-    ("worker_shutdown_timeout", Act::Remove),
-    ("working_directory", Act::Remove),
-    ("ssl_engine", Act::Remove),
-    ("ssl_password_file", Act::Remove),
-    ("ssl_stapling", Act::Remove),
-    ("ssl_stapling_file", Act::Remove),
-    ("ssl_stapling_responder", Act::Remove),
-    ("ssl_stapling_verify", Act::Remove),
-    ("ssl_ocsp", Act::Remove),
-    ("proxy_bind", Act::Remove),
-    ("proxy_ssl_certificate", Act::Remove),
-    ("proxy_ssl_certificate_key", Act::Remove),
-    ("proxy_ssl_password_file", Act::Remove),
-    ("proxy_ssl_trusted_certificate", Act::Remove),
-    ("proxy_ssl_crl", Act::Remove),
-    ("proxy_ssl_verify", Act::Remove),
-    ("client_body_temp_path", Act::Remove),
-    ("proxy_temp_path", Act::Remove),
-    ("fastcgi_temp_path", Act::Remove),
-    ("uwsgi_temp_path", Act::Remove),
-    ("scgi_temp_path", Act::Remove),
-];
 
 /// The variable that stands for an upstream which a config computes.
 const COMPUTED: &str = "llmguard_upstream";
@@ -203,7 +117,7 @@ impl Mover<'_> {
         while let Some((id, context)) = left.pop() {
             let Some(directive) = config.get(id) else { continue };
             let name = self.name(directive);
-            let inside = inside(&name, context);
+            let inside = context.inside(name.as_bytes());
             if let Some(block) = &directive.block {
                 left.extend(block.iter().map(|id| (*id, inside)));
                 self.opened(directive, inside, block)?;
@@ -487,7 +401,8 @@ impl Mover<'_> {
             let path = std::path::absolute(&file.path).unwrap_or_else(|_| file.path.clone());
             let root = self.from.root.and_then(|root| std::path::absolute(root).ok());
             let own = root.and_then(|root| path.strip_prefix(root).ok().map(Path::to_owned)).unwrap_or(path);
-            let below = format!("tree/{}", OsStr::from_bytes(own.as_os_str().as_bytes()).to_string_lossy());
+            let own = own.strip_prefix("/").unwrap_or(&own);
+            let below = format!("tree/{}", own.display());
             let written = self.world.write(&below, &self.edits.apply(index, file.bytes()))?;
             main.get_or_insert(written);
         }
@@ -524,27 +439,6 @@ fn opens(bytes: &[u8]) -> Vec<(usize, usize)> {
     let (tree, _) = lexer::parse(bytes);
     let open = tree.tokens.iter().filter(|token| token.kind == TokenKind::Open);
     open.map(|token| (token.start as usize, token.end as usize)).collect()
-}
-
-/// The context inside a block.
-fn inside(name: &str, outside: Context) -> Context {
-    match (name, outside) {
-        ("events", _) => Context::Events,
-        ("http", _) => Context::Http,
-        ("stream", _) => Context::Stream,
-        ("mail", _) => Context::Mail,
-        ("server", Context::Stream | Context::StreamServer) => Context::StreamServer,
-        ("server", Context::Mail) => Context::MailServer,
-        ("server", _) => Context::Server,
-        ("upstream", Context::Stream) => Context::StreamUpstream,
-        ("upstream", _) => Context::Upstream,
-        ("location", _) => Context::Location,
-        ("limit_except", _) => Context::LimitExcept,
-        ("if", Context::Server) => Context::ServerIf,
-        ("if", _) => Context::LocationIf,
-        ("map" | "geo" | "types" | "split_clients" | "charset_map", _) => Context::Entries,
-        _ => Context::Unknown,
-    }
 }
 
 /// What a part of a configuration is put into.

@@ -22,7 +22,7 @@ use crate::prove::wire::{self, Target, TlsOptions};
 /// How long a server may take until it listens.
 const START: Duration = Duration::from_secs(20);
 /// How long it may take until it has read its files.
-const LOADED: Duration = Duration::from_secs(3);
+const LOADED: Duration = Duration::from_secs(5);
 
 /// A running server and what it should do.
 pub struct Site {
@@ -71,11 +71,27 @@ impl Site {
         Ok(Site { world, gateway, running, asked: 0 })
     }
 
-    /// Waits until the server does what its files say, as far as one request tells; servers listen before they have read them.
-    pub fn wait_loaded(&mut self, probe: &Request) {
+    /// Waits until the server has read its files: servers listen before. Told by the first of these requests that only those files answer:
+    /// one that is proxied, else one that isn't refused as by a server without rules.
+    pub fn settle(&mut self, requests: &[Request]) {
+        let ports: Vec<u16> = self.listeners().into_iter().map(|listener| listener.port).collect();
+        let all = requests
+            .iter()
+            .flat_map(|request| ports.iter().map(|port| Request { port: Some(*port), ..request.clone() }));
+        let mut probe = None;
+        for request in all {
+            match Answer::of(&evaluate(&self.gateway, &request)) {
+                Answer::Refused(400 | 404) | Answer::Unknown(_) => {}
+                answer @ Answer::Proxied { .. } => {
+                    probe = Some((request, answer));
+                    break;
+                }
+                answer => probe = probe.or(Some((request, answer))),
+            }
+        }
+        let Some((probe, expected)) = probe else { return std::thread::sleep(LOADED) };
         let until = Instant::now() + LOADED;
-        let expected = Answer::of(&evaluate(&self.gateway, probe));
-        while Instant::now() < until && self.ask(probe) != expected {
+        while Instant::now() < until && self.ask(&probe) != expected {
             std::thread::sleep(Duration::from_millis(50));
         }
     }

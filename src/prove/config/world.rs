@@ -51,6 +51,15 @@ impl World {
         }
     }
 
+    /// The port that stands for one of the config's, whether a listener has it or not. Errors: what the system says.
+    pub fn own_port(&self, own: &str) -> Result<u16, String> {
+        let of = |name: &str| name.rsplit(':').next() == Some(own);
+        match self.listeners.iter().find(|(name, _)| of(name)) {
+            Some((_, addr)) => Ok(addr.port()),
+            None => server::free_port().map_err(|error| format!("no free port: {error}")),
+        }
+    }
+
     /// The stand-in for an upstream. Errors: what the system says.
     pub fn upstream(&mut self, own: &str) -> Result<SocketAddr, String> {
         if let Some((_, upstream)) = self.upstreams.iter().find(|(name, _)| name == own) {

@@ -86,6 +86,24 @@ pub fn nginx_module(path: &Path, name: &str) -> Option<PathBuf> {
     Some(Path::new(folder).join(name)).filter(|module| module.is_file())
 }
 
+/// What a program writes to standard output. Errors: what it says when it fails.
+pub fn output(path: &Path, args: &[&OsStr], variables: &[(String, String)]) -> Result<String, String> {
+    let file = || tempfile::tempfile().map_err(|error| error.to_string());
+    let (mut said, mut wrong) = (file()?, file()?);
+    let twin = |file: &std::fs::File| file.try_clone().map_err(|error| error.to_string());
+    let mut command = Command::new(path);
+    command.args(args).stdin(Stdio::null()).stdout(twin(&said)?).stderr(twin(&wrong)?).process_group(0);
+    command.envs(variables.iter().map(|(name, value)| (name, value)));
+    let mut running = Running::spawn(command, None)?;
+    let status = running.wait_exit(ANSWER_WITHIN).ok_or_else(|| "it does not end".to_owned())?;
+    drop(running);
+    let mut text = Vec::new();
+    let from = if status.success() { &mut said } else { &mut wrong };
+    from.rewind().and_then(|()| from.read_to_end(&mut text)).map_err(|error| error.to_string())?;
+    let text = String::from_utf8_lossy(&text).into_owned();
+    if status.success() { Ok(text) } else { Err(text.trim().to_owned()) }
+}
+
 /// What a program prints before it ends by itself.
 fn printed(path: &Path, args: &[&str]) -> Result<String, String> {
     let mut output = tempfile::tempfile().map_err(|error| error.to_string())?;

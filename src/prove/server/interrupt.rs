@@ -70,6 +70,7 @@ pub(super) fn forget(child: &Child) {
 #[derive(Debug)]
 pub struct Scratch {
     folder: tempfile::TempDir,
+    kept: bool,
 }
 
 impl Scratch {
@@ -79,19 +80,28 @@ impl Scratch {
         let mut registry = registry();
         let folder = tempfile::Builder::new().prefix("llmguard-").tempdir().map_err(|error| error.to_string())?;
         registry.folders.insert(folder.path().to_owned());
-        Ok(Scratch { folder })
+        Ok(Scratch { folder, kept: false })
     }
 
     /// Where it is.
     pub fn path(&self) -> &Path {
         self.folder.path()
     }
+
+    /// It stays, with all that is in it. Returns where it is.
+    pub fn keep(mut self) -> PathBuf {
+        self.kept = true;
+        self.folder.disable_cleanup(true);
+        self.folder.path().to_owned()
+    }
 }
 
 impl Drop for Scratch {
     fn drop(&mut self) {
         // Removed before it is forgotten, so that an interrupt in between finds it. What fails here is tried again below.
-        let _ = std::fs::remove_dir_all(self.folder.path());
+        if !self.kept {
+            let _ = std::fs::remove_dir_all(self.folder.path());
+        }
         registry().folders.remove(self.folder.path());
     }
 }

@@ -12,7 +12,7 @@ use super::pile::{Item, Piled};
 use super::route::{self, Route};
 use super::scope::Scope;
 use super::{Adapter, auth, encode, file, forward_auth, handle, header, is_matcher, log, misc, opaque};
-use super::{proxy, rate_limit, respond, response, rewrite, tls};
+use super::{php, proxy, rate_limit, respond, response, rewrite, tls};
 
 /// How many blocks may stand in each other.
 const MOST_NESTED: usize = 100;
@@ -62,7 +62,7 @@ const DIRECTIVES: &[(&str, Reader)] = &[
     ("map", Handler(misc::map)),
     ("method", Handler(rewrite::method)),
     ("metrics", Handler(misc::metrics)),
-    ("php_fastcgi", Free(file::php_fastcgi)),
+    ("php_fastcgi", Free(php::php_fastcgi)),
     ("push", Handler(misc::push)),
     ("rate_limit", Handler(rate_limit::rate_limit)),
     ("redir", Handler(respond::redir)),

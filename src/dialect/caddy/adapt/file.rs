@@ -1,17 +1,16 @@
-//! `file_server`, `try_files`, `php_fastcgi`.
+//! `file_server`, `try_files`.
 //!
-//! In: their tokens. Out: handlers `file_server` and `rewrite`. Invariant: `php_fastcgi` isn't modelled: it becomes a handler that nobody
-//! knows.
+//! In: their tokens. Out: handlers `file_server` and `rewrite`. Invariant: see [`super`].
 
 use super::super::dispenser::Read;
 use super::super::json::Json;
 use super::super::token::Token;
+use super::Adapter;
 use super::directive::Here;
 use super::field::{self, Take, unknown};
 use super::pile::Piled;
 use super::respond::{handler, status};
 use super::route::{Route, next_group};
-use super::{Adapter, opaque};
 
 const FIELDS: &[field::Field] = &[
     ("hide", Take::MoreWords, &["hide"]),
@@ -185,13 +184,4 @@ pub(super) fn try_files(adapter: &mut Adapter<'_>, here: &mut Here<'_>) -> Read<
         routes.iter_mut().for_each(|route| route.group = Some(group.clone()));
     }
     Ok(routes.into_iter().map(Piled::Route).collect())
-}
-
-/// `php_fastcgi`
-pub(super) fn php_fastcgi(_: &mut Adapter<'_>, here: &mut Here<'_>) -> Read<Vec<Piled>> {
-    here.tokens.advance();
-    let place = here.tokens.place();
-    let matcher = here.take_matcher()?;
-    let handler = opaque(place, "php_fastcgi");
-    Ok(vec![Piled::Route(Route::new(place, matcher, handler))])
 }

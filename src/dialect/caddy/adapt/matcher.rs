@@ -33,6 +33,9 @@ const MATCHERS: &[(&str, Reader)] = &[
     ("url_pattern", url_pattern),
 ];
 
+/// How many matchers may stand in each other, as in `not { not { … } }`.
+const MOST_NESTED: usize = 100;
+
 impl Adapter<'_> {
     /// Adds the matcher that a segment `@name …` defines. One that can't be read is one that nobody knows.
     pub(super) fn define(&mut self, segment: Vec<Token>, scope: &mut Scope) {
@@ -53,7 +56,13 @@ impl Adapter<'_> {
 
     /// The matchers that follow the cursor, on its line or in its block.
     pub(super) fn matcher_set(&mut self, tokens: &mut Dispenser) -> Read<Json> {
-        self.set(tokens, "", false)
+        if self.depth > MOST_NESTED {
+            return Err(tokens.fault(format!("more than {MOST_NESTED} matchers stand in each other")));
+        }
+        self.depth += 1;
+        let set = self.set(tokens, "", false);
+        self.depth -= 1;
+        set
     }
 
     fn set(&mut self, tokens: &mut Dispenser, name: &str, definition: bool) -> Read<Json> {

@@ -11,7 +11,7 @@ use super::header::Operation;
 use super::pile::{Bind, Piled};
 use super::respond::handler;
 use super::route::Route;
-use super::{Adapter, opaque, shorthand, value};
+use super::{Adapter, shorthand, value};
 
 /// `bind <addresses…> { protocols … }`
 pub(super) fn bind(_: &mut Adapter<'_>, here: &mut Here<'_>) -> Read<Vec<Piled>> {
@@ -309,5 +309,6 @@ pub(super) fn acme_server(_: &mut Adapter<'_>, here: &mut Here<'_>) -> Read<Vec<
     let matcher = here.take_matcher()?;
     here.tokens.advance();
     here.tokens.no_more()?;
-    Ok(vec![Piled::Route(Route::new(place, matcher, opaque(place, "acme_server")))])
+    let json = handler(here.tokens, "acme_server");
+    Ok(vec![Piled::Route(Route::new(place, matcher, json))])
 }

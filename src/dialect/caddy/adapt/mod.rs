@@ -17,6 +17,7 @@ mod log_format;
 mod matcher;
 mod misc;
 mod options;
+mod php;
 mod pile;
 mod proxy;
 mod proxy_source;
@@ -63,6 +64,8 @@ struct Adapter<'a> {
     global: Global,
     /// The paths of the files.
     paths: Vec<String>,
+    /// How many matchers stand around the present one.
+    depth: usize,
     /// The next group's number.
     groups: usize,
     /// The next log's number.
@@ -91,6 +94,7 @@ pub fn setup(
         facts,
         global: Global::default(),
         paths,
+        depth: 0,
         groups: 0,
         logs: 0,
         certificates: BTreeMap::new(),

@@ -38,7 +38,7 @@ pub struct Served {
 }
 
 /// Addresses that serve the same sites.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Pairing {
     /// The addresses, each with the key that it comes from.
     pub listen: Vec<(String, Token)>,
@@ -72,19 +72,27 @@ impl Adapter<'_> {
             }
         }
         // Addresses with the same sites, in the order of the first of them.
-        let mut order: Vec<Members> = Vec::new();
+        let mut order: Vec<Option<Members>> = Vec::new();
         let mut listeners: HashMap<Members, BTreeMap<String, BTreeSet<String>>> = HashMap::new();
         for ((listener, protocol), members) in served {
-            let known = listeners.entry(members.clone()).or_insert_with(|| {
-                order.push(members);
-                BTreeMap::new()
-            });
-            known.entry(listener).or_default().insert(protocol);
+            match listeners.get_mut(&members) {
+                Some(known) => {
+                    // A second protocol on the first address leaves Caddy a server without addresses.
+                    let again = known.first_key_value().is_some_and(|(first, _)| *first == listener);
+                    order.extend(again.then_some(None));
+                    known.entry(listener).or_default().insert(protocol);
+                }
+                None => {
+                    order.push(Some(members.clone()));
+                    listeners.insert(members, BTreeMap::from([(listener, BTreeSet::from([protocol]))]));
+                }
+            }
         }
         let key = |site: usize, at: usize| keys[site][at].clone();
         order
             .into_iter()
             .filter_map(|members| {
+                let Some(members) = members else { return Some(Pairing::default()) };
                 let listen = listeners.remove(&members)?;
                 let first = members.first().and_then(|(site, keys)| key(*site, *keys.first()?))?;
                 let sites = members

@@ -191,9 +191,7 @@ impl Adapter<'_> {
 
 /// Whether a certificate can be had for a name at all.
 fn can_have_certificate(name: &str) -> bool {
-    let unknown = name.contains("{env.");
     name.is_empty()
-        || unknown
         || !(name.starts_with('.')
             || name.ends_with('.')
             || (name.contains('*') && !name.starts_with("*.") && name != "*")

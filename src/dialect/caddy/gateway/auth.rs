@@ -12,6 +12,9 @@ use crate::gateway::*;
 use crate::secret::Secret;
 use base64::Engine as _;
 
+/// The length of a bcrypt hash in its own notation.
+const BCRYPT_BYTES: usize = 60;
+
 impl<'d> Compiler<'d, '_> {
     pub(super) fn authentication(&mut self, node: Ref<'d>, clauses: &mut Vec<Clause>) {
         let place = node.place();
@@ -68,6 +71,11 @@ impl<'d> Compiler<'d, '_> {
             let Some(hash) = hash.and_then(|hash| String::from_utf8(hash).ok()) else {
                 self.refused(place, format!("the password of `{user}` is no hash"));
                 continue;
+            };
+            // What follows a bcrypt hash, and line ends in the other's base64, count for nothing (Go's x/crypto 0.47, encoding/base64).
+            let hash = match algorithm.as_str() {
+                "bcrypt" => hash.get(..BCRYPT_BYTES).unwrap_or(&hash).to_owned(),
+                _ => hash.replace(['\r', '\n'], ""),
             };
             let fits = match algorithm.as_str() {
                 "bcrypt" => hash.starts_with("$2"),

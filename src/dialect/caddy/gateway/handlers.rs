@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use super::placeholder::Unknown;
 use super::routes::default_status;
-use super::{Compiler, number, set, text, texts, var};
+use super::{Compiler, is_set, number, set, text, texts, var};
 use crate::dialect::document::Ref;
 use crate::gateway::*;
 
@@ -42,13 +42,15 @@ impl<'d> Compiler<'d, '_> {
             name if PASSING.contains(&name) => {}
             _ => {
                 let place = node.place();
+                let name = text(node, "directive").unwrap_or(name);
+                let message = format!("`{name}` is not known here");
                 self.problem(
                     crate::diag::Severity::Warning,
                     place,
-                    format!("the handler `{name}` is not known here"),
-                    "what a request meets from here on is taken for unknown",
+                    message,
+                    "what a request meets from here on is unknown",
                 );
-                let why = self.reason(place, format!("the handler `{name}`"));
+                let why = self.reason(place, format!("`{name}`"));
                 clauses.push(Clause::new(Predicate::Always, Terminal::Unknown(why), self.origin(place, "")));
             }
         }
@@ -161,17 +163,17 @@ impl<'d> Compiler<'d, '_> {
         if most == 0 {
             return;
         }
-        let there = |name: &str| Predicate::Header(name.to_owned(), Lines::Any, Test::Anything);
-        let http2 = Predicate::Value(Value::Protocol, Test::Equals(b"HTTP/2.0".to_vec()));
-        let undeclared = Predicate::Any(vec![there("transfer-encoding"), http2]);
-        let declared = Predicate::Any(vec![there("content-length"), undeclared.negated()]);
+        // A body without a length is refused only by whoever reads it.
+        let chunked = Predicate::Header("transfer-encoding".to_owned(), Lines::Any, Test::Anything);
         let setting = Step::Setting(Setting::BodyLimit(Some(most)), self.origin(place, ""));
         clauses.push(Clause::steps(vec![setting], Origin::default()));
         let origin = self.origin(place, format!("the body is longer than {most} bytes"));
         let over = Predicate::BodyOver(most);
         let message = Value::literal("http: request body too large");
-        let refused = Predicate::All(vec![over.clone(), declared]);
-        clauses.push(self.fails(refused, Value::literal("413"), message, origin));
+        let refused = Predicate::All(vec![over.clone(), chunked.negated()]);
+        let mut refusal = self.fails(refused, Value::literal("413"), message, origin);
+        refusal.steps.push(set(var::BODY_OVER, Value::literal("1")));
+        clauses.push(refusal);
         let later = vec![set(var::BODY_OVER, Value::literal("1"))];
         clauses.push(Clause { when: over, steps: later, then: Terminal::Next, origin: Origin::default() });
     }
@@ -205,29 +207,36 @@ impl<'d> Compiler<'d, '_> {
     fn file_server(&mut self, node: Ref<'d>, clauses: &mut Vec<Clause>) {
         let place = node.place();
         let passes = text(node, "pass_thru") == Some("true");
-        let reads = Predicate::method(&["GET", "HEAD"]);
-        let not_allowed = self.origin(place, "`file_server` takes GET and HEAD only");
+        // Files are there or not; a root that isn't there has none.
+        let missing = match text(node, "root") {
+            None | Some("{http.vars.root}")
+                if !self.roots.is_empty() && self.roots.iter().all(|root| self.is_missing(root)) =>
+            {
+                is_set("http.vars.root")
+            }
+            Some(root) => match self.value(root, Unknown::Empty, place).as_literal() {
+                Some(root) if self.is_missing(&String::from_utf8_lossy(root)) => Predicate::Always,
+                _ => Predicate::Always.negated(),
+            },
+            None => Predicate::Always.negated(),
+        };
+        let nul = Predicate::All(vec![missing.clone(), Predicate::Value(Value::Path, Test::Contains(vec![0]))]);
+        let origin = self.origin(place, "the path holds a NUL");
+        clauses.push(self.fails(nul, Value::literal("400"), Value::literal("invalid argument"), origin));
+        let why = self.reason(place, "the files below the root of `file_server`");
+        clauses.push(Clause::new(missing.clone().negated(), Terminal::Unknown(why), self.origin(place, "")));
         if !passes {
-            let message = Value::literal("Method Not Allowed");
-            clauses.push(self.fails(reads.clone().negated(), Value::literal("405"), message, not_allowed));
-        }
-        let root = text(node, "root").unwrap_or("{http.vars.root}");
-        let root = self.value(root, Unknown::Empty, place);
-        let missing = root.as_literal().is_some_and(|root| {
-            let root = String::from_utf8_lossy(root);
-            let folder = match (&self.options.root, root.strip_prefix('/')) {
-                (Some(above), Some(inside)) => above.join(inside),
-                _ => std::path::PathBuf::from(&*root),
-            };
-            root.starts_with('/') && !folder.is_dir()
-        });
-        if !missing {
-            let why = self.reason(place, "the files below the root of `file_server`");
-            clauses.push(Clause::new(reads, Terminal::Unknown(why), self.origin(place, "")));
-        } else if !passes {
             let origin = self.origin(place, "the root of `file_server` does not exist");
-            clauses.push(self.fails(Predicate::Always, Value::literal("404"), Value::literal("Not Found"), origin));
+            clauses.push(self.fails(missing, Value::literal("404"), Value::literal("Not Found"), origin));
         }
+    }
+
+    fn is_missing(&self, root: &str) -> bool {
+        let folder = match (&self.options.root, root.strip_prefix('/')) {
+            (Some(above), Some(inside)) => above.join(inside),
+            _ => std::path::PathBuf::from(root),
+        };
+        root.starts_with('/') && !root.contains('{') && !folder.is_dir()
     }
 }
 

@@ -91,6 +91,9 @@ impl<'d> Compiler<'d, '_> {
                 };
                 self.cel(expression, name, place)
             }
+            "llmguard.opaque" => {
+                Predicate::Opaque(self.reason(place, format!("the matcher `{}`", node.text().unwrap_or_default())))
+            }
             _ => Predicate::Opaque(self.reason(place, format!("the matcher `{name}`"))),
         }
     }
@@ -145,7 +148,8 @@ impl<'d> Compiler<'d, '_> {
     /// A line of a header passes; the Host is no header for Caddy but stands here like one.
     pub(super) fn header_passes(&self, name: &str, test: Test) -> Predicate {
         if name.eq_ignore_ascii_case("host") {
-            return Predicate::All(vec![super::is_set(var::HOST), Predicate::Value(variable(var::HOST), test)]);
+            let there = Predicate::Value(self.authority(), Test::NotEmpty);
+            return Predicate::All(vec![there, Predicate::Value(self.authority(), test)]);
         }
         Predicate::Header(name.to_owned(), Lines::Any, test)
     }
@@ -164,7 +168,7 @@ impl<'d> Compiler<'d, '_> {
         }
         let one = |text: &String| {
             let test = match self.value(text, Unknown::Empty, place) {
-                Value::Literal(pattern) => affix(&pattern),
+                Value::Literal(pattern) => Test::of_affix(&pattern),
                 value => Test::Affix(Box::new(value)),
             };
             self.header_passes(name, test)
@@ -209,7 +213,11 @@ impl<'d> Compiler<'d, '_> {
     }
 
     fn variable_is(&self, key: &str, values: Ref<'_>) -> Predicate {
-        let place = values.place();
+        self.variable_in(key, &texts(Some(values)), values.place())
+    }
+
+    /// What a key of `vars` names has one of these values.
+    pub(super) fn variable_in(&self, key: &str, values: &[String], place: Place) -> Predicate {
         let value = self.key(key, place);
         let one = |text: &String| {
             let test = match self.value(text, Unknown::Empty, place) {
@@ -218,25 +226,32 @@ impl<'d> Compiler<'d, '_> {
             };
             Predicate::Value(value.clone(), test)
         };
-        Predicate::Any(texts(Some(values)).iter().map(one).collect())
+        Predicate::Any(values.iter().map(one).collect())
     }
 
     /// Networks that a list names. Errors: why they can't be known.
     pub(super) fn networks(&mut self, ranges: Option<Ref<'d>>) -> Result<Arc<[IpNet]>, std::borrow::Cow<'static, str>> {
         let Some(ranges) = ranges else { return Ok(Arc::new([])) };
         let place = ranges.place();
+        match self.listed(&texts(Some(ranges)), place) {
+            Ok(networks) => Ok(networks),
+            Err(range) => {
+                if !range.contains('{') {
+                    self.refused(place, format!("`{range}` is neither an address nor a network"));
+                }
+                Err(self.reason(place, format!("the address `{range}`")))
+            }
+        }
+    }
+
+    /// Networks in texts. Errors: the one that is none, or not known.
+    pub(super) fn listed(&self, ranges: &[String], place: Place) -> Result<Arc<[IpNet]>, String> {
         let mut networks = Vec::new();
-        for range in fixed(self, &texts(Some(ranges)), place) {
-            let Ok(range) = range else { return Err(self.reason(place, "an address that a placeholder gives")) };
+        for (range, written) in fixed(self, ranges, place).into_iter().zip(ranges) {
+            let range = range.map_err(|_| written.clone())?;
             let plain = range.split('%').next().unwrap_or_default();
             let network = plain.parse::<IpNet>().or_else(|_| plain.parse::<std::net::IpAddr>().map(IpNet::from));
-            match network {
-                Ok(network) => networks.push(network),
-                Err(_) => {
-                    self.refused(place, format!("`{range}` is neither an address nor a network"));
-                    return Err(self.reason(place, "a range that is none"));
-                }
-            }
+            networks.push(network.map_err(|_| range.clone())?);
         }
         Ok(networks.into())
     }
@@ -252,12 +267,12 @@ fn set_words(set: Ref<'_>) -> String {
     let shown = |list: Vec<String>| list.iter().map(|text| format!("`{text}`")).collect::<Vec<_>>().join(", ");
     let names = |node: Ref<'_>| shown(node.entries().map(|(entry, _)| entry.key.to_string()).collect());
     let words = set.entries().map(|(entry, value)| match &*entry.key {
-        "path" => format!("the path matches {}", shown(texts(Some(value)))),
+        "path" => format!("the path, cleaned and in any case, matches {}", shown(texts(Some(value)))),
         "path_regexp" => format!("the path matches the expression `{}`", text(value, "pattern").unwrap_or_default()),
         "method" => format!("the method is {}", shown(texts(Some(value)))),
         "host" => format!("the host is {}", shown(texts(Some(value)))),
         "protocol" => format!("the protocol is `{}`", value.text().unwrap_or_default()),
-        "header" => format!("the header {} passes", names(value)),
+        "header" => format!("a line of the header {} is what the matcher asks for", names(value)),
         "header_regexp" => format!("the header {} matches", names(value)),
         "query" => format!("the query argument {} passes", names(value)),
         "vars" => format!("{} has a listed value", names(value)),
@@ -275,17 +290,6 @@ fn set_words(set: Ref<'_>) -> String {
 
 fn truth_absent(node: Ref<'_>, key: &str) -> bool {
     node.get(key).and_then(Ref::text).is_none()
-}
-
-/// A value in which `*` at an end stands for anything.
-fn affix(pattern: &[u8]) -> Test {
-    match (pattern.strip_prefix(b"*"), pattern.strip_suffix(b"*")) {
-        (Some(b""), _) => Test::Anything,
-        (Some(end), Some(_)) => Test::Contains(end[..end.len() - 1].into()),
-        (Some(end), None) => Test::Suffix(end.into()),
-        (None, Some(start)) => Test::Prefix(start.into()),
-        (None, None) => Test::Equals(pattern.into()),
-    }
 }
 
 /// The `protocol` matcher.

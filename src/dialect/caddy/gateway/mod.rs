@@ -54,6 +54,10 @@ pub fn gateway(document: &Document, files: Vec<SourceFile>, options: &Options, s
         http_port: 80,
         https_port: 443,
         maps: Vec::new(),
+        roots: Vec::new(),
+        method_changes: false,
+        host_changes: false,
+        mapping: std::cell::Cell::new(0),
         named: HashMap::new(),
         tls: false,
         client_ip: false,
@@ -79,6 +83,14 @@ struct Compiler<'d, 'o> {
     http_port: u16,
     https_port: u16,
     maps: Vec<MapHandler<'d>>,
+    /// Whether a handler computes the method.
+    method_changes: bool,
+    /// Every root that is set for `file_server`.
+    roots: Vec<String>,
+    /// Whether a handler changes the Host on the way.
+    host_changes: bool,
+    /// How many of these stand in each other in the value in hand.
+    mapping: std::cell::Cell<usize>,
     /// The named routes of the server in hand.
     named: HashMap<String, ChainId>,
     /// Whether the server in hand speaks TLS.
@@ -92,7 +104,16 @@ impl<'d> Compiler<'d, '_> {
         for at in 0..root.document.nodes.len() {
             let Ok(id) = u32::try_from(at) else { break };
             let node = Ref { document: root.document, id: crate::dialect::document::NodeId(id) };
-            if node.get("handler").and_then(Ref::text) == Some("map") {
+            if text(node, "handler") == Some("headers") && node.get("request").is_some() {
+                self.host_changes = true;
+            }
+            if text(node, "method").is_some_and(|method| method.contains('{')) {
+                self.method_changes = true;
+            }
+            if text(node, "handler") == Some("vars") {
+                self.roots.extend(text(node, "root").map(str::to_owned));
+            }
+            if text(node, "handler") == Some("map") {
                 let destinations = texts(node.get("destinations")).iter().map(|text| bare(text).to_owned()).collect();
                 self.maps.push(MapHandler { node, destinations });
             }

@@ -19,7 +19,10 @@ impl Compiler<'_, '_> {
     fn fits(&self, pattern: &str, place: Place) -> Predicate {
         match self.value(pattern, Unknown::Empty, place) {
             Value::Literal(pattern) => fixed(&String::from_utf8_lossy(&pattern).to_lowercase()),
-            _ => Predicate::Opaque(self.reason(place, format!("the path pattern `{pattern}`"))),
+            value => {
+                let path = apply(Function::Clean(true), apply(Function::LowerText, Value::Path));
+                Predicate::Value(path, Test::PathPattern(Box::new(value)))
+            }
         }
     }
 }

@@ -28,6 +28,9 @@ pub(super) enum Known {
     Nothing,
 }
 
+/// How many maps may need each other.
+const MOST_MAPS: usize = 3;
+
 /// Values that Caddy takes from the running process or the clock.
 const OUTSIDE: &[&str] = &[
     "system.",
@@ -172,8 +175,8 @@ impl Compiler<'_, '_> {
             "scheme" => Value::Scheme,
             "proto" => Value::Protocol,
             "host" => self.host(),
-            "port" => apply(Function::PortOf, variable(var::HOST)),
-            "hostport" => variable(var::HOST),
+            "port" => apply(Function::PortOf, self.authority()),
+            "hostport" => self.authority(),
             "remote.host" => Value::ClientIp,
             "uri" => uri,
             "uri_escaped" => apply(Function::EscapeForm, uri),
@@ -205,17 +208,28 @@ impl Compiler<'_, '_> {
 
     /// The Host without its port.
     pub(super) fn host(&self) -> Value {
-        apply(Function::WithoutPort, variable(var::HOST))
+        apply(Function::WithoutPort, self.authority())
+    }
+
+    /// The Host as it stands.
+    pub(super) fn authority(&self) -> Value {
+        if self.host_changes { variable(var::HOST) } else { Value::Authority }
     }
 
     /// What the first `map` on the way gives a placeholder: it is computed when it is used.
     fn mapped(&self, key: &str, place: Place) -> Option<Value> {
+        // A `map` that needs its own answer never comes to one.
+        if self.mapping.get() > MOST_MAPS {
+            return Some(Value::Opaque(self.reason(place, format!("`{{{key}}}`, which depends on itself"))));
+        }
+        self.mapping.set(self.mapping.get() + 1);
         let mut rows = Vec::new();
         for (index, map) in self.maps.iter().enumerate() {
             let Some(at) = map.destinations.iter().position(|own| own == key) else { continue };
             let ran = Predicate::Value(variable(&format!("map:{index}")), Test::NotEmpty);
             rows.push((Row::When(ran), self.map_output(index, at, place)));
         }
+        self.mapping.set(self.mapping.get() - 1);
         if rows.is_empty() {
             return None;
         }
@@ -253,7 +267,7 @@ impl Compiler<'_, '_> {
     pub(super) fn pattern(&self, pattern: &str, place: Place) -> Arc<Pattern> {
         Arc::new(match crate::dialect::re2::compile(pattern) {
             Ok(pattern) => pattern,
-            Err(why) => Pattern::Opaque(self.reason(place, format!("the regular expression `{pattern}`: {why}"))),
+            Err(why) => Pattern::Opaque(self.reason(place, format!("a regular expression: {why}"))),
         })
     }
 }
@@ -283,7 +297,7 @@ fn closing(bytes: &[u8], start: usize) -> Option<usize> {
 
 /// What stands behind the last `/`, or all up to it.
 fn last_segment(path: Value, with: &str) -> Value {
-    let (find, with) = if with.is_empty() { ("[^/]*$", "") } else { ("(?s)^.*/([^/]*)$", with) };
+    let (find, with) = if with.is_empty() { ("(?-u)[^/]*$", "") } else { ("(?s-u)^.*/([^/]*)$", with) };
     let pattern = match regex::bytes::Regex::new(find) {
         Ok(regex) => Pattern::Regular(regex),
         Err(error) => Pattern::Opaque(error.to_string().into()),

@@ -10,7 +10,7 @@ use super::network::Address;
 use super::placeholder::Unknown;
 use super::{Compiler, apply, is_set, set, text, texts, var, variable};
 use crate::dialect::document::Ref;
-use crate::gateway::value::Join;
+use crate::gateway::value::{Join, Row};
 use crate::gateway::*;
 
 /// Headers of one connection (hopHeaders of reverseproxy.go).
@@ -54,6 +54,7 @@ impl<'d> Compiler<'d, '_> {
             clauses.push(self.asked_first(node, &shown));
             return;
         }
+        clauses.extend(self.cannot_be_sent(node));
         let mut steps =
             vec![set(UPSTREAM, upstream.clone()), set("http.reverse_proxy.upstream.address", upstream.clone())];
         steps.push(set("http.reverse_proxy.upstream.host", apply(Function::WithoutPort, variable(UPSTREAM))));
@@ -73,10 +74,31 @@ impl<'d> Compiler<'d, '_> {
         let forward = Forward {
             upstream: apply(Function::ReplaceStart(b":".to_vec(), b"localhost:".to_vec()), variable(UPSTREAM)),
             target: Value::Target,
-            host: Value::First(vec![variable(var::HOST), variable(UPSTREAM)]),
+            host: valid_host(Value::First(vec![variable(var::HOST), variable(UPSTREAM)])),
         };
-        let origin = self.origin(place, format!("`reverse_proxy` sends it to {shown}"));
+        let origin = self.origin(place, format!("`reverse_proxy` sends it to {shown}, with the path as it came"));
         clauses.push(Clause { when: Predicate::Always, steps, then: Terminal::Forward(Arc::new(forward)), origin });
+    }
+
+    /// What Go's transport fails with before it asks the upstream.
+    fn cannot_be_sent(&mut self, node: Ref<'d>) -> Vec<Clause> {
+        let place = node.place();
+        let mut clauses = Vec::new();
+        if node.get("headers").is_some_and(super::routes::reads_body) {
+            let origin =
+                self.origin(place, "a header takes the body, so that none is left for the upstream: Caddy fails");
+            let message = Value::literal("http: ContentLength with Body length 0");
+            clauses.push(self.fails(Predicate::BodyOver(0), Value::literal("502"), message, origin));
+        }
+        if self.method_changes {
+            let token = regex::bytes::Regex::new("^[!#$%&'*+.^_`|~0-9A-Za-z-]*$");
+            let token = token.map_or_else(|error| Pattern::Opaque(error.to_string().into()), Pattern::Regular);
+            let is_token = Predicate::Value(Value::Method, Test::Regex(Arc::new(token), Captures::Dropped));
+            let origin = self.origin(place, "what the method was changed to is none: Caddy fails");
+            let message = Value::literal("net/http: invalid method");
+            clauses.push(self.fails(is_token.negated(), Value::literal("502"), message, origin));
+        }
+        clauses
     }
 
     /// The address of the first upstream, and how it is written; `None`: there is none.
@@ -165,6 +187,26 @@ impl<'d> Compiler<'d, '_> {
         let origin = self.origin(transport.unwrap_or(node).place(), "");
         settings.into_iter().map(|setting| Step::Setting(setting, origin.clone())).collect()
     }
+}
+
+/// A Host as Go's transport sends it: nothing if a byte of it may not stand in one (httpguts.ValidHostHeader).
+fn valid_host(host: Value) -> Value {
+    Value::Lookup(Arc::new(Lookup {
+        name: "a valid Host".to_owned(),
+        on: host.clone(),
+        exact: std::collections::HashMap::new(),
+        any_case: false,
+        rows: vec![(Row::Test(valid()), host)],
+        otherwise: Value::literal(""),
+        volatile: true,
+    }))
+}
+
+/// Bytes that may stand in a Host (httpguts.ValidHostHeader).
+pub(super) fn valid() -> Test {
+    let pattern = regex::bytes::Regex::new(r"^[0-9A-Za-z!$%&()*+,.:;=\[\]'_~-]*$");
+    let pattern = pattern.map_or_else(|error| Pattern::Opaque(error.to_string().into()), Pattern::Regular);
+    Test::Regex(Arc::new(pattern), Captures::Dropped)
 }
 
 /// A duration: nanoseconds, or a text such as `1m30s`, `2d` (caddy.ParseDuration).

@@ -54,12 +54,7 @@ impl<'d> Compiler<'d, '_> {
                 &origin,
                 &mut steps,
             );
-            let query = match (find.as_literal(), with.as_literal(), most) {
-                (Some(find), Some(with), None) => {
-                    apply(Function::ReplaceText(vec![(find.to_vec(), with.to_vec())]), Value::Query)
-                }
-                _ => Value::Opaque(self.reason(place, "a replacement in the query")),
-            };
+            let query = apply(Function::ReplaceValue(Box::new((find, with)), most), Value::Query);
             query_is(query, &origin, &mut steps);
         }
         for replace in items(node, "path_regexp") {

@@ -113,7 +113,7 @@ pub(super) fn ends() -> Terminal {
 }
 
 /// Whether a matcher reads the request's body.
-fn reads_body(node: Ref<'_>) -> bool {
+pub(super) fn reads_body(node: Ref<'_>) -> bool {
     let named = |text: &str| text.contains("{http.request.body");
     node.text().is_some_and(named)
         || node.items().any(reads_body)

@@ -242,7 +242,7 @@ impl<'d> Compiler<'d, '_> {
             set(var::QUERY, Value::Query),
             set(var::FORCE, ends_with_question()),
             set("http.request.orig_method", Value::Method),
-            set("http.request.orig_uri", Value::OriginalTarget),
+            set("http.request.orig_uri", Value::SentTarget),
             set("http.request.orig_uri.path", Value::Path),
             set("http.request.orig_uri.query", Value::Query),
         ];
@@ -266,6 +266,9 @@ impl<'d> Compiler<'d, '_> {
         let dots = Predicate::Value(self.host(), regex("^\\.+$"));
         let origin = self.origin(place, "the Host is nothing but dots");
         clauses.push(self.fails(dots, Value::literal("400"), Value::literal("invalid host"), origin));
+        let invalid = Predicate::Value(variable(var::HOST), super::proxy::valid()).negated();
+        let origin = self.origin(place, "the Host holds what may not stand in one");
+        clauses.push(self.fails(invalid, Value::literal("400"), Value::literal("invalid host"), origin));
         let remove = |name: &str| {
             Step::RequestHeader(HeaderEdit { name: name.to_owned(), edit: Edit::Remove }, Origin::default())
         };
@@ -335,7 +338,12 @@ impl<'d> Compiler<'d, '_> {
                 );
             }
         }
-        wire_of(most.filter(|most| *most > 0).unwrap_or(16 << 10))
+        // Go takes HTTP/2 on plain ports too as soon as it is on at all (2.11.9).
+        let protocols = texts(server.get("protocols"));
+        let http1_only =
+            !protocols.is_empty() && !protocols.iter().any(|protocol| protocol == "h2" || protocol == "h2c");
+        let wire = wire_of(most.filter(|most| *most > 0).unwrap_or(16 << 10));
+        Wire { http1_only, ..wire }
     }
 }
 
@@ -353,6 +361,7 @@ fn wire_of(head_bytes: u64) -> Wire {
         underscores: Underscores::Kept,
         head: HeadLimits { line: None, field: None, total: Some((head_bytes + 4096, 431)) },
         host: HostRule::Go,
+        resets_streams: true,
         ..Wire::strict(head_bytes)
     }
 }

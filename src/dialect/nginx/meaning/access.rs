@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use crate::gateway::value::Join;
 use crate::gateway::{
-    Authenticate, Chain, ChainId, Clause, Function, Origin, Predicate, Rewrite, Statuses, Step, Terminal, Test, Value,
+    Authenticate, Chain, Clause, Function, Origin, Predicate, Rewrite, Statuses, Step, Terminal, Test, Value,
 };
 
 use super::block::Line;
@@ -18,42 +18,49 @@ use super::users::Users;
 use super::{Reader, inherit, state};
 
 /// What a module of this phase does with its answer.
+#[derive(Clone, Copy)]
 struct Way {
-    /// Where a request goes on that was let in by `satisfy any`; absent: `satisfy all`.
-    rest: Option<ChainId>,
+    /// `satisfy any`: answers are remembered.
+    any: bool,
+}
+
+/// What [`state::ACCESS`] holds where a module let the request in.
+const LET_IN: &str = "in";
+
+fn access_is(value: &str) -> Predicate {
+    Predicate::Value(state::variable(state::ACCESS), Test::Equals(value.as_bytes().to_vec()))
 }
 
 impl Way {
     /// The clause for a request that the module lets in.
-    fn yes(&self, when: Predicate, origin: Origin) -> Clause {
-        Clause::new(when, self.rest.map_or(Terminal::Return, Terminal::Then), origin)
+    fn yes(self, when: Predicate, origin: Origin) -> Clause {
+        let steps = if self.any { vec![state::set(state::ACCESS, LET_IN)] } else { Vec::new() };
+        Clause { steps, ..Clause::new(when, Terminal::Return, origin) }
     }
 
-    /// The clauses for a request that it refuses.
-    fn no(&self, when: Predicate, status: u16, origin: Origin) -> Clause {
-        match self.rest {
-            None => Clause::new(when, Terminal::Error(status), origin),
-            Some(_) => {
-                // 401 is kept in preference to 403.
-                let kept = Predicate::Value(state::variable(state::ACCESS), Test::Equals(b"401".to_vec())).negated();
-                let when = if status == 401 { when } else { Predicate::All(vec![kept, when]) };
-                let steps = vec![state::set(state::ACCESS, status.to_string())];
-                Clause { steps, ..Clause::new(when, Terminal::Return, origin) }
-            }
+    /// The clause for a request that it refuses.
+    fn no(self, when: Predicate, status: u16, origin: Origin) -> Clause {
+        if !self.any {
+            return Clause::new(when, Terminal::Error(status), origin);
         }
+        // 401 is kept in preference to 403.
+        let kept = vec![(access_is("401"), Value::literal("401"))];
+        let value = state::either("access", kept, Value::literal(status.to_string()));
+        let steps = vec![Step::Set(state::ACCESS.into(), value, Origin::default())];
+        Clause { steps, ..Clause::new(when, Terminal::Return, origin) }
     }
 }
 
 impl<'c> Reader<'c> {
-    /// The access phase of a scope; `rest` is what follows it.
-    pub fn access(&mut self, server: &mut Server<'c>, scope: &Scope, rest: ChainId) -> Vec<Clause> {
-        let way = Way { rest: scope.satisfy_any.then_some(rest) };
+    /// The access phase of a scope, for a chain that is called.
+    pub fn access(&mut self, server: &mut Server<'c>, scope: &Scope) -> Vec<Clause> {
+        let way = Way { any: scope.satisfy_any };
         let mut modules: Vec<Chain> = Vec::new();
         if !scope.rules.is_empty() {
-            modules.push(rules(scope, &way));
+            modules.push(rules(scope, way));
         }
-        modules.extend(self.basic(scope, &way));
-        modules.extend(self.subrequest(server, scope, &way));
+        modules.extend(self.basic(scope, way));
+        modules.extend(self.subrequest(server, scope, way));
         if let Some((why, origin)) = scope.opaque_access.as_deref() {
             let when = Predicate::Opaque(why.clone().into());
             let clause = Clause::new(when, Terminal::Unknown(why.clone().into()), origin.clone());
@@ -62,27 +69,26 @@ impl<'c> Reader<'c> {
         if modules.is_empty() {
             return Vec::new();
         }
-        let itself = Clause::new(state::is_set(state::SUBREQUEST), Terminal::Then(rest), Origin::default());
-        let mut clauses = vec![itself];
-        if way.rest.is_some() {
+        let mut clauses = vec![Clause::new(state::is_set(state::SUBREQUEST), Terminal::Return, Origin::default())];
+        if way.any {
             clauses.push(Clause::steps(vec![state::set(state::ACCESS, "")], Origin::default()));
         }
         for module in modules {
-            let chain = self.gateway.add(module);
-            clauses.push(Clause::steps(vec![Step::Call(chain)], Origin::default()));
+            let call = vec![Step::Call(self.gateway.add(module))];
+            let when = if way.any { access_is(LET_IN).negated() } else { Predicate::Always };
+            clauses.push(Clause { steps: call, ..Clause::new(when, Terminal::Next, Origin::default()) });
         }
-        if way.rest.is_some() {
+        if way.any {
             for status in [401, 403] {
-                let code = status.to_string().into_bytes();
-                let when = Predicate::Value(state::variable(state::ACCESS), Test::Equals(code));
                 let note = format!("`satisfy any`: nothing lets the request in ({status})");
+                let when = access_is(&status.to_string());
                 clauses.push(Clause::new(when, Terminal::Error(status), server.origin.noted(note)));
             }
         }
         clauses
     }
 
-    fn basic(&mut self, scope: &Scope, way: &Way) -> Option<Chain> {
+    fn basic(&mut self, scope: &Scope, way: Way) -> Option<Chain> {
         let (realm, origin) = scope.realm.as_deref()?;
         // Without a file of users nobody is asked.
         let (file, _) = scope.user_file.as_deref()?;
@@ -120,7 +126,7 @@ impl<'c> Reader<'c> {
         Some(Chain { clauses, otherwise: Terminal::Return, origin: Origin::default() })
     }
 
-    fn subrequest(&mut self, server: &mut Server<'c>, scope: &Scope, way: &Way) -> Option<Chain> {
+    fn subrequest(&mut self, server: &mut Server<'c>, scope: &Scope, way: Way) -> Option<Chain> {
         let (uri, origin) = scope.auth_request.as_deref()?;
         let line = Line {
             name: "auth_request".into(),
@@ -150,30 +156,19 @@ impl<'c> Reader<'c> {
             way.no(answered(Statuses::one(401)), 401, origin.noted("the answer to `auth_request` is 401")),
             way.no(answered(Statuses::one(403)), 403, origin.noted("the answer to `auth_request` is 403")),
         ];
-        let clauses = match way.rest {
-            None => clauses,
-            // With `satisfy any` a refusal has ended this chain already.
-            Some(_) => clauses,
-        };
         let note = "`auth_request` got another answer than 2xx, 401 or 403 (500)";
         Some(Chain { clauses, otherwise: Terminal::Error(500), origin: origin.noted(note) })
     }
 }
 
 /// `allow` and `deny`: the first that fits.
-fn rules(scope: &Scope, way: &Way) -> Chain {
+fn rules(scope: &Scope, way: Way) -> Chain {
     let mut clauses = Vec::new();
     for rule in scope.rules.iter() {
         let when = inherit::from_networks(&rule.networks);
         clauses.push(match rule.allow {
             true => way.yes(when, rule.origin.clone()),
-            false => match way.rest {
-                None => way.no(when, 403, rule.origin.clone()),
-                Some(_) => {
-                    let steps = vec![state::set(state::ACCESS, "403")];
-                    Clause { steps, ..Clause::new(when, Terminal::Return, rule.origin.clone()) }
-                }
-            },
+            false => way.no(when, 403, rule.origin.clone()),
         });
     }
     Chain { clauses, otherwise: Terminal::Return, origin: Origin::default() }

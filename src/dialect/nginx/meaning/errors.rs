@@ -72,6 +72,21 @@ impl<'c> Reader<'c> {
         Some(errors)
     }
 
+    /// Who handles what is not read for a server. Over-long headers are 494 there, and 400 for the client.
+    pub fn refusals(&mut self, server: &mut Server<'c>, scope: &Scope) -> Arc<Errors> {
+        let handlers = self.errors(server, scope);
+        let mut cases = handlers.map(|errors| errors.cases.clone()).unwrap_or_default();
+        cases.push(ErrorCase {
+            statuses: Statuses::one(494),
+            chain: self.end(Terminal::Respond(400), Origin::default()),
+            restart: false,
+            steps: Vec::new(),
+            status: None,
+            origin: Origin::default(),
+        });
+        Arc::new(Errors { cases, recursive: scope.recursive_errors })
+    }
+
     fn error_case(&mut self, server: &mut Server<'c>, page: &ErrorPage) -> ErrorCase {
         let mut case = ErrorCase {
             statuses: Statuses::one(page.status),
@@ -173,7 +188,7 @@ impl<'c> Reader<'c> {
         }
         let clause = Clause::new(
             Predicate::Value(Value::Path, Test::Equals(Vec::new())),
-            Terminal::Respond(500),
+            Terminal::Error(500),
             origin.noted("a request without a path can't go to a named location (500)"),
         );
         let internal = vec![state::set(state::INTERNAL, "1"), state::set(state::CHANGED, "")];

@@ -1,8 +1,8 @@
 //! Which directives hold at a level: its own, and those from the level around it.
 //!
 //! In: the outer scope and the directives of a block. Out: the inner scope. Invariant: lists (`error_page`, `allow`, `limit_req`,
-//! `proxy_set_header`, `add_header`, `access_log`) are replaced as a whole when one of them stands here; `internal`, `try_files` and what
-//! makes the content are never inherited (facts measured on nginx 1.22.1 and 1.31.3; for `if` and `limit_except` see
+//! `proxy_set_header`, `add_header`, `access_log`) are replaced as a whole when one of them stands here; `try_files` and what makes
+//! the content are never inherited (facts measured on nginx 1.22.1 and 1.31.3; for `if` and `limit_except` see
 //! [`Reader::inherit_inside`]).
 
 use std::rc::Rc;
@@ -11,46 +11,15 @@ use ipnet::IpNet;
 
 use crate::gateway::Predicate;
 
+use super::super::modules::{self, Effect};
+use super::super::units;
 use super::block::Line;
 use super::scope::{Content, ErrorPage, Pass, Root, Rule, Scope, UserFile};
 use super::{Reader, settings};
 
-/// Modules' directives that take part in access or content and aren't evaluated.
-const OPAQUE_ACCESS: &[&str] = &[
-    "access_by_lua_block",
-    "access_by_lua_file",
-    "access_by_lua",
-    "js_access",
-    "auth_jwt",
-    "auth_gssapi",
-    "auth_pam",
-    "auth_ldap",
-    "auth_digest",
-    "modsecurity",
-    "auth_oidc",
-    "js_engine_access",
-];
-const OPAQUE_REWRITE: &[&str] =
-    &["rewrite_by_lua_block", "rewrite_by_lua_file", "rewrite_by_lua", "server_rewrite_by_lua_block"];
-const OPAQUE_CONTENT: &[&str] = &[
-    "content_by_lua_block",
-    "content_by_lua_file",
-    "content_by_lua",
-    "js_content",
-    "perl",
-    "echo",
-    "random_index",
-    "api",
-    "status",
-    "post_action",
-    "passenger_app_root",
-    "passenger_enabled",
-    "uwsgi_store",
-    "flv",
-    "mp4",
-    "proxy_store",
-    "secure_link",
-];
+/// nginx's own directives that answer and aren't evaluated.
+const OPAQUE_CONTENT: &[&str] =
+    &["perl", "random_index", "post_action", "uwsgi_store", "flv", "mp4", "proxy_store", "secure_link"];
 
 impl<'c> Reader<'c> {
     /// The scope of an inner block.
@@ -69,7 +38,7 @@ impl<'c> Reader<'c> {
 
     /// The scope of a location of this name.
     pub fn inherit_named(&mut self, outer: &Scope, lines: &[Line<'c>], name: &[u8]) -> Scope {
-        let mut scope = Scope { internal: None, try_files: None, content: None, opaque_rewrite: None, ..outer.clone() };
+        let mut scope = Scope { try_files: None, content: None, opaque_rewrite: None, ..outer.clone() };
         let mut errors: Vec<ErrorPage> = Vec::new();
         let mut rules: Vec<Rule> = Vec::new();
         let mut headers = Vec::new();
@@ -136,6 +105,10 @@ impl<'c> Reader<'c> {
                 },
                 "real_ip_header" => scope.real_ip_header = Rc::from(line.text(0)),
                 "real_ip_recursive" => scope.real_ip_recursive = on(line),
+                "ssl_verify_client" => {
+                    let note = "`ssl_verify_client`: a request without a client's certificate is refused";
+                    scope.client_certificate = (line.arg(0) == b"on").then(|| line.origin(note));
+                }
                 "merge_slashes" => Rc::make_mut(&mut scope.wire).merge_slashes = on(line),
                 "underscores_in_headers" => Rc::make_mut(&mut scope.wire).underscores = on(line),
                 "client_header_buffer_size" => {
@@ -167,21 +140,22 @@ impl<'c> Reader<'c> {
                     scope.content = Some(Rc::new(Content::Fixed(200, true, origin)));
                 }
                 "return" | "rewrite" | "set" | "if" | "break" | "location" | "server" | "limit_except" => {}
-                other if OPAQUE_ACCESS.contains(&other) => {
-                    let why = format!("depends on `{other}` at {}", self.place(line));
-                    let off = matches!(line.arg(0), b"off");
-                    scope.opaque_access = (!off).then(|| Rc::new((why, line.origin(format!("`{other}` decides")))));
+                other => {
+                    let own = OPAQUE_CONTENT.contains(&other).then_some(Effect::Content);
+                    let effect = own.or_else(|| modules::find(other.as_bytes()).map(|(_, effect)| effect));
+                    let why = || format!("depends on `{other}` at {}", self.place(line));
+                    let decides = || Some(Rc::new((why(), line.origin(format!("`{other}` decides")))));
+                    match effect {
+                        None | Some(Effect::Nothing) => {}
+                        Some(Effect::Access) if line.arg(0) == b"off" => scope.opaque_access = None,
+                        Some(Effect::Access) => scope.opaque_access = decides(),
+                        Some(Effect::Rewrite) => scope.opaque_rewrite = decides(),
+                        Some(Effect::Content) => {
+                            let origin = line.origin(format!("`{other}` answers"));
+                            scope.content = Some(Rc::new(Content::Opaque(why(), origin)));
+                        }
+                    }
                 }
-                other if OPAQUE_REWRITE.contains(&other) => {
-                    let why = format!("depends on `{other}` at {}", self.place(line));
-                    scope.opaque_rewrite = Some(Rc::new((why, line.origin(format!("`{other}` decides")))));
-                }
-                other if OPAQUE_CONTENT.contains(&other) => {
-                    let why = format!("depends on `{other}` at {}", self.place(line));
-                    let origin = line.origin(format!("`{other}` answers"));
-                    scope.content = Some(Rc::new(Content::Opaque(why, origin)));
-                }
-                _ => {}
             }
         }
         let replaced = |own: bool| own;
@@ -203,15 +177,30 @@ impl<'c> Reader<'c> {
         if replaced(!limit_conn.is_empty()) {
             scope.limit_conn = limit_conn.into();
         }
+        // Limits that are only tried refuse nobody.
+        for line in lines.iter().filter(|line| on(line)) {
+            match line.name.as_ref() {
+                "limit_req_dry_run" => scope.limit_req = Rc::from([]),
+                "limit_conn_dry_run" => scope.limit_conn = Rc::from([]),
+                _ => {}
+            }
+        }
         scope.settings = settings::inherit(self, &outer.settings, lines);
         scope
     }
 
     fn pass(&self, line: &Line<'c>, prefix: &[u8]) -> Rc<Pass> {
+        let url = String::from_utf8_lossy(line.arg(0));
+        let has_uri = url.split_once("://").is_some_and(|(_, rest)| rest.contains('/'));
+        let note = match (url.contains('$'), has_uri) {
+            (true, _) => "sent on to what the variables say",
+            (_, true) => "sent on: what the location compared is replaced in the path",
+            _ => "sent on with the path as it came, not as it was compared",
+        };
         Rc::new(Pass {
             url: line.arg(0).to_vec(),
             prefix: prefix.to_vec(),
-            origin: line.origin(format!("`{}`", line.shown())),
+            origin: line.origin(note),
             place: self.place(line),
         })
     }
@@ -247,7 +236,7 @@ impl<'c> Reader<'c> {
 
     /// A size in bytes: `10`, `8k`, `1m`, `1g`.
     pub fn size(&mut self, line: &Line<'c>, at: usize) -> Option<u64> {
-        let size = size(line.arg(at));
+        let size = units::offset(line.arg(at));
         if size.is_none() {
             self.error(line, format!("`{}` is not a size", line.text(at)), "write bytes, or `8k`, `1m`, `1g`");
         }
@@ -258,17 +247,6 @@ impl<'c> Reader<'c> {
 /// Whether an argument is `on`.
 pub fn on(line: &Line<'_>) -> bool {
     line.arg(0).eq_ignore_ascii_case(b"on")
-}
-
-/// A size in bytes (`ngx_parse_offset`).
-pub fn size(text: &[u8]) -> Option<u64> {
-    let (digits, factor) = match text.split_last()? {
-        (b'k' | b'K', digits) => (digits, 1 << 10),
-        (b'm' | b'M', digits) => (digits, 1 << 20),
-        (b'g' | b'G', digits) => (digits, 1 << 30),
-        _ => (text, 1),
-    };
-    std::str::from_utf8(digits).ok()?.parse::<u64>().ok()?.checked_mul(factor)
 }
 
 /// An address, a network or `all`.

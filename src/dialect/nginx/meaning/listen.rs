@@ -85,6 +85,10 @@ impl<'c> Reader<'c> {
                 sockets[at].servers.push(index);
             }
         }
+        // A connection to an address of its own isn't the wildcard's.
+        let ports: Vec<u16> = sockets.iter().map(|one| one.port).collect();
+        let first = |port: u16| ports.iter().position(|other| *other == port).unwrap_or(0);
+        sockets.sort_by_key(|one| (first(one.port), one.address.is_unspecified()));
         sockets
     }
 

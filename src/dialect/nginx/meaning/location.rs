@@ -5,6 +5,7 @@
 //!
 //! For a location X that the tables found, expressions are tried in this order: those inside X, then, unless X is `^~`, those beside X, then,
 //! unless the location around is `^~`, those beside that, and so on outwards, up to the server or the next location that is an expression.
+//! So `^~` spares a path the expressions of its own level only (measured on nginx 1.22.1 and 1.31.3).
 
 use std::borrow::Cow;
 use std::rc::Rc;
@@ -63,7 +64,9 @@ pub struct Ids {
     fall: ChainId,
     /// The location's own work.
     pub enter: ChainId,
-    /// Expressions inside and outwards; absent: none.
+    /// Expressions beside and outwards; absent: none.
+    outer: Option<ChainId>,
+    /// Expressions inside, then `outer`; absent: none.
     outwards: Option<ChainId>,
 }
 
@@ -99,7 +102,7 @@ impl<'c> Reader<'c> {
 
     fn ids(&mut self, enter: Option<ChainId>) -> Ids {
         let enter = enter.unwrap_or_else(|| self.reserve());
-        Ids { level: enter, fall: enter, enter, outwards: None }
+        Ids { level: enter, fall: enter, enter, outer: None, outwards: None }
     }
 
     fn location(&mut self, server: &mut Server<'c>, parent: usize, line: &Line<'c>) -> Option<usize> {
@@ -234,6 +237,7 @@ impl<'c> Reader<'c> {
         let own = location.children.iter().any(|&child| matches!(server.locations[child].kind, Kind::Regex(_)));
         let outer = match (&location.kind, location.parent) {
             (Kind::Prefix(false), Some(parent)) => server.locations[parent].ids.outwards,
+            (Kind::Prefix(true), Some(parent)) => server.locations[parent].ids.outer,
             _ => None,
         };
         if matches!(location.kind, Kind::Exact | Kind::Named) {
@@ -256,6 +260,7 @@ impl<'c> Reader<'c> {
             }
         };
         let ids = &mut server.locations[index].ids;
+        ids.outer = outer;
         ids.outwards = outwards;
         ids.fall = fall;
         ids.level = fall;
@@ -280,11 +285,7 @@ impl<'c> Reader<'c> {
             clauses.push(Clause::new(when, Terminal::Then(child.ids.level), Origin::default()));
         }
         let Some(id) = location.ids.outwards.filter(|_| !clauses.is_empty()) else { return };
-        let outer = match (&location.kind, location.parent) {
-            (Kind::Prefix(false), Some(parent)) => server.locations[parent].ids.outwards,
-            _ => None,
-        };
-        if let Some(outer) = outer {
+        if let Some(outer) = location.ids.outer {
             clauses.push(Clause::steps(vec![Step::Call(outer)], Origin::default()));
         }
         self.fill(id, Chain { clauses, otherwise: Terminal::Return, origin: Origin::default() });
@@ -308,7 +309,7 @@ impl<'c> Reader<'c> {
             }
         }
         let level = location.ids.level;
-        let mut redirects: Vec<(Vec<u8>, usize)> = Vec::new();
+        let mut redirects: std::collections::BTreeMap<Vec<u8>, usize> = std::collections::BTreeMap::new();
         for &at in &location.children {
             let child = &server.locations[at];
             let Some(short) =
@@ -319,12 +320,12 @@ impl<'c> Reader<'c> {
             if select.exact.contains_key(short) || select.prefixes.contains_key(short) || !passes(&child.scope) {
                 continue;
             }
-            match redirects.iter_mut().find(|(name, _)| name == short) {
-                // Of `= /x/` and `/x/` the first's settings hold.
-                Some((_, before)) if matches!(child.kind, Kind::Exact) => *before = at,
-                Some(_) => {}
-                None => redirects.push((short.to_vec(), at)),
-            }
+            // Of `= /x/` and `/x/` the first's settings hold, whichever passes requests on.
+            let exact = |&&other: &&usize| {
+                let other = &server.locations[other];
+                matches!(other.kind, Kind::Exact) && other.name == child.name
+            };
+            redirects.insert(short.to_vec(), location.children.iter().find(exact).copied().unwrap_or(at));
         }
         for (short, at) in redirects {
             let chain = self.redirect_to_folder(server, at);

@@ -11,7 +11,7 @@ use ipnet::IpNet;
 use crate::dialect::nginx::config::Directive;
 use crate::dialect::pcre;
 use crate::gateway::value::Row;
-use crate::gateway::{Captures, Function, Lookup, Pattern, Test, Value};
+use crate::gateway::{Captures, Function, Lookup, Pattern, Predicate, Test, Value};
 
 use super::block::Line;
 use super::{Reader, inherit};
@@ -106,12 +106,13 @@ impl<'c> Reader<'c> {
         let entries = self.inner(line);
         let opaque = |why: String| Value::Opaque(why.into());
         let source = (line.args.len() > 1).then(|| line.arg(0));
-        if source.is_some_and(|source| source != b"$remote_addr") {
-            return opaque(format!("depends on `geo` of {} at {}", line.text(0), self.place(line)));
-        }
+        let source = match source {
+            None | Some(b"$remote_addr") => None,
+            Some(source) => Some(self.template(line, source)),
+        };
         let mut table = Lookup {
             name: name.to_owned(),
-            on: Value::literal(""),
+            on: source.clone().unwrap_or_else(|| Value::literal("0")),
             exact: HashMap::new(),
             any_case: false,
             rows: Vec::new(),
@@ -162,7 +163,18 @@ impl<'c> Reader<'c> {
             let length = |networks: &[IpNet]| networks.first().map_or(0, IpNet::prefix_len);
             networks.sort_by_key(|(networks, _)| std::cmp::Reverse(length(networks)));
         }
-        let rows = networks.into_iter().map(|(networks, value)| (Row::When(inherit::from_networks(&networks)), value));
+        // No address is in no network.
+        table.exact.insert(Vec::new(), table.otherwise.clone());
+        let rows = networks.into_iter().map(|(networks, value)| {
+            let when = match &source {
+                None => inherit::from_networks(&networks),
+                Some(source) => {
+                    let outside = Function::LastOutside(networks.into());
+                    Predicate::Value(Value::Apply(outside, Box::new(source.clone())), Test::Equals(Vec::new()))
+                }
+            };
+            (Row::When(when), value)
+        });
         table.rows.extend(rows);
         Value::Lookup(Arc::new(table))
     }

@@ -36,7 +36,7 @@ use std::path::{Path, PathBuf};
 
 use crate::diag::{Diagnostic, Severity, Sink};
 use crate::dialect::{Options, Reading};
-use crate::gateway::{Chain, ChainId, Gateway, Origin, Terminal};
+use crate::gateway::{Chain, ChainId, Gateway, Origin, Terminal, Value};
 
 use super::config::Config;
 use super::context::Context;
@@ -67,6 +67,8 @@ pub fn gateway(config: &Config, options: &Options, sink: &mut Sink) -> Gateway {
         zones: limits::Zones::default(),
         users: HashMap::new(),
         folders: HashMap::new(),
+        body_limits: HashMap::new(),
+        headers: HashMap::new(),
         settings: HashMap::new(),
     };
     reader.run();
@@ -85,6 +87,10 @@ struct Reader<'c> {
     zones: limits::Zones,
     users: HashMap<PathBuf, users::Users>,
     folders: HashMap<PathBuf, content::Folder>,
+    /// Chains that measure bodies: the limit, and where it is said.
+    body_limits: HashMap<(u64, usize, usize), ChainId>,
+    /// Chains that change headers for an upstream, and the Host header.
+    headers: HashMap<(usize, bool), (std::rc::Rc<[scope::Header]>, ChainId, Value)>,
     /// Chains that say the same settings.
     settings: HashMap<*const settings::Settings, (std::sync::Arc<settings::Settings>, ChainId)>,
 }

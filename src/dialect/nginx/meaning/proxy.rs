@@ -7,8 +7,8 @@ use std::sync::Arc;
 
 use crate::gateway::value::{Replace, Row};
 use crate::gateway::{
-    Captures, Chain, Clause, Edit, Forward, Function, HeaderEdit, Lookup, Origin, Pattern, Predicate, Rewrite, Step,
-    Terminal, Test, Value,
+    Captures, Chain, ChainId, Clause, Edit, Forward, Function, HeaderEdit, Lookup, Origin, Pattern, Predicate, Rewrite,
+    Step, Terminal, Test, Value,
 };
 
 use super::block::Line;
@@ -41,14 +41,15 @@ impl<'c> Reader<'c> {
                 origin: pass.origin.clone(),
             };
         };
-        let mut clauses = body_limit(scope, pass);
+        let mut clauses: Vec<Clause> = body_limit(scope, pass).into_iter().collect();
         clauses.extend(url.refusals);
         let mut steps = vec![Step::Set(state::PROXY_HOST.into(), url.host, Origin::default())];
         if let Some(method) = scope.method.as_deref() {
             let rewrite = Rewrite { method: Some(method.clone()), ..Rewrite::default() };
             steps.push(Step::Rewrite(Box::new(rewrite), pass.origin.noted("`proxy_method` makes the method")));
         }
-        let host = headers(scope, &mut steps);
+        let (headers, host) = self.headers(scope);
+        steps.push(Step::Call(headers));
         let target = match url.target.as_literal().is_some() || matches!(url.target, Value::Target) {
             true => url.target,
             false => {
@@ -150,6 +151,48 @@ impl<'c> Reader<'c> {
         Some(Url { upstream, host, target, refusals })
     }
 
+    /// The chain that changes headers, and the Host header. All values are computed from the headers as the client sent them.
+    fn headers(&mut self, scope: &Scope) -> (ChainId, Value) {
+        let key = (scope.headers.as_ptr() as usize, scope.pass_headers);
+        if let Some((_, chain, host)) = self.headers.get(&key) {
+            return (*chain, host.clone());
+        }
+        let mut host = None;
+        let (mut steps, mut edits) = (Vec::new(), Vec::new());
+        let edit = |name: &str, edit: Edit, origin: Origin| {
+            Step::RequestHeader(HeaderEdit { name: name.to_owned(), edit }, origin)
+        };
+        if !scope.pass_headers {
+            edits.push(edit("*", Edit::Remove, Origin::default()));
+        }
+        for name in NOT_PASSED {
+            edits.push(edit(name, Edit::Remove, Origin::default()));
+        }
+        for (index, (name, value, origin)) in scope.headers.iter().enumerate() {
+            let value = match value.as_literal() {
+                Some(_) => value.clone(),
+                None => {
+                    let own = format!(" header {index}");
+                    steps.push(Step::Set(own.as_str().into(), value.clone(), Origin::default()));
+                    state::variable(&own)
+                }
+            };
+            if name.eq_ignore_ascii_case("host") && host.is_none() {
+                host = Some(value.clone());
+            }
+            edits.push(edit(name, Edit::Set(value), origin.clone()));
+        }
+        if host.is_none() {
+            edits.push(edit("Host", Edit::Set(state::variable(state::PROXY_HOST)), Origin::default()));
+        }
+        steps.extend(edits);
+        let clauses = vec![Clause::steps(steps, Origin::default())];
+        let chain = self.gateway.add(Chain { clauses, otherwise: Terminal::Return, origin: Origin::default() });
+        let host = host.unwrap_or_else(|| state::variable(state::PROXY_HOST));
+        self.headers.insert(key, (scope.headers.clone(), chain, host.clone()));
+        (chain, host)
+    }
+
     /// The chain of `fastcgi_pass` and the like.
     pub fn other_pass(&mut self, scope: &Scope, scheme: &'static str, pass: &Pass) -> Chain {
         let mut url = pass.url.as_slice();
@@ -162,63 +205,32 @@ impl<'c> Reader<'c> {
             (false, None) => Value::literal(with_port(url, if scheme == "grpc" { 80 } else { 0 })),
         };
         let forward = Forward { upstream, target: Value::Target, host: Value::Authority };
-        let clauses = body_limit(scope, pass);
+        let clauses = body_limit(scope, pass).into_iter().collect();
         Chain { clauses, otherwise: Terminal::Forward(Arc::new(forward)), origin: pass.origin.clone() }
     }
 }
 
+/// Request headers that nginx itself doesn't pass on, unless `proxy_set_header` says so (`ngx_http_proxy_headers`, 1.22.1 and 1.31.3).
+const NOT_PASSED: &[&str] = &["Connection", "Keep-Alive", "TE", "Expect", "Upgrade"];
+
 /// A body in chunks is measured when it is read.
-fn body_limit(scope: &Scope, pass: &Pass) -> Vec<Clause> {
-    let Some(limit) = scope.body_limit else { return Vec::new() };
+fn body_limit(scope: &Scope, pass: &Pass) -> Option<Clause> {
+    let limit = scope.body_limit?;
     let at = scope.body_limit_at.as_ref().unwrap_or(&pass.origin);
-    let note = format!("the body is longer than `client_max_body_size` allows ({limit} bytes): 413");
     let when =
         Predicate::All(vec![Predicate::BodyOver(limit), content::chunked(), state::is_set(state::DISCARDED).negated()]);
-    let steps = vec![state::set(state::DISCARDED, "1")];
-    vec![Clause { steps, ..Clause::new(when, Terminal::Error(413), at.noted(note)) }]
-}
-
-/// The changes to headers; what comes back is the Host header. All values are computed from the headers as the client sent them.
-fn headers(scope: &Scope, steps: &mut Vec<Step>) -> Value {
-    let mut host = state::variable(state::PROXY_HOST);
-    let mut edits = Vec::new();
-    if !scope.pass_headers {
-        let edit = HeaderEdit { name: "*".to_owned(), edit: Edit::Remove };
-        edits.push(Step::RequestHeader(edit, Origin::default()));
-    }
-    let mut host_set = false;
-    for (index, (name, value, origin)) in scope.headers.iter().enumerate() {
-        let value = match value.as_literal() {
-            Some(_) => value.clone(),
-            None => {
-                let own = format!(" header {index}");
-                steps.push(Step::Set(own.as_str().into(), value.clone(), Origin::default()));
-                state::variable(&own)
-            }
-        };
-        if name.eq_ignore_ascii_case("host") && !std::mem::replace(&mut host_set, true) {
-            host = value.clone();
-        }
-        edits.push(Step::RequestHeader(HeaderEdit { name: name.clone(), edit: Edit::Set(value) }, origin.clone()));
-    }
-    if !host_set {
-        let edit = HeaderEdit { name: "Host".to_owned(), edit: Edit::Set(host.clone()) };
-        edits.push(Step::RequestHeader(edit, Origin::default()));
-    }
-    steps.extend(edits);
-    host
+    Some(content::too_long(when, limit, at))
 }
 
 /// The target of a URL with a path: the path of the URL in place of the location's name, then the rest of the path, then the query.
 fn replaced(uri: &[u8], prefix: &[u8]) -> Value {
-    let mut uri = uri.to_vec();
-    if uri.first() == Some(&b'?') {
-        uri.insert(0, b'/');
-    }
+    // A URL such as `http://host?x` has no path: the target begins with its `?` (measured on nginx 1.22.1).
+    let uri = uri.to_vec();
     let whole = |path: Value| Value::concat(vec![Value::literal(uri.clone()), path, state::query_with_mark()]);
     let rest = Value::Apply(Function::StripPrefix(prefix.to_vec()), Box::new(Value::Path));
     let cases = vec![
-        (state::is_set(state::MOVED), whole(state::escaped(Value::Path))),
+        // After `rewrite … break` the URL's path is not used.
+        (state::is_set(state::MOVED), Value::Target),
         (state::is_set(state::INTERNAL), whole(state::escaped(rest.clone()))),
         (state::quoted(), whole(state::escaped(rest.clone()))),
     ];

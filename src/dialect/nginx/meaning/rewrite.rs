@@ -82,7 +82,7 @@ impl<'c> Reader<'c> {
             // What goes upstream follows the new query.
             let rewrite = Rewrite { query: Some(value), ..Rewrite::default() };
             return Some(Clause::steps(
-                vec![Step::Rewrite(Box::new(rewrite), origin), state::target_follows()],
+                vec![Step::Rewrite(Box::new(rewrite), origin), state::target_takes_query()],
                 line.silent(),
             ));
         }
@@ -241,7 +241,7 @@ impl<'c> Reader<'c> {
         let mut own = scope.clone();
         if let Some(location) = around {
             own = self.inherit_inside(scope, &inner, &location.name);
-            let chain = self.phases(server, &own, true);
+            let chain = self.phases(server, &own);
             let key = (location.ifs.len() + 1).to_string().into_bytes();
             steps.push(Step::OnError(self.errors(server, &own)));
             steps.push(Step::Set(state::IF.into(), Value::literal(key.clone()), Origin::default()));

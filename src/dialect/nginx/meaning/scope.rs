@@ -34,6 +34,8 @@ pub struct Scope {
     pub auth_request: Option<Rc<(Vec<u8>, Origin)>>,
     /// What can't be known about the access phase: why, and where.
     pub opaque_access: Option<Rc<(String, Origin)>>,
+    /// `ssl_verify_client on`: over TLS, who shows no certificate is refused.
+    pub client_certificate: Option<Origin>,
     /// `limit_req`; replaced as a whole.
     pub limit_req: Rc<[(Limit, Origin)]>,
     /// `limit_conn`; replaced as a whole.
@@ -43,7 +45,7 @@ pub struct Scope {
     /// `limit_conn_status`.
     pub limit_conn_status: u16,
     /// `proxy_set_header`; replaced as a whole.
-    pub headers: Rc<[(String, Value, Origin)]>,
+    pub headers: Rc<[Header]>,
     /// `proxy_pass_request_headers`.
     pub pass_headers: bool,
     /// `proxy_method`.
@@ -64,7 +66,7 @@ pub struct Scope {
     pub wire: Rc<WireRules>,
     /// Timeouts, buffering, response headers, logs.
     pub settings: Arc<Settings>,
-    /// `internal`; never inherited.
+    /// `internal`; inherited by locations inside.
     pub internal: Option<Origin>,
     /// `try_files`; never inherited.
     pub try_files: Option<Rc<(Vec<Vec<u8>>, Origin)>>,
@@ -73,6 +75,9 @@ pub struct Scope {
     /// `rewrite` and the like by a module that isn't evaluated; never inherited.
     pub opaque_rewrite: Option<Rc<(String, Origin)>>,
 }
+
+/// `proxy_set_header`: name, value, place.
+pub type Header = (String, Value, Origin);
 
 /// One status of an `error_page`.
 #[derive(Debug, Clone)]
@@ -171,6 +176,7 @@ impl Default for Scope {
             user_file: None,
             auth_request: None,
             opaque_access: None,
+            client_certificate: None,
             limit_req: Rc::from([]),
             limit_conn: Rc::from([]),
             limit_req_status: 503,
@@ -194,7 +200,32 @@ impl Default for Scope {
     }
 }
 
+/// What settings, limits and access are made of: where it lies.
+pub type Gate = ([usize; 9], bool);
+
 impl Scope {
+    /// What settings, limits and access are made of; equal for scopes that inherit all of it from the same one.
+    pub fn gate(&self) -> Gate {
+        fn at<T: ?Sized>(rc: &Rc<T>) -> usize {
+            Rc::as_ptr(rc).cast::<u8>() as usize
+        }
+        fn maybe<T>(rc: &Option<Rc<T>>) -> usize {
+            rc.as_ref().map_or(0, at)
+        }
+        let places = [
+            Arc::as_ptr(&self.settings) as usize,
+            at(&self.limit_req),
+            at(&self.limit_conn),
+            at(&self.rules),
+            at(&self.trusted),
+            maybe(&self.realm),
+            maybe(&self.user_file),
+            maybe(&self.auth_request),
+            maybe(&self.opaque_access),
+        ];
+        (places, self.satisfy_any)
+    }
+
     /// Whose word about addresses counts here.
     pub fn trust(&self) -> Option<Trust> {
         use crate::gateway::value::Join;

@@ -7,11 +7,12 @@ use std::collections::{HashMap, HashSet};
 use std::rc::Rc;
 use std::sync::Arc;
 
-use crate::gateway::{Chain, ChainId, Clause, Errors, Listener, Origin, Predicate, Step, Terminal, Value};
+use crate::gateway::value::Join;
+use crate::gateway::{Chain, ChainId, Clause, Errors, Lines, Listener, Origin, Predicate, Step, Terminal, Test, Value};
 
 use super::block::Line;
 use super::location::Location;
-use super::scope::{ErrorPage, Scope};
+use super::scope::{ErrorPage, Gate, Scope};
 use super::server_name::ServerNames;
 use super::{Reader, state, wire};
 
@@ -32,6 +33,8 @@ pub struct Server<'c> {
     pub locations: Vec<Location<'c>>,
     /// The handlers of each `error_page` list that was met.
     pub errors: Handlers,
+    /// Settings, limits and access, by what they are made of.
+    pub gates: HashMap<Gate, (Scope, ChainId)>,
     /// Chains that go on elsewhere, by their targets.
     pub redirects: HashMap<Vec<u8>, ChainId>,
     /// Where it is said.
@@ -59,6 +62,7 @@ impl<'c> Reader<'c> {
             let start = self.reserve();
             sketches.push(Sketch { lines, origin, scope, names, start });
         }
+        let mut starts: Vec<(ChainId, usize)> = Vec::new();
         for socket in sockets {
             let Some(&first) = socket.servers.first() else { continue };
             let default = socket.default.unwrap_or(first);
@@ -69,6 +73,7 @@ impl<'c> Reader<'c> {
                 false => chain,
                 true => self.unknown_client(chain, &socket.origin),
             };
+            starts.push((chain, default));
             self.gateway.listeners.push(Listener {
                 address: socket.address,
                 port: socket.port,
@@ -78,8 +83,11 @@ impl<'c> Reader<'c> {
                 origin: socket.origin,
             });
         }
-        for sketch in sketches {
-            self.server(sketch);
+        let refusals: Vec<(ChainId, Arc<Errors>)> =
+            sketches.into_iter().map(|sketch| (sketch.start, self.server(sketch))).collect();
+        self.gateway.refusals.extend(refusals.iter().cloned());
+        for (start, default) in starts {
+            self.gateway.refusals.extend(refusals.get(default).map(|(_, errors)| (start, errors.clone())));
         }
     }
 
@@ -89,7 +97,8 @@ impl<'c> Reader<'c> {
         chain
     }
 
-    fn server(&mut self, sketch: Sketch<'c>) {
+    /// Makes the chains of a server; what comes back handles what isn't read for it.
+    fn server(&mut self, sketch: Sketch<'c>) -> Arc<Errors> {
         let Sketch { lines, origin, scope, names, start } = sketch;
         let find = self.reserve();
         let mut server = Server {
@@ -99,6 +108,7 @@ impl<'c> Reader<'c> {
             named: HashMap::new(),
             locations: Vec::new(),
             errors: HashMap::new(),
+            gates: HashMap::new(),
             redirects: HashMap::new(),
             origin: origin.clone(),
         };
@@ -115,6 +125,12 @@ impl<'c> Reader<'c> {
             steps.push(Step::ClientIp(Box::new(trust), origin.noted(note)));
         }
         let mut clauses = vec![Clause::steps(steps, origin.noted("this server answers"))];
+        if let Some(origin) = &scope.client_certificate {
+            // No request here has one; nginx answers 400 for its 496.
+            let tls = Predicate::Value(Value::Scheme, Test::Equals(b"https".to_vec()));
+            clauses.push(Clause::new(tls, Terminal::Error(400), origin.clone()));
+        }
+        clauses.extend(framing(&origin));
         clauses.extend(self.opaque_rewrite(&scope));
         clauses.extend(self.program(&mut server, &lines, &scope, None));
         self.fill(start, Chain { clauses, otherwise: Terminal::Then(find), origin: Origin::default() });
@@ -127,5 +143,33 @@ impl<'c> Reader<'c> {
         };
         let otherwise = level.map_or(Terminal::Return, Terminal::Then);
         self.fill(find, Chain { clauses: vec![clause], otherwise, origin: Origin::default() });
+        self.refusals(&mut server, &scope)
     }
+}
+
+/// What nginx refuses once it has read the headers (`ngx_http_process_request_header`).
+fn framing(origin: &Origin) -> Vec<Clause> {
+    let outside = || state::is_set(state::INTERNAL).negated();
+    let refused = |when: Predicate, status: u16, note: &'static str| {
+        Clause::new(Predicate::All(vec![when, outside()]), Terminal::Error(status), origin.noted(note))
+    };
+    let there = |name: &str| Predicate::Header(name.to_owned(), Lines::Any, Test::Anything);
+    let coding = || Value::Header("transfer-encoding".to_owned(), Join::First);
+    let old = Predicate::Value(Value::Protocol, Test::Equals(b"HTTP/1.0".to_vec()));
+    let chunked = Predicate::Value(coding(), Test::AnyCase(Box::new(Test::Equals(b"chunked".to_vec()))));
+    let coded = || there("transfer-encoding");
+    vec![
+        refused(Predicate::All(vec![coded(), old]), 400, "HTTP/1.0 has no Transfer-Encoding (400)"),
+        refused(
+            Predicate::All(vec![coded(), chunked.negated()]),
+            501,
+            "nginx knows no Transfer-Encoding but `chunked` (501)",
+        ),
+        refused(
+            Predicate::All(vec![coded(), there("content-length")]),
+            400,
+            "Transfer-Encoding and Content-Length (400)",
+        ),
+        refused(Predicate::method(&["TRACE", "CONNECT"]), 405, "nginx refuses this method (405)"),
+    ]
 }

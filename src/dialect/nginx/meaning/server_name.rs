@@ -72,8 +72,11 @@ impl<'c> Reader<'c> {
                     }
                     [b'*', suffix @ ..] if !suffix.is_empty() => suffixes.push((suffix.to_vec(), chain, at.clone())),
                     [b'.', host @ ..] => {
-                        select.exact.entry(host.to_vec()).or_insert(chain);
-                        suffixes.push((name.clone(), chain, at.clone()));
+                        // Where the name itself is taken, nginx overlooks all of `.name`.
+                        if !select.exact.contains_key(host) {
+                            select.exact.insert(host.to_vec(), chain);
+                            suffixes.push((name.clone(), chain, at.clone()));
+                        }
                     }
                     [prefix @ .., b'*'] if !prefix.is_empty() => prefixes.push((prefix.to_vec(), chain, at.clone())),
                     name => {

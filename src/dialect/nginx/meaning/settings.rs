@@ -9,8 +9,9 @@ use crate::gateway::{
     Chain, ChainId, Clause, Edit, HeaderEdit, Log, Origin, Setting, Step, Terminal, TimeoutOf, Value,
 };
 
+use super::super::units;
+use super::Reader;
 use super::block::Line;
-use super::{Reader, inherit};
 
 /// What holds at one level.
 #[derive(Debug, Clone, PartialEq)]
@@ -19,8 +20,21 @@ pub struct Settings {
     facts: Vec<(&'static str, Setting, Origin)>,
     /// `add_header`.
     headers: Vec<(Setting, Origin)>,
+    /// How the `add_header` of an outer level take part.
+    outer_headers: OuterHeaders,
     /// `access_log`.
     logs: Vec<(Setting, Origin)>,
+}
+
+/// `add_header_inherit` (measured on nginx 1.31.3: it holds for inner levels too).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum OuterHeaders {
+    /// Where the level has none of its own.
+    Unless,
+    /// Never.
+    Never,
+    /// Always.
+    Always,
 }
 
 /// Directives that are a time.
@@ -56,7 +70,7 @@ impl Default for Settings {
             facts.push((name, setting(*on), nowhere()));
         }
         facts.push(("client_max_body_size", Setting::BodyLimit(Some(1 << 20)), nowhere()));
-        Settings { facts, headers: Vec::new(), logs: Vec::new() }
+        Settings { facts, headers: Vec::new(), outer_headers: OuterHeaders::Unless, logs: Vec::new() }
     }
 }
 
@@ -64,11 +78,22 @@ impl Default for Settings {
 pub fn inherit<'c>(reader: &mut Reader<'c>, outer: &Arc<Settings>, lines: &[Line<'c>]) -> Arc<Settings> {
     let mut inner: Option<Settings> = None;
     let (mut headers, mut logs) = (Vec::new(), Vec::new());
+    if let (true, Some(line)) = (outer.logs.is_empty(), lines.first()) {
+        inner = Some(reader.unsaid(outer, line));
+    }
     for line in lines {
         if line.is("add_header") {
             let value = reader.template(line, line.arg(1));
             let edit = HeaderEdit { name: line.text(0).into_owned(), edit: Edit::Add(value) };
             headers.push((Setting::ResponseHeader(edit, line.arg(2) == b"always"), line.silent()));
+            continue;
+        }
+        if line.is("add_header_inherit") {
+            inner.get_or_insert_with(|| outer.as_ref().clone()).outer_headers = match line.arg(0) {
+                b"off" => OuterHeaders::Never,
+                b"merge" => OuterHeaders::Always,
+                _ => OuterHeaders::Unless,
+            };
             continue;
         }
         if line.is("access_log") {
@@ -80,8 +105,15 @@ pub fn inherit<'c>(reader: &mut Reader<'c>, outer: &Arc<Settings>, lines: &[Line
         facts.retain(|(other, ..)| *other != name);
         facts.push((name, setting, line.silent()));
     }
-    if !headers.is_empty() {
-        inner.get_or_insert_with(|| outer.as_ref().clone()).headers = headers;
+    let passed = match inner.as_ref().unwrap_or(outer).outer_headers {
+        OuterHeaders::Unless => headers.is_empty(),
+        OuterHeaders::Never => false,
+        OuterHeaders::Always => true,
+    };
+    if !passed || !headers.is_empty() {
+        let all = &mut inner.get_or_insert_with(|| outer.as_ref().clone()).headers;
+        all.retain(|_| passed);
+        all.extend(headers);
     }
     if !logs.is_empty() {
         inner.get_or_insert_with(|| outer.as_ref().clone()).logs = logs;
@@ -90,13 +122,21 @@ pub fn inherit<'c>(reader: &mut Reader<'c>, outer: &Arc<Settings>, lines: &[Line
 }
 
 impl<'c> Reader<'c> {
+    /// What holds where nothing is said, as far as it depends on the version or on variables: the log, and the protocol towards upstreams
+    /// (1.1 since nginx 1.29.7).
+    fn unsaid(&mut self, outer: &Settings, line: &Line<'c>) -> Settings {
+        let mut settings = outer.clone();
+        let version = if self.since((1, 29, 7)) { "1.1" } else { "1.0" };
+        settings.facts.push(("proxy_http_version", Setting::UpstreamHttp(version), Origin::default()));
+        let log = Log { to: Some("logs/access.log".to_owned()), fields: fields(self.template(line, COMBINED)) };
+        settings.logs.push((Setting::Log(log), Origin::default()));
+        settings
+    }
+
     fn setting(&mut self, line: &Line<'c>) -> Option<(&'static str, Setting)> {
         let name = line.name.as_ref();
         if let Some((name, of, _)) = TIMEOUTS.iter().find(|(own, ..)| *own == name) {
-            let Some(time) = time(line.arg(0)) else {
-                self.error(line, format!("`{}` is not a time", line.text(0)), "write `30s` or `5m`");
-                return None;
-            };
+            let time = units::duration(line.arg(0), false).map(Duration::from_millis)?;
             return Some((name, Setting::Timeout(*of, Some(time))));
         }
         if let Some((name, setting, _)) = SWITCHES.iter().find(|(own, ..)| *own == name) {
@@ -104,7 +144,7 @@ impl<'c> Reader<'c> {
         }
         match name {
             "client_max_body_size" => {
-                let size = inherit::size(line.arg(0))?;
+                let size = units::offset(line.arg(0))?;
                 Some(("client_max_body_size", Setting::BodyLimit((size > 0).then_some(size))))
             }
             "proxy_http_version" => {
@@ -125,15 +165,11 @@ impl<'c> Reader<'c> {
             return Log { to: None, fields: Vec::new() };
         }
         let format = line.args.iter().skip(1).find(|arg| !arg.contains(&b'=')).map(|arg| arg.to_vec());
-        let fields = match format.as_deref() {
+        let format = match format.as_deref() {
             None | Some(b"combined") => self.template(line, COMBINED),
             Some(name) => self.log_format(name),
         };
-        let fields = match fields {
-            Value::Concat(parts) => parts.into_iter().filter(|part| part.as_literal().is_none()).collect(),
-            other => vec![other],
-        };
-        Log { to: Some(line.text(0).into_owned()), fields }
+        Log { to: Some(line.text(0).into_owned()), fields: fields(format) }
     }
 
     /// A `log_format`, wherever it stands.
@@ -172,39 +208,14 @@ impl<'c> Reader<'c> {
     }
 }
 
+/// The variables of a format.
+fn fields(format: Value) -> Vec<Value> {
+    match format {
+        Value::Concat(parts) => parts.into_iter().filter(|part| part.as_literal().is_none()).collect(),
+        other => vec![other],
+    }
+}
+
 /// The default format of logs.
 const COMBINED: &[u8] =
     br#"$remote_addr - $remote_user [$time_local] "$request" $status $body_bytes_sent "$http_referer" "$http_user_agent""#;
-
-/// A time: `30`, `30s`, `500ms`, `1m30s`.
-fn time(text: &[u8]) -> Option<Duration> {
-    let text = std::str::from_utf8(text).ok()?.trim();
-    if let Ok(seconds) = text.parse::<u64>() {
-        return Some(Duration::from_secs(seconds));
-    }
-    let mut total = Duration::ZERO;
-    let mut rest = text;
-    while !rest.is_empty() {
-        let digits = rest.bytes().take_while(u8::is_ascii_digit).count();
-        let number: u64 = rest[..digits].parse().ok()?;
-        rest = &rest[digits..];
-        let letters = rest.bytes().take_while(u8::is_ascii_alphabetic).count();
-        let millis = match &rest[..letters] {
-            "ms" => 1,
-            "s" | "" => 1000,
-            "m" => 60_000,
-            "h" => 3_600_000,
-            "d" => 86_400_000,
-            "w" => 604_800_000,
-            "M" => 2_592_000_000,
-            "y" => 31_536_000_000,
-            _ => return None,
-        };
-        total = total.checked_add(Duration::from_millis(number.checked_mul(millis)?))?;
-        rest = rest[letters..].trim_start();
-        if digits == 0 {
-            return None;
-        }
-    }
-    Some(total)
-}

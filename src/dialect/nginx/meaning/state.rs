@@ -104,6 +104,15 @@ pub fn moved_to(rewrite: Rewrite, origin: Origin) -> Vec<Step> {
     vec![Step::Rewrite(Box::new(rewrite), origin), set(INTERNAL, "1"), target_follows()]
 }
 
+/// The same where only the query changed: the path is escaped if it was, or if the request is an internal one.
+pub fn target_takes_query() -> Step {
+    let whole = |path: Value| Value::concat(vec![path, query_with_mark()]);
+    let follows = whole(escaped(Value::Path));
+    let cases = vec![(is_set(INTERNAL), follows.clone()), (quoted(), follows)];
+    let target = either("target", cases, whole(Value::Path));
+    Step::Rewrite(Box::new(Rewrite { target: Some(target), ..Rewrite::default() }), Origin::default())
+}
+
 /// What goes upstream is made of path and query.
 pub fn target_follows() -> Step {
     let target = Value::concat(vec![escaped(Value::Path), query_with_mark()]);

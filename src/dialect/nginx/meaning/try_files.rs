@@ -3,7 +3,7 @@
 //! In: a scope and its content. Out: the chain before the content. Invariant: what is looked for on a disk that isn't here is absent only
 //! where its whole folder is; else nobody knows.
 
-use crate::gateway::{Chain, ChainId, Clause, Origin, Predicate, Rewrite, Step, Terminal, Test, Value};
+use crate::gateway::{Chain, Clause, Origin, Predicate, Rewrite, Step, Terminal, Test, Value};
 
 use super::Reader;
 use super::block::Line;
@@ -13,7 +13,7 @@ use super::server::Server;
 
 impl<'c> Reader<'c> {
     /// What comes before the content of a scope.
-    pub fn try_files(&mut self, server: &mut Server<'c>, scope: &Scope, content: ChainId) -> ChainId {
+    pub fn try_files(&mut self, server: &mut Server<'c>, scope: &Scope, content: Chain) -> Chain {
         let Some((files, origin)) = scope.try_files.as_deref() else { return content };
         let line = Line {
             name: std::borrow::Cow::Borrowed("try_files"),
@@ -23,6 +23,7 @@ impl<'c> Reader<'c> {
         };
         let Some((last, files)) = files.split_last() else { return content };
         let folder = self.folder(&scope.root);
+        let content = self.gateway.add(content);
         let mut clauses = Vec::new();
         for file in files {
             let (name, is_folder) = match file.strip_suffix(b"/") {
@@ -91,6 +92,6 @@ impl<'c> Reader<'c> {
                 (Terminal::Then(chain), String::new())
             }
         };
-        self.gateway.add(Chain { clauses, otherwise, origin: origin.noted(note) })
+        Chain { clauses, otherwise, origin: origin.noted(note) }
     }
 }

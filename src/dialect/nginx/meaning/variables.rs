@@ -21,6 +21,8 @@ pub struct Names<'c> {
     set: HashSet<String>,
     /// By `map`, `geo`, `split_clients`.
     tables: HashMap<String, Table<'c>>,
+    /// Whether header names may hold `_` somewhere.
+    underscores: bool,
     /// By modules that aren't evaluated: the directive.
     opaque: HashMap<String, String>,
 }
@@ -107,20 +109,6 @@ const OPAQUE: &[&str] = &[
     "ssl_alpn_protocol",
     "ssl_cipher",
     "ssl_ciphers",
-    "ssl_client_cert",
-    "ssl_client_escaped_cert",
-    "ssl_client_fingerprint",
-    "ssl_client_i_dn",
-    "ssl_client_i_dn_legacy",
-    "ssl_client_raw_cert",
-    "ssl_client_s_dn",
-    "ssl_client_s_dn_legacy",
-    "ssl_client_serial",
-    "ssl_client_sigalg",
-    "ssl_client_v_end",
-    "ssl_client_v_remain",
-    "ssl_client_v_start",
-    "ssl_client_verify",
     "ssl_curve",
     "ssl_curves",
     "ssl_early_data",
@@ -163,28 +151,6 @@ const OPAQUE_PREFIXES: &[&str] = &[
     "acme_",
 ];
 
-/// Directives that define a variable whose value isn't evaluated; which argument names it.
-const OPAQUE_SETTERS: &[(&str, usize)] = &[
-    ("js_set", 0),
-    ("js_var", 0),
-    ("perl_set", 0),
-    ("auth_request_set", 0),
-    ("set_by_lua_block", 0),
-    ("set_by_lua_file", 0),
-    ("set_by_lua", 0),
-    ("auth_jwt_claim_set", 0),
-    ("auth_jwt_header_set", 0),
-    ("userid_flags", 9),
-    ("geoip2", 0),
-    ("set_random", 0),
-    ("set_md5", 0),
-    ("set_unescape_uri", 0),
-    ("set_escape_uri", 0),
-    ("set_secure_random_alphanum", 0),
-    ("keyval", 1),
-    ("opentelemetry_attribute", 9),
-];
-
 impl<'c> Reader<'c> {
     /// Finds what the config defines, wherever it stands.
     pub fn find_names(&mut self) {
@@ -198,6 +164,7 @@ impl<'c> Reader<'c> {
             };
             match name.as_ref() {
                 b"set" => self.names.set.extend(variable(0)),
+                b"underscores_in_headers" => self.names.underscores |= *arg(0) == *b"on",
                 b"map" | b"split_clients" if directive.block.is_some() => {
                     self.names.tables.extend(variable(1).map(|name| (name, Table::Unread(directive))));
                 }
@@ -205,11 +172,21 @@ impl<'c> Reader<'c> {
                     let name = variable(directive.args.len().saturating_sub(1));
                     self.names.tables.extend(name.map(|name| (name, Table::Unread(directive))));
                 }
-                other => {
-                    if let Some((setter, at)) = OPAQUE_SETTERS.iter().find(|(setter, _)| setter.as_bytes() == other) {
-                        self.names.opaque.extend(variable(*at).map(|name| (name, (*setter).to_owned())));
-                    }
+                b"keyval" => self.names.opaque.extend(variable(1).map(|name| (name, "keyval".to_owned()))),
+                b"geoip2" => {
+                    let entries = directive.block.iter().flatten().filter_map(|id| config.get(*id));
+                    let names = entries.map(|entry| config.value(entry.name));
+                    let names = names.filter_map(|name| {
+                        name.strip_prefix(b"$").map(String::from_utf8_lossy).map(|name| name.to_ascii_lowercase())
+                    });
+                    self.names.opaque.extend(names.map(|name| (name, "geoip2".to_owned())));
                 }
+                // `perl_set`, `js_set`, `set_by_lua`, `set_sha1` and so on.
+                other if other.ends_with(b"_set") || other.starts_with(b"set_") || other == b"js_var" => {
+                    let setter = String::from_utf8_lossy(other).into_owned();
+                    self.names.opaque.extend(variable(0).map(|name| (name, setter)));
+                }
+                _ => {}
             }
             for &word in directive.args.iter().chain([&directive.name]) {
                 let text = config.value(word);
@@ -279,6 +256,12 @@ impl<'c> Reader<'c> {
                 let tls = Predicate::Value(Value::Scheme, Test::Equals(b"https".to_vec()));
                 state::either("https", vec![(tls, Value::literal("on"))], Value::literal(""))
             }
+            // Requests come without a certificate.
+            "ssl_client_verify" => {
+                let tls = Predicate::Value(Value::Scheme, Test::Equals(b"https".to_vec()));
+                state::either(name, vec![(tls, Value::literal("NONE"))], Value::literal(""))
+            }
+            _ if name.starts_with("ssl_client_") => Value::literal(""),
             "server_port" => Value::Port,
             "is_port" if self.since((1, 29, 0)) => Value::Opaque("depends on `$is_port`".into()),
             "request_port" if self.since((1, 29, 0)) => Value::Opaque("depends on `$request_port`".into()),
@@ -295,7 +278,11 @@ impl<'c> Reader<'c> {
             }
             "proxy_host" => state::variable(state::PROXY_HOST),
             "proxy_port" => Value::Opaque("depends on `$proxy_port`".into()),
-            "content_length" => header("content-length", Join::First),
+            "content_length" => {
+                let coded = Predicate::Value(header("transfer-encoding", Join::First), Test::NotEmpty);
+                let length = Value::First(vec![header("content-length", Join::First), Value::BodyLength]);
+                state::either(name, vec![(coded, Value::literal(""))], length)
+            }
             "content_type" => header("content-type", Join::First),
             "request" => Value::concat(vec![
                 Value::Method,
@@ -322,7 +309,12 @@ impl<'c> Reader<'c> {
                 _ if self.since((1, 23, 0)) => Join::With(", "),
                 _ => Join::First,
             };
-            return Some(Value::Header(header.replace('_', "-"), join));
+            let dashes = Value::Header(header.replace('_', "-"), join);
+            // A name with `_` is the same variable, where such headers are taken.
+            return Some(match header.contains('_') && self.names.underscores {
+                true => Value::First(vec![dashes, Value::Header(header.to_owned(), join)]),
+                false => dashes,
+            });
         }
         if let Some(argument) = name.strip_prefix("arg_").filter(|argument| !argument.is_empty()) {
             return Some(Value::Argument(argument.to_owned()));

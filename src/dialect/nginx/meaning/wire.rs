@@ -23,7 +23,6 @@ const SINGLE: &[&str] = &[
 
 /// What a listener with this default server refuses.
 pub fn wire(scope: &Scope, version: (u32, u32, u32)) -> Wire {
-    let _ = version;
     let rules = &scope.wire;
     let (number, bytes) = rules.buffers;
     Wire {
@@ -36,16 +35,19 @@ pub fn wire(scope: &Scope, version: (u32, u32, u32)) -> Wire {
             cut_fragment: true,
         },
         upper_case_methods: true,
-        refused_methods: &[("TRACE", 405), ("CONNECT", 405)],
+        // TRACE and CONNECT are the server's matter; 1.31.3 wants an authority behind CONNECT.
+        refused_methods: if version >= (1, 31, 0) { &[("CONNECT", 400)] } else { &[] },
         options_asterisk: None,
         asterisk: Some(400),
         single_headers: SINGLE,
-        underscores: if rules.underscores { Underscores::Kept } else { Underscores::Dropped },
+        underscores: if rules.underscores { Underscores::Dashes } else { Underscores::Dropped },
         head: HeadLimits {
             line: Some((bytes.max(rules.buffer), 414)),
-            field: Some((bytes.max(rules.buffer), 400)),
-            total: Some((number * bytes + rules.buffer, 400)),
+            field: Some((bytes.max(rules.buffer), 494)),
+            total: Some((number * bytes + rules.buffer, 494)),
         },
-        host: HostRule::Nginx,
+        host: if version >= (1, 29, 4) { HostRule::NginxStrict } else { HostRule::Nginx },
+        http1_only: false,
+        resets_streams: false,
     }
 }

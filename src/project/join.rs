@@ -1,0 +1,216 @@
+//! A compose project as one system: the proxies in it with the configs that they mount, labels, and the ports that are published.
+//!
+//! In: compose files. Out: a [`System`] for each proxy and one for the ports that lead past them. Invariant: a proxy answers where its
+//! service's ports are published and nowhere else; a proxy whose config isn't known answers `unknown`.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::{IpAddr, Ipv4Addr};
+use std::path::{Path, PathBuf};
+
+use super::container::Container;
+use super::discover::Config;
+use super::read::real;
+use super::{Dialect, System, read, stock, traefik};
+use crate::diag::{Diagnostic, Severity, Sink};
+use crate::dialect::Options;
+use crate::dialect::compose::model::{NetworkMode, Project, Protocol, Service};
+use crate::dialect::compose::{self, Role};
+use crate::gateway::{Gateway, Listener};
+
+/// What a service runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Proxy {
+    Nginx,
+    Caddy,
+    Traefik,
+}
+
+/// The systems of all projects that some compose files make, and the files that were read for them.
+pub fn projects(configs: Vec<Config>, options: &Options, sink: &mut Sink) -> (Vec<System>, BTreeSet<PathBuf>) {
+    let mut systems = Vec::new();
+    for files in groups(configs) {
+        let project = match files.as_slice() {
+            [only] if only.name == "<stdin>" => compose::read_text(only.clone(), options, sink),
+            files => {
+                let paths: Vec<PathBuf> = files.iter().map(|file| file.path.clone()).collect();
+                compose::read(&paths, options, sink)
+            }
+        };
+        systems.extend(systems_of(&project, options, sink));
+    }
+    let files = systems.iter().flat_map(|system: &System| &system.gateway.files);
+    let claimed = files.map(|file| real(&file.path)).collect();
+    (systems, claimed)
+}
+
+/// Which files make a project together: those that are named, and in a walked folder those that Compose takes by itself. Another file
+/// beside them (`docker-compose.prod.yml`) is a project of its own where it is whole, else it is laid over them.
+fn groups(configs: Vec<Config>) -> Vec<Vec<crate::source::SourceFile>> {
+    let mut out = Vec::new();
+    let (named, walked): (Vec<_>, Vec<_>) = configs.into_iter().partition(|config| config.named);
+    let mut by_folder: BTreeMap<PathBuf, Vec<Config>> = BTreeMap::new();
+    for config in named {
+        by_folder.entry(config.source.folder().to_owned()).or_default().push(config);
+    }
+    out.extend(by_folder.into_values().map(sources));
+    let mut by_folder: BTreeMap<PathBuf, Vec<Config>> = BTreeMap::new();
+    for config in walked {
+        by_folder.entry(config.source.folder().to_owned()).or_default().push(config);
+    }
+    for (folder, configs) in by_folder {
+        let defaults: Vec<PathBuf> = compose::default_files(&folder).iter().map(|path| real(path)).collect();
+        let place = |config: &Config| defaults.iter().position(|path| *path == real(&config.source.path));
+        let (mut main, others): (Vec<_>, Vec<_>) = configs.into_iter().partition(|config| place(config).is_some());
+        main.sort_by_key(|config| place(config));
+        let main = sources(main);
+        let others: Vec<_> = others.into_iter().filter(|config| !compose::with_override(&config.source.path)).collect();
+        for other in others {
+            let text = &other.source.text;
+            let whole = text.lines().any(|line| ["image:", "build:"].iter().any(|key| line.trim().starts_with(key)));
+            match whole || main.is_empty() {
+                true => out.push(vec![other.source]),
+                false => out.push(main.iter().cloned().chain([other.source]).collect()),
+            }
+        }
+        if !main.is_empty() {
+            out.push(main);
+        }
+    }
+    out
+}
+
+fn sources(configs: Vec<Config>) -> Vec<crate::source::SourceFile> {
+    configs.into_iter().map(|config| config.source).collect()
+}
+
+fn systems_of(project: &Project, options: &Options, sink: &mut Sink) -> Vec<System> {
+    let mut systems = Vec::new();
+    let mut roles: BTreeMap<&str, Role> = BTreeMap::new();
+    let mut labelled = false;
+    for service in project.services.iter().filter(|service| service.enabled) {
+        let Some(proxy) = proxy(service) else { continue };
+        let read = match Container::new(service) {
+            Ok(container) => system(project, service, proxy, container, options, sink),
+            Err(error) => Err(format!("its files can't be laid out: {}", crate::source::io_reason(&error))),
+        };
+        match read {
+            Ok(mut system) => {
+                labelled |= proxy == Proxy::Traefik;
+                publish(project, service, &mut system.gateway);
+                system.name = format!("{} ({})", name(project), service.name);
+                systems.push(system);
+                roles.insert(&service.name, Role::Proxy);
+            }
+            Err(why) => {
+                let why = format!("`{}` is a proxy whose config isn't known: {why}", service.name);
+                if let Some(file) = project.files.get(service.place.file) {
+                    let problem = Diagnostic::new(Severity::Warning, why.clone());
+                    sink.push(problem.at(file, service.place.span, "").help("mount its config as a file of the host"));
+                }
+                roles.insert(&service.name, Role::Unknown(why));
+            }
+        }
+    }
+    if !labelled && project.services.iter().any(traefik::has_labels) {
+        systems.push(traefik::read(project, None, options, sink));
+    }
+    let role = |service: &Service| roles.get(service.name.as_str()).cloned().unwrap_or(Role::Upstream);
+    let gateway = compose::gateway(project, &role);
+    systems.push(System { dialect: Dialect::Compose, name: name(project), gateway });
+    systems
+}
+
+fn name(project: &Project) -> String {
+    project.files.first().map(|file| file.name.clone()).unwrap_or_default()
+}
+
+/// The proxy that a service is, by its image, else by what it mounts.
+fn proxy(service: &Service) -> Option<Proxy> {
+    let image = service.image.as_ref().map(|image| image.text.to_ascii_lowercase()).unwrap_or_default();
+    let last = image.split('@').next()?.rsplit('/').next()?.split(':').next()?.to_owned();
+    let named = |word: &str| last.split(['-', '_']).any(|part| part == word);
+    let mounts = |folder: &str| service.mounts.iter().any(|mount| mount.target.text.starts_with(folder));
+    match () {
+        () if named("caddy") || mounts("/etc/caddy") => Some(Proxy::Caddy),
+        () if named("traefik") || mounts("/etc/traefik") => Some(Proxy::Traefik),
+        () if named("nginx") || named("openresty") || mounts("/etc/nginx") => Some(Proxy::Nginx),
+        () => None,
+    }
+}
+
+/// What a proxy does. Errors: why that isn't known.
+fn system(
+    project: &Project,
+    service: &Service,
+    proxy: Proxy,
+    mut container: Container<'_>,
+    options: &Options,
+    sink: &mut Sink,
+) -> Result<System, String> {
+    let inside = container.options(options);
+    let mut problems = Sink::default();
+    let mut system = match proxy {
+        Proxy::Traefik => return Ok(traefik::read(project, Some((service, &container)), options, sink)),
+        Proxy::Nginx => {
+            let own = option(service, "-c");
+            if own.is_none() && !service.mounts.iter().any(|mount| mount.target.text.contains("nginx")) {
+                return Err("none is mounted".to_owned());
+            }
+            stock::nginx(&mut container, &inside.variables).map_err(|error| crate::source::io_reason(&error))?;
+            let mounted = stock::MAIN.iter().rev().find(|path| container.has(path)).map(|path| (*path).to_owned());
+            let main = own.or(mounted).unwrap_or_default();
+            read::nginx(container.read(&main).map_err(|reason| format!("`{main}`: {reason}"))?, &inside, &mut problems)
+        }
+        Proxy::Caddy => {
+            let main = option(service, "--config").unwrap_or_else(|| "/etc/caddy/Caddyfile".to_owned());
+            let file = container.read(&main).map_err(|reason| format!("`{main}`: {reason}"))?;
+            match Path::new(&main).extension().is_some_and(|extension| extension == "json") {
+                true => read::caddy_json(file, &inside, &mut problems),
+                false => read::caddyfile(file, &inside, &mut problems),
+            }
+        }
+    };
+    container.rename(&mut system.gateway, &mut problems);
+    sink.list.append(&mut problems.list);
+    Ok(system)
+}
+
+/// The value of an option in a service's command.
+fn option(service: &Service, name: &str) -> Option<String> {
+    let words: Vec<&str> = service.command.iter().flatten().map(|word| word.text.as_str()).collect();
+    let at = words.iter().position(|word| *word == name || word.starts_with(&format!("{name}=")))?;
+    match words[at].split_once('=') {
+        Some((_, value)) => Some(value.to_owned()),
+        None => words.get(at + 1).map(|word| (*word).to_owned()),
+    }
+}
+
+/// Puts a proxy's listeners where its service publishes them. One that publishes nothing is reached from its networks, as it listens.
+fn publish(project: &Project, service: &Service, gateway: &mut Gateway) {
+    let owner = match &service.network {
+        NetworkMode::Host(_) => return,
+        NetworkMode::Service(name, _) => project.service(name).unwrap_or(service),
+        NetworkMode::Networks(_)
+        | NetworkMode::Container(..)
+        | NetworkMode::None(_)
+        | NetworkMode::Bridge(_)
+        | NetworkMode::Other(_) => service,
+    };
+    let ports: Vec<_> = owner.ports.iter().filter(|port| port.protocol == Protocol::Tcp).collect();
+    if ports.is_empty() {
+        return;
+    }
+    let inside = std::mem::take(&mut gateway.listeners);
+    for port in ports {
+        for listener in inside.iter().filter(|listener| listener.port == port.target && !listener.address.is_loopback())
+        {
+            let note = format!("{}; published by `{}`", listener.origin.note, owner.name);
+            gateway.listeners.push(Listener {
+                address: port.address.unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED)),
+                port: port.published.map_or(0, |(first, _)| first),
+                origin: listener.origin.noted(note),
+                ..listener.clone()
+            });
+        }
+    }
+}
