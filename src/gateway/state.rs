@@ -105,7 +105,6 @@ impl<'r> State<'r> {
             Value::Capture(group) => self.captures.get(*group).cloned().unwrap_or_default(),
             Value::Variable(name) => return self.variables.get(name).cloned().unwrap_or(Some(Vec::new())),
             Value::ErrorStatus => self.error.map(|status| status.to_string()).unwrap_or_default().into_bytes(),
-            Value::BodyLength => self.request.body_bytes.to_string().into_bytes(),
             Value::Body => match (&self.request.body, self.request.body_bytes) {
                 (Some(body), _) => body.clone(),
                 (None, 0) => Vec::new(),

@@ -295,7 +295,7 @@ impl Wire {
                 .retain(|(own, _)| !own.eq_ignore_ascii_case(name.as_bytes()) || !std::mem::replace(&mut seen, true));
         }
         let authority = target.as_ref().and_then(|target| target.authority).or_else(|| request.header("host").next());
-        let host = authority.and_then(|authority| self.host.read(authority, true)).flatten();
+        let host = authority.and_then(|authority| self.host.read(authority, true, false)).flatten();
         let target = target.filter(|_| path.is_some());
         Read {
             target: target.unwrap_or(Target { authority: None, path: b"", query: None }),
