@@ -255,7 +255,8 @@ pub fn merge(all: Vec<Exposed>) -> (Node, Vec<(String, Place)>) {
                         continue;
                     };
                     let services = kind.name.eq_ignore_ascii_case("services");
-                    if !same(known, &element) && !(services && join_servers(known, &element)) {
+                    let one = same(known, &element) || services && join_servers(known, &element);
+                    if !one {
                         conflicts.push((format!("{} `{}`", kind.name, known.name), element.place));
                     }
                 }

@@ -94,7 +94,7 @@ fn matcher(name: &str, arguments: &[String]) -> Result<Predicate, String> {
         "Method" => Predicate::Value(Value::Method, Test::Equals(first.to_uppercase().into())),
         "Host" => host(first)?,
         "HostRegexp" => {
-            let pattern = ascii(first, name).and_then(|text| regex(text))?;
+            let pattern = ascii(first, name).and_then(regex)?;
             // Without CNAME flattening the expression is also tried on the empty name that would stand in its place.
             match &pattern {
                 Test::Regex(pattern, _) if matches_nothing(pattern) => Predicate::Always,
@@ -150,9 +150,8 @@ fn host(expression: &str) -> Result<Predicate, String> {
         return Ok(Predicate::Value(Value::Host, Test::OneOf(names.collect())));
     }
     // `*.a.b` stands for one label before `.a.b`; `*a` for nothing.
-    let any = names
-        .iter()
-        .filter_map(|name| name[1..].starts_with('.').then(|| format!("[^.]*{}", regex::escape(&name[1..]))));
+    let labels = names.iter().map(|name| &name[1..]).filter(|rest| rest.starts_with('.'));
+    let any = labels.map(|rest| format!("[^.]*{}", regex::escape(rest)));
     match any.collect::<Vec<_>>() {
         parts if parts.is_empty() => Ok(Predicate::Any(Vec::new())),
         parts => Ok(Predicate::Value(Value::Host, regex(&format!("^(?:{})$", parts.join("|")))?)),

@@ -19,7 +19,7 @@ const URL: &str = "url";
 pub fn regex(node: &Node, at: &Origin) -> Result<Vec<Clause>, String> {
     let pattern = Arc::new(compiled(node.text("regex"))?);
     let url = Value::Concat(vec![Value::Scheme, Value::literal("://"), variable(HOST), Value::Target]);
-    Ok(redirect(url, pattern, node.text("replacement"), node.flag("permanent"), at))
+    redirect(url, pattern, node.text("replacement"), node.flag("permanent"), at)
 }
 
 /// `redirectScheme`. Errors: why Traefik refuses it.
@@ -34,24 +34,40 @@ pub fn scheme(node: &Node, at: &Origin) -> Result<Vec<Clause>, String> {
     };
     let pattern = Arc::new(compiled(r"^(https?:\/\/)?(\[[\w:.]+\]|[\w\._-]+)?(:\d+)?(.*)$")?);
     let with = format!("{scheme}://${{2}}{port}${{4}}");
-    Ok(redirect(client_url()?, pattern, &with, node.flag("permanent"), at))
+    redirect(client_url()?, pattern, &with, node.flag("permanent"), at)
 }
 
-fn redirect(url: Value, pattern: Arc<Pattern>, with: &str, permanent: bool, at: &Origin) -> Vec<Clause> {
+fn redirect(
+    url: Value,
+    pattern: Arc<Pattern>,
+    with: &str,
+    permanent: bool,
+    at: &Origin,
+) -> Result<Vec<Clause>, String> {
+    // What Go's net/url takes for an authority; anything else is a URL that it can't read.
+    let absolute = Test::Regex(Arc::new(compiled("^[a-zA-Z][^:/]*://")?), Captures::Dropped);
+    let well = compiled(r"^[^:]*://(?:\[[^\]]*\]|[^:/?#\[\]]*)(?::[0-9]*)?(?:[/?#]|$)")?;
+    let well = Test::Regex(Arc::new(well), Captures::Dropped);
     let replace = Replace { pattern: pattern.clone(), with: with.as_bytes().to_vec(), all: true };
     let new = apply(Function::Replace(Box::new(replace)), variable(URL));
     let matches = Predicate::Value(variable(URL), Test::Regex(pattern, Captures::Dropped));
+    let broken = Predicate::All(vec![
+        matches.clone(),
+        Predicate::Value(new.clone(), absolute),
+        Predicate::Value(new.clone(), well).negated(),
+    ]);
     let changed = Predicate::Value(new, Test::Same(Box::new(variable(URL)))).negated();
     let is_get = Predicate::method(&["GET"]);
     let (get, other) = if permanent { (301, 308) } else { (302, 307) };
     let end = |when: Vec<Predicate>, status: u16| {
         Clause::new(Predicate::All(when), Terminal::Error(status), at.noted(format!("{}: it redirects", at.note)))
     };
-    vec![
+    Ok(vec![
         Clause::steps(vec![Step::Set(URL.into(), url, at.noted(""))], at.noted("")),
+        Clause::new(broken, Terminal::Error(502), at.noted(format!("{}: where it redirects to is no URL", at.note))),
         end(vec![matches.clone(), changed.clone(), is_get.clone()], get),
         end(vec![matches, changed, is_get.negated()], other),
-    ]
+    ])
 }
 
 fn table(name: &str, on: Value, exact: &[(&str, &str)], otherwise: Value) -> Value {

@@ -246,8 +246,10 @@ impl Target<'_> {
             return Err(bad());
         }
         let Some((scheme, rest)) = url.split_once("://") else {
-            return match url.split_once(':') {
-                Some(("", _)) => Err(bad()),
+            // Without a scheme a colon in the first segment is refused; a word before it is taken for a scheme.
+            let (first, _) = url.split_once('/').unwrap_or((url, ""));
+            return match first.split_once(':') {
+                Some((word, _)) if !word.starts_with(|letter: char| letter.is_ascii_alphabetic()) => Err(bad()),
                 _ => Ok(None),
             };
         };
