@@ -46,9 +46,9 @@ use serde_json::Value;
 use crate::real::{Answer, Config, Given, Kind, Laid, Stand, version};
 
 /// How many disagreements are made small and shown; the rest are counted.
-const SHOWN: usize = 5;
+const SHOWN: usize = 25;
 /// How long one of them may be made smaller.
-const SHRINK: Duration = Duration::from_secs(20);
+const SHRINK: Duration = Duration::from_secs(5);
 /// How many cases run at once.
 const THREADS: usize = 2;
 /// The largest part of standard pairs that may be unknown, in percent.
