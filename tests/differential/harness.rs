@@ -46,9 +46,9 @@ use serde_json::Value;
 use crate::real::{Answer, Config, Given, Kind, Laid, Stand, version};
 
 /// How many disagreements are made small and shown; the rest are counted.
-const SHOWN: usize = 25;
+const SHOWN: usize = 5;
 /// How long one of them may be made smaller.
-const SHRINK: Duration = Duration::from_secs(5);
+const SHRINK: Duration = Duration::from_secs(20);
 /// How many cases run at once.
 const THREADS: usize = 2;
 /// The largest part of standard pairs that may be unknown, in percent.
@@ -291,6 +291,12 @@ pub fn agrees(kind: Kind, program: &Path, generator: &dyn Generator, pairs: usiz
     }
     if let Some(refusal) = &summary.refusal {
         println!("  the first refused config: {refusal}");
+    }
+    if std::env::var_os("LLMGUARD_TOLD").is_some() {
+        summary
+            .disagreements
+            .iter()
+            .for_each(|one| println!("TOLD case {}: {}\n{}", one.number, one.told, shown(&one.case.config().files)));
     }
     let shown: Vec<String> =
         summary.disagreements.iter().take(SHOWN).map(|one| small(kind, program, generator, one)).collect();
