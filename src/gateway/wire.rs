@@ -287,13 +287,14 @@ impl Wire {
         let in_order = short && (capitals || !self.upper_case_methods) && request.target != b"*";
         let target = Target::parse(&request.target).filter(|_| in_order);
         let path = target.as_ref().and_then(|target| self.path.apply(target.path).ok());
-        // Of headers that may stand once the first was read; none behind a request line that is not in order.
+        // Reading ended at the second of headers that may stand once; nothing was read behind a request line that is not in order.
         let mut headers = if path.is_some() { self.headers_of(request) } else { HeaderLines::new() };
-        for name in self.single_headers {
-            let mut seen = false;
-            headers
-                .retain(|(own, _)| !own.eq_ignore_ascii_case(name.as_bytes()) || !std::mem::replace(&mut seen, true));
-        }
+        let single = |name: &[u8]| self.single_headers.iter().any(|own| name.eq_ignore_ascii_case(own.as_bytes()));
+        let again = (0..headers.len()).find(|&at| {
+            let name = &headers[at].0;
+            single(name) && headers[..at].iter().any(|(other, _)| other.eq_ignore_ascii_case(name))
+        });
+        headers.truncate(again.unwrap_or(headers.len()));
         let authority = target.as_ref().and_then(|target| target.authority).or_else(|| request.header("host").next());
         let host = authority.and_then(|authority| self.host.read(authority, true, false)).flatten();
         let target = target.filter(|_| path.is_some());

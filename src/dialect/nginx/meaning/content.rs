@@ -92,7 +92,7 @@ impl<'c> Reader<'c> {
         around.end = self.reserve();
         let program = self.program(server, &lines, &scope, Some(&mut around));
         if let (Some(first), false) = (clauses.first_mut(), around.ifs.is_empty()) {
-            first.steps.push(state::set(state::IF, ""));
+            first.steps.extend([state::set(state::IF, ""), state::set(state::PROXIED, "")]);
         }
         clauses.extend(program);
         if lines.iter().any(|line| line.is("rewrite") || line.is("if")) {
@@ -139,7 +139,12 @@ impl<'c> Reader<'c> {
     /// The same, not added yet.
     fn tail(&mut self, server: &mut Server<'c>, scope: &Scope) -> Chain {
         let gate = self.gate(server, scope);
-        let content = self.content(server, scope);
+        let mut content = self.content(server, scope);
+        if scope.stale {
+            let note = "an `if` before this one passes requests on, this one has no address for that (500)";
+            let proxied = state::is_set(state::PROXIED);
+            content.clauses.insert(0, Clause::new(proxied, Terminal::Error(500), content.origin.noted(note)));
+        }
         let mut chain = self.try_files(server, scope, content);
         chain.clauses.insert(0, Clause::steps(vec![Step::Call(gate)], Origin::default()));
         chain

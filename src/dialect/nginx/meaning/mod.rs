@@ -75,6 +75,9 @@ pub fn gateway(config: &Config, options: &Options, sink: &mut Sink) -> Gateway {
     reader.gateway
 }
 
+/// A list of headers that is kept alive, the chain that sets them, and the Host header.
+type HeaderChain = (std::rc::Rc<[scope::Header]>, ChainId, Value);
+
 /// The work on one config.
 struct Reader<'c> {
     config: &'c Config,
@@ -90,7 +93,7 @@ struct Reader<'c> {
     /// Chains that measure bodies: the limit, and where it is said.
     body_limits: HashMap<(u64, usize, usize), ChainId>,
     /// Chains that change headers for an upstream, and the Host header.
-    headers: HashMap<(usize, bool), (std::rc::Rc<[scope::Header]>, ChainId, Value)>,
+    headers: HashMap<(usize, bool), HeaderChain>,
     /// Chains that say the same settings.
     settings: HashMap<*const settings::Settings, (std::sync::Arc<settings::Settings>, ChainId)>,
 }

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use crate::gateway::{Captures, Chain, ChainId, Clause, Origin, Predicate, Rewrite, Step, Terminal, Test, Value};
 
 use super::block::Line;
-use super::scope::Scope;
+use super::scope::{Content, Scope};
 use super::server::Server;
 use super::template::{Groups, Part, group_value, parts};
 use super::{Reader, content, state};
@@ -241,6 +241,12 @@ impl<'c> Reader<'c> {
         let mut own = scope.clone();
         if let Some(location) = around {
             own = self.inherit_inside(scope, &inner, &location.name);
+            let passes = |scope: &Scope| matches!(scope.content.as_deref(), Some(Content::Proxy(_)));
+            if inner.iter().any(|line| line.is("proxy_pass")) {
+                steps.push(state::set(state::PROXIED, "1"));
+            } else {
+                own.stale = !passes(scope);
+            }
             let chain = self.phases(server, &own);
             let key = (location.ifs.len() + 1).to_string().into_bytes();
             steps.push(Step::OnError(self.errors(server, &own)));

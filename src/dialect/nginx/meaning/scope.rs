@@ -72,6 +72,8 @@ pub struct Scope {
     pub try_files: Option<Rc<(Vec<Vec<u8>>, Origin)>>,
     /// What makes the content; inherited by `if` and `limit_except` only.
     pub content: Option<Rc<Content>>,
+    /// An `if` without content of its own behind one that passes requests on.
+    pub stale: bool,
     /// `rewrite` and the like by a module that isn't evaluated; never inherited.
     pub opaque_rewrite: Option<Rc<(String, Origin)>>,
 }
@@ -195,6 +197,7 @@ impl Default for Scope {
             internal: None,
             try_files: None,
             content: None,
+            stale: false,
             opaque_rewrite: None,
         }
     }

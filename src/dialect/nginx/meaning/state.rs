@@ -21,6 +21,8 @@ pub const MOVED: &str = " moved";
 pub const DISCARDED: &str = " discarded";
 /// The `if` whose settings hold; empty: the location's own.
 pub const IF: &str = " if";
+/// An `if` that was true made requests be passed on: later ones keep that, perhaps without an address (500).
+pub const PROXIED: &str = " proxied";
 /// A rewrite of this run of directives matched: groups are not escaped any more (the contrary of `quote`).
 pub const UNQUOTED: &str = " unquoted";
 /// What the access phase remembers for `satisfy any`.
