@@ -4,7 +4,7 @@
 //! and `LLMGUARD_NGINX_OLD` (`tests/servers/install.sh`).
 
 #![cfg(unix)]
-#![expect(clippy::unwrap_used, reason = "tests")]
+#![expect(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -271,8 +271,6 @@ impl Reader<'_> {
 
 #[cfg(test)]
 mod tests {
-    #![expect(clippy::unwrap_used, reason = "tests")]
-
     use super::*;
 
     fn matches(text: &str, on: &[u8]) -> bool {

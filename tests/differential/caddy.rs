@@ -531,8 +531,8 @@ impl Generator for Caddy {
         }
         grammar.depth = 0;
         let mut hosts = vec!["other.test".to_owned()];
-        for at in 0..sites {
-            let host = if at == 0 && grammar.random.chance(60) { String::new() } else { HOSTS[at].to_owned() };
+        for (at, host) in HOSTS.iter().enumerate().take(sites) {
+            let host = if at == 0 && grammar.random.chance(60) { String::new() } else { (*host).to_owned() };
             if !host.is_empty() {
                 hosts.push(host.replace('*', "y"));
             }

@@ -302,7 +302,6 @@ fn count(text: &str) -> u32 {
 
 #[cfg(test)]
 mod tests {
-    #![expect(clippy::unwrap_used, reason = "tests")]
     use super::*;
 
     fn words(text: &str) -> Vec<(String, u32)> {

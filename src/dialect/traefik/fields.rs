@@ -114,8 +114,6 @@ fn field(line: &'static str) -> Field {
 
 #[cfg(test)]
 mod tests {
-    #![expect(clippy::unwrap_used, reason = "tests")]
-
     use super::*;
 
     #[test]

@@ -249,8 +249,6 @@ fn quoted(text: &str) -> Result<(String, usize), String> {
 
 #[cfg(test)]
 mod tests {
-    #![expect(clippy::unwrap_used, reason = "tests")]
-
     use super::*;
 
     fn shown(rule: &Rule) -> String {

@@ -434,8 +434,6 @@ fn words(text: &str) -> Option<Vec<Cow<'_, str>>> {
 
 #[cfg(test)]
 mod tests {
-    #![expect(clippy::unwrap_used, reason = "tests")]
-
     use super::*;
 
     fn variables(complete: bool) -> Variables {

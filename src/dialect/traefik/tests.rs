@@ -1,5 +1,3 @@
-#![expect(clippy::unwrap_used, reason = "tests")]
-
 use super::*;
 use crate::gateway::eval::{Verdict, evaluate};
 use crate::http::line::Line;
