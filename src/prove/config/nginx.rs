@@ -462,7 +462,11 @@ fn listen_address(value: &str) -> Option<String> {
         Some(end) => (value.get(..=end)?, value.get(end + 1..)?.strip_prefix(':').unwrap_or("80")),
         None => value.split_once(':').unwrap_or((value, "80")),
     };
-    let host = if host == "0.0.0.0" { "*" } else { host };
+    let host = match host {
+        "0.0.0.0" => "*",
+        _ if host.bytes().all(|byte| byte.is_ascii_digit() || byte == b'-') => return None,
+        _ => host,
+    };
     port.parse::<u16>().ok().map(|port| format!("{host}:{port}"))
 }
 

@@ -299,10 +299,11 @@ mod tests {
             ("{env.X}:1", "{env.X}:1"),
             ("a:{env.P}", "a:{env.P}"),
             (":8080", ":8080"),
+            ("a:1:2:b", "[a:1:2:b]:80"),
         ] {
             assert_eq!(dial(text).as_deref(), Ok(expected), "{text}");
         }
-        for bad in ["http://a/b", "http://a\\:1", "ws://a", "https://a:80", "http://{env.X}", "a:1:2:b"] {
+        for bad in ["http://a/b", "http://a\\:1", "ws://a", "https://a:80", "http://{env.X}"] {
             assert!(dial(bad).is_err(), "{bad}");
         }
     }

@@ -84,9 +84,11 @@ impl<'d> Compiler<'d, '_> {
     fn cannot_be_sent(&mut self, node: Ref<'d>) -> Vec<Clause> {
         let place = node.place();
         let mut clauses = Vec::new();
-        if node.get("headers").is_some_and(super::routes::reads_body) {
-            let origin =
-                self.origin(place, "a header takes the body, so that none is left for the upstream: Caddy fails");
+        if ["headers", "rewrite"].into_iter().filter_map(|key| node.get(key)).any(super::routes::reads_body) {
+            let origin = self.origin(
+                place,
+                "a header or the rewritten URI takes the body, so that none is left for the upstream: Caddy fails",
+            );
             let message = Value::literal("http: ContentLength with Body length 0");
             clauses.push(self.fails(Predicate::BodyOver(0), Value::literal("502"), message, origin));
         }
