@@ -234,7 +234,15 @@ impl Wire {
         if resets && !request.target.starts_with(b"/") && request.target != b"*" {
             return Err((444, "a `:path` without a slash at its start".into()));
         }
-        self.take(request).map_err(|(status, why)| (if resets && status == 400 { 444 } else { status }, why))
+        let read = self.take(request);
+        let read = read.map_err(|(status, why)| (if resets && status == 400 { 444 } else { status }, why))?;
+        // What follows refuses requests that were read well: they get an answer, whatever the protocol.
+        let refused = request.headers.iter().any(|(name, _)| match self.underscores {
+            Underscores::Refused => name.iter().any(|byte| matches!(byte, b'_' | b'.')),
+            Underscores::AliasesRefused => is_alias(name),
+            _ => false,
+        });
+        if refused { Err((400, "a header's name may stand for another one".into())) } else { Ok(read) }
     }
 
     fn take<'r>(&self, request: &'r Request) -> Result<Read<'r>, Refusal> {
@@ -322,17 +330,11 @@ impl Wire {
             }
             match self.underscores {
                 Underscores::Dropped if name.contains(&b'_') => continue,
-                Underscores::Refused if name.iter().any(|byte| matches!(byte, b'_' | b'.')) => {
-                    return Err((400, "a header's name holds an underscore or a dot".into()));
-                }
                 Underscores::Dashes => {
                     let dashed = name.iter().map(|&byte| if byte == b'_' { b'-' } else { byte });
                     headers.push((dashed.collect(), value.clone()));
                 }
                 Underscores::AliasesDropped if is_alias(name) => continue,
-                Underscores::AliasesRefused if is_alias(name) => {
-                    return Err((400, "a header's name may stand for another one".into()));
-                }
                 _ => headers.push((name.clone(), value.clone())),
             }
         }
