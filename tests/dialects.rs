@@ -31,7 +31,6 @@ type Reader = fn(&Path, &Options) -> Gateway;
 
 /// Cases in which the evaluator doesn't give every answer yet: lines of `requests.jsonl`, and why.
 const PENDING: &[(&str, &[usize], &str)] = &[
-    ("nginx/geo", &[8, 9], "`geo` of a value that is no address"),
     (
         "nginx/hash-schemes",
         &[5, 6, 7, 8, 9, 10, 12, 17, 18, 19, 20, 21, 22, 24],

@@ -135,9 +135,9 @@ pub(super) fn basic_credentials(value: &[u8], padding_optional: bool, one_blank:
 pub struct Headers<'h>(pub &'h [(Vec<u8>, Vec<u8>)]);
 
 impl<'h> Headers<'h> {
-    /// The values of a header, in order.
+    /// The values of a header, in order; of `*`: those of all headers.
     pub fn all(self, name: &str) -> impl Iterator<Item = &'h [u8]> {
-        let lines = self.0.iter().filter(move |(own, _)| own.eq_ignore_ascii_case(name.as_bytes()));
+        let lines = self.0.iter().filter(move |(own, _)| name == "*" || own.eq_ignore_ascii_case(name.as_bytes()));
         lines.map(|(_, value)| value.as_slice())
     }
 

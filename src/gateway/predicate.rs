@@ -17,7 +17,7 @@ pub enum Predicate {
     Always,
     /// A value passes a test.
     Value(Value, Test),
-    /// The lines of a request header pass a test. A header that isn't there passes none.
+    /// The lines of a request header (`*`: of any) pass a test. A header that isn't there passes none.
     Header(String, Lines, Test),
     /// A pair of the query of this name has a value that passes, both decoded as forms are (WHATWG URL: `+` is a blank; here a pair with a
     /// wrong escape or a `;` doesn't count).

@@ -110,8 +110,13 @@ pub fn add_prefix(node: &Node, origin: &Origin) -> Result<Vec<Clause>, String> {
     if prefix.is_empty() {
         return Err("`prefix` is empty".to_owned());
     }
-    let prefix = apply(Function::Escape(KEPT), Value::literal(prefix));
-    let path = apply(Function::LeadingSlash, Value::Concat(vec![prefix, variable(PATH)]));
+    // With a byte that no path may hold Go's `RawPath` is wrong, so that the whole path is escaped anew (measured on 3.7.15).
+    let odd = |byte: &u8| !KEPT.as_bytes().contains(byte) && !b"!'()*[]%".contains(byte);
+    let path = match prefix.as_bytes().iter().any(odd) && !prefix.contains('%') {
+        true => apply(Function::EscapedPath, Value::Concat(vec![Value::literal(prefix), variable(PATH)])),
+        false => Value::Concat(vec![apply(Function::Escape(KEPT), Value::literal(prefix)), variable(PATH)]),
+    };
+    let path = apply(Function::LeadingSlash, path);
     Ok(vec![Clause::steps(moved(path, &origin.noted("`addPrefix` makes the path")), origin.noted(""))])
 }
 

@@ -76,8 +76,15 @@ impl<'d> Compiler<'d, '_> {
             target: Value::Target,
             host: valid_host(Value::First(vec![variable(var::HOST), variable(UPSTREAM)])),
         };
+        clauses.push(Clause::steps(steps, Origin::default()));
+        let origin = self.origin(place, "a header holds a control character, which Go doesn't send: Caddy fails");
+        let control = regex::bytes::Regex::new(r"(?-u)[\x00-\x08\x0a-\x1f\x7f]");
+        let control = control.map_or_else(|error| Pattern::Opaque(error.to_string().into()), Pattern::Regular);
+        let control = Predicate::Header("*".to_owned(), Lines::Any, Test::Regex(Arc::new(control), Captures::Dropped));
+        let message = Value::literal("net/http: invalid header field value");
+        clauses.push(self.fails(control, Value::literal("502"), message, origin));
         let origin = self.origin(place, format!("`reverse_proxy` sends it to {shown}, with the path as it came"));
-        clauses.push(Clause { when: Predicate::Always, steps, then: Terminal::Forward(Arc::new(forward)), origin });
+        clauses.push(Clause::new(Predicate::Always, Terminal::Forward(Arc::new(forward)), origin));
     }
 
     /// What Go's transport fails with before it asks the upstream.
@@ -85,12 +92,11 @@ impl<'d> Compiler<'d, '_> {
         let place = node.place();
         let mut clauses = Vec::new();
         if ["headers", "rewrite"].into_iter().filter_map(|key| node.get(key)).any(super::routes::reads_body) {
-            let origin = self.origin(
-                place,
-                "a header or the rewritten URI takes the body, so that none is left for the upstream: Caddy fails",
-            );
-            let message = Value::literal("http: ContentLength with Body length 0");
-            clauses.push(self.fails(Predicate::BodyOver(0), Value::literal("502"), message, origin));
+            let why =
+                "a header or the rewritten URI takes the body: Caddy fails while it sends the request without one";
+            let why = self.reason(place, why);
+            let origin = self.origin(place, "the body is taken before it is sent: what the upstream sees is a race");
+            clauses.push(Clause::new(Predicate::BodyOver(0), Terminal::Unknown(why), origin));
         }
         if self.method_changes {
             let token = regex::bytes::Regex::new("^[!#$%&'*+.^_`|~0-9A-Za-z-]*$");
