@@ -13,6 +13,9 @@ mod common;
 mod files;
 #[path = "nginx_syntax/make.rs"]
 mod make;
+#[path = "common/random.rs"]
+#[expect(dead_code, reason = "shared with other tests")]
+mod random;
 #[path = "nginx_syntax/speed.rs"]
 mod speed;
 
@@ -28,7 +31,7 @@ use llmguard::dialect::nginx::lexer;
 use llmguard::dialect::nginx::read;
 use llmguard::dialect::nginx::table::TABLE;
 use llmguard::source::SourceFile;
-use make::Random;
+use random::Random;
 
 /// The servers, with the variable that names their program and their version.
 const SERVERS: [(&str, (u32, u32, u32)); 2] = [("LLMGUARD_NGINX_OLD", (1, 22, 1)), ("LLMGUARD_NGINX", (1, 31, 3))];
@@ -87,7 +90,7 @@ fn agrees(test: &str, share: f64, make: impl Fn(&mut Random) -> Vec<u8>) {
         let seed = number("LLMGUARD_SEED", 0) as u64;
         let mut compared = 0;
         for case in 0..cases as u64 {
-            let text = make(&mut Random::new(seed + case));
+            let text = make(&mut Random::seeded(seed + case));
             match compare(&text, &nginx, version) {
                 Ok(was) => compared += usize::from(was),
                 Err(why) => {
@@ -130,7 +133,7 @@ fn words_mean_what_they_mean_to_nginx() {
         let nginx = Nginx::new(&program);
         let mut compared = 0;
         for seed in 0..number("LLMGUARD_CASES", 120) as u64 {
-            let word = make::word(&mut Random::new(seed));
+            let word = make::word(&mut Random::seeded(seed));
             let text = [&word[..], b" ;"].concat();
             let (tree, faults) = lexer::parse(&text);
             if !faults.is_empty() || tree.words.len() != 1 {
@@ -155,7 +158,7 @@ fn every_directive_stands_where_nginx_lets_it() {
         let nginx = Nginx::new(&program);
         let mut pairs = make::places(version);
         let all = pairs.len();
-        Random::new(number("LLMGUARD_SEED", 0) as u64).shuffle(&mut pairs);
+        Random::seeded(number("LLMGUARD_SEED", 0) as u64).shuffle(&mut pairs);
         pairs.truncate(number("LLMGUARD_CASES", 120));
         let (mut known, mut wrong) = (0, Vec::new());
         for (name, context, text) in &pairs {
@@ -220,8 +223,8 @@ fn tokens_tile_the_file() {
         b"a \\".to_vec(),
         Vec::new(),
     ];
-    texts.extend((0..3000).map(|seed| make::garbage(&mut Random::new(seed))));
-    texts.extend((0..1000).map(|seed| make::text(&mut Random::new(seed))));
+    texts.extend((0..3000).map(|seed| make::garbage(&mut Random::seeded(seed))));
+    texts.extend((0..1000).map(|seed| make::text(&mut Random::seeded(seed))));
     for text in texts {
         let (tree, _) = lexer::parse(&text);
         let mut at = 0;

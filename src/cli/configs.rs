@@ -12,7 +12,8 @@ use crate::gateway::{Gateway, Listener};
 use crate::http::Request;
 use crate::http::line::Line;
 use crate::lower;
-use crate::project::{self, Dialect, System, secrets, variables};
+use crate::project::secrets::{self, Hidden};
+use crate::project::{self, Dialect, System, variables};
 
 /// What is judged.
 #[derive(Debug, clap::Args)]
@@ -93,7 +94,10 @@ impl ConfigArgs {
         for file in shown.chain(sink.list.iter_mut().filter_map(|problem| problem.file.as_mut())) {
             *file = secrets::hide(file);
         }
-        systems.iter_mut().for_each(|system| secrets::hide_notes(&mut system.gateway));
+        let of_systems = systems.iter().flat_map(|system| &system.gateway.files);
+        let hidden = Hidden::of(of_systems.chain(sink.list.iter().filter_map(|problem| problem.file.as_ref())));
+        secrets::hide_problems(&mut sink, &hidden);
+        systems.iter_mut().for_each(|system| secrets::hide_notes(&mut system.gateway, &hidden));
         let errors = sink.list.iter().filter(|problem| problem.severity == Severity::Error).count();
         load::show(sink, global);
         let names = || self.paths.iter().map(|path| path.display().to_string()).collect::<Vec<_>>().join(", ");

@@ -11,6 +11,7 @@ use super::{Exit, Global, fail};
 use crate::gateway::eval::{Outcome, Verdict, evaluate};
 use crate::gateway::{Gateway, Limit, LimitKind, Per};
 use crate::http::line::{Line, text};
+use crate::project::secrets::Hidden;
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
@@ -64,7 +65,9 @@ pub(super) fn decision(gateway: &Gateway, outcome: &Outcome) -> Value {
         Verdict::Proxied { upstream, target, host } => json!({
             "outcome": "proxied", "client": outcome.client, "upstream": upstream, "target": text(target), "host": host,
         }),
-        Verdict::Unknown { reason, .. } => json!({"outcome": "unknown", "reason": reason}),
+        Verdict::Unknown { reason, .. } => {
+            json!({"outcome": "unknown", "reason": Hidden::of(&gateway.files).shown(reason)})
+        }
     };
     let steps = outcome.steps.iter().filter_map(|origin| {
         let file = gateway.files.get(origin.file)?;

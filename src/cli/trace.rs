@@ -13,6 +13,7 @@ use crate::analysis::words;
 use crate::gateway::eval::Verdict;
 use crate::http::line::{Line, text};
 use crate::http::{Request, Version};
+use crate::project::secrets::Hidden;
 
 /// Where text is wrapped.
 const WIDTH: usize = 100;
@@ -130,14 +131,15 @@ impl Args {
 fn page(subject: &Subject, request: &Request, told: &Explanation) -> String {
     let branches = told.branches.iter().flat_map(|branch| &branch.hops);
     let places = told.hops.iter().chain(branches).map(|hop| name(&hop.place).chars().count());
-    let mut page = Page { text: String::new(), column: places.max().unwrap_or_default().min(WIDEST_PLACE) };
+    let column = places.max().unwrap_or_default().min(WIDEST_PLACE);
+    let mut page = Page { text: String::new(), column, hidden: Hidden::of(&subject.gateway.files) };
     page.request(subject, request, told.compared.as_deref());
     page.hops(&told.hops);
     if let Some(end) = &told.end {
         page.end(end);
     }
     if let [first, ..] = told.branches.as_slice() {
-        page.line(&format!("{STRONG}unknown{STRONG:#}: {}", first.because));
+        page.line(&format!("{STRONG}unknown{STRONG:#}: {}", page.hidden.shown(&first.because)));
         for (branch, word) in told.branches.iter().zip(["either", "or"]) {
             page.line(&format!("\n{STRONG}{word}{STRONG:#}"));
             page.hops(&branch.hops);
@@ -156,6 +158,7 @@ fn name(place: &Place) -> String {
 struct Page {
     text: String,
     column: usize,
+    hidden: Hidden,
 }
 
 impl Page {
@@ -221,7 +224,7 @@ impl Page {
             Verdict::Proxied { upstream, .. } => {
                 ("proxied", format!(" to {upstream}: {WARN}nothing on the way looks at who is asking{WARN:#}"))
             }
-            Verdict::Unknown { reason, .. } => ("unknown", format!(": {reason}")),
+            Verdict::Unknown { reason, .. } => ("unknown", format!(": {}", self.hidden.shown(reason))),
         };
         self.line(&format!("{STRONG}{word}{STRONG:#}{rest}"));
         if let Some(received) = &end.upstream {

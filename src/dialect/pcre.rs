@@ -2,33 +2,33 @@
 //!
 //! In: a pattern as a config holds it. Out: a [`Pattern`] that matches the same bytes, its groups numbered alike and their names in lower
 //! case, as nginx's variables are. Invariant: what this crate's engines can't say exactly is [`Pattern::Opaque`], never something near it.
-//! nginx hands patterns to PCRE as bytes, without UTF mode: letters are ASCII, `.` is any byte but a line feed.
+//! Why one is opaque never quotes it: it may hold a key. nginx hands patterns to PCRE as bytes, without UTF mode: letters are ASCII, `.` is any byte but a line feed.
 
 use crate::gateway::Pattern;
 
 /// Reads a pattern. Errors: it is malformed, so that no server takes it.
 pub fn pattern(text: &[u8], caseless: bool) -> Result<Pattern, String> {
     let Ok(text) = std::str::from_utf8(text) else {
-        return Ok(Pattern::Opaque("a regular expression is not UTF-8".into()));
+        return Ok(Pattern::Opaque("a regular expression that is not UTF-8".into()));
     };
     let mut reader =
         Reader { text: text.as_bytes(), at: 0, out: String::with_capacity(text.len() + 16), needs: Needs::Regular };
     reader.run();
     let out = reader.out;
     match reader.needs {
-        Needs::Unknown(what) => Ok(Pattern::Opaque(format!("the regular expression `{text}` holds {what}").into())),
+        Needs::Unknown(what) => Ok(Pattern::Opaque(format!("a regular expression that holds {what}").into())),
         Needs::Fancy => {
             let flags = if caseless { "(?i)" } else { "" };
             match fancy_regex::Regex::new(&format!("{flags}{out}")) {
                 Ok(regex) => Ok(Pattern::Fancy(Box::new(regex))),
-                Err(_) => Ok(Pattern::Opaque(format!("the regular expression `{text}` is not understood").into())),
+                Err(_) => Ok(Pattern::Opaque("a regular expression that is not understood".into())),
             }
         }
         Needs::Regular => {
             match regex::bytes::RegexBuilder::new(&out).unicode(false).case_insensitive(caseless).build() {
                 Ok(regex) => Ok(Pattern::Regular(regex)),
                 Err(regex::Error::Syntax(_)) => Err(format!("`{text}` is not a regular expression")),
-                Err(_) => Ok(Pattern::Opaque(format!("the regular expression `{text}` is too large").into())),
+                Err(_) => Ok(Pattern::Opaque("a regular expression that is too large".into())),
             }
         }
     }

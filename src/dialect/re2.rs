@@ -15,7 +15,7 @@ pub fn compile(expression: &str) -> Result<Pattern, String> {
     match regex::bytes::RegexBuilder::new(&rewritten).size_limit(64 << 20).build() {
         Ok(regex) => Ok(Pattern::Regular(regex)),
         Err(regex::Error::CompiledTooBig(_)) => {
-            Ok(Pattern::Opaque(format!("depends on the very large expression `{expression}`").into()))
+            Ok(Pattern::Opaque("depends on a very large regular expression".into()))
         }
         Err(error) => {
             let text = error.to_string();

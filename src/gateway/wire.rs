@@ -27,6 +27,8 @@ pub struct Wire {
     pub single_headers: &'static [&'static str],
     /// What happens with header names that hold `_`.
     pub underscores: Underscores,
+    /// Names with bytes that no name has are overlooked, instead of refused with 400 (nginx 1.22.1); blanks and control characters never.
+    pub odd_names_dropped: bool,
     /// How long a head may be.
     pub head: HeadLimits,
     /// Which hosts are taken.
@@ -218,10 +220,23 @@ impl Wire {
             asterisk: None,
             single_headers: &[],
             underscores: Underscores::Kept,
+            odd_names_dropped: false,
             head: HeadLimits { line: None, field: None, total: Some((2 * head_bytes - 1, 431)) },
             host: HostRule::Printable,
             http1_only: false,
             resets_streams: false,
+        }
+    }
+
+    /// What Go's net/http 1.26 takes with `MaxHeaderBytes`; it reads 4096 bytes more, then it is 431.
+    pub fn go(head_bytes: u64) -> Wire {
+        Wire {
+            path: PathView { unescape: true, ..PathView::RAW },
+            options_asterisk: Some(200),
+            head: HeadLimits { line: None, field: None, total: Some((head_bytes + 4096, 431)) },
+            host: HostRule::Go,
+            resets_streams: true,
+            ..Wire::strict(head_bytes)
         }
     }
 
@@ -324,8 +339,12 @@ impl Wire {
     fn headers(&self, request: &Request) -> Result<HeaderLines, Refusal> {
         let mut headers = Vec::with_capacity(request.headers.len());
         for (name, value) in &request.headers {
-            let name_ok = !name.is_empty() && name.iter().all(|&byte| http::is_token_byte(byte));
-            if !name_ok || value.iter().any(|byte| matches!(byte, 0 | b'\r' | b'\n')) {
+            let odd = !name.iter().all(|&byte| http::is_token_byte(byte));
+            let visible = name.iter().all(|&byte| byte > b' ' && byte != 0x7f && byte != b':');
+            if odd && visible && self.odd_names_dropped {
+                continue;
+            }
+            if odd || name.is_empty() || value.iter().any(|byte| matches!(byte, 0 | b'\r' | b'\n')) {
                 return Err((400, "a header is malformed".into()));
             }
             match self.underscores {

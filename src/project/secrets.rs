@@ -10,6 +10,7 @@ use std::sync::LazyLock;
 
 use regex::Regex;
 
+use crate::diag::Sink;
 use crate::gateway::{Gateway, Origin, Step};
 use crate::source::{SourceFile, Span};
 
@@ -59,26 +60,55 @@ pub fn hide(file: &SourceFile) -> SourceFile {
     if found.is_empty() { file.clone() } else { file.hiding(found) }
 }
 
-/// What a gateway says about its places, without what its files hide.
-pub fn hide_notes(gateway: &mut Gateway) {
-    let hidden: BTreeSet<String> = gateway
-        .files
-        .iter()
-        .flat_map(SourceFile::hidden)
-        .filter(|text| text.len() >= SHORTEST)
-        .map(str::to_owned)
-        .collect();
-    // The longest first: a short one may be a part of it.
-    let mut hidden: Vec<String> = hidden.into_iter().collect();
-    hidden.sort_by_key(|text| Reverse(text.len()));
-    if hidden.is_empty() {
-        return;
+/// The texts that files hide, the longest first: a short one may be a part of it.
+#[derive(Debug, Default)]
+pub struct Hidden(Vec<String>);
+
+impl Hidden {
+    /// What these files hide.
+    pub fn of<'f>(files: impl IntoIterator<Item = &'f SourceFile>) -> Hidden {
+        let texts = files.into_iter().flat_map(SourceFile::hidden).filter(|text| text.len() >= SHORTEST);
+        let texts: BTreeSet<String> = texts.map(str::to_owned).collect();
+        let mut texts: Vec<String> = texts.into_iter().collect();
+        texts.sort_by_key(|text| Reverse(text.len()));
+        Hidden(texts)
     }
-    let hide = |origin: &mut Origin| {
-        for text in &hidden {
-            if origin.note.contains(text.as_str()) {
-                origin.note = origin.note.replace(text.as_str(), "***").into();
+
+    /// The same text without them.
+    pub fn shown(&self, text: &str) -> String {
+        self.without(text).unwrap_or_else(|| text.to_owned())
+    }
+
+    /// The same text without them; `None`: none is in it.
+    pub fn without(&self, text: &str) -> Option<String> {
+        let mut out: Option<String> = None;
+        for hidden in &self.0 {
+            let now = out.as_deref().unwrap_or(text);
+            if now.contains(hidden.as_str()) {
+                out = Some(now.replace(hidden.as_str(), "***"));
             }
+        }
+        out
+    }
+}
+
+/// What is wrong with files, without what they hide.
+pub fn hide_problems(sink: &mut Sink, hidden: &Hidden) {
+    for problem in &mut sink.list {
+        let label = problem.span.as_mut().map(|(_, label)| label);
+        for text in [Some(&mut problem.message), problem.help.as_mut(), label].into_iter().flatten() {
+            if let Some(shown) = hidden.without(text) {
+                *text = shown;
+            }
+        }
+    }
+}
+
+/// What a gateway says about its places, without what its files hide.
+pub fn hide_notes(gateway: &mut Gateway, hidden: &Hidden) {
+    let hide = |origin: &mut Origin| {
+        if let Some(shown) = hidden.without(&origin.note) {
+            origin.note = shown.into();
         }
     };
     gateway.listeners.iter_mut().for_each(|listener| hide(&mut listener.origin));
@@ -148,5 +178,16 @@ mod tests {
         }
         assert_eq!(PATTERNS.len(), 6);
         assert!(TABLE.is_some() && ROW.is_some());
+    }
+
+    #[test]
+    fn what_is_wrong_is_said_without_keys() {
+        let file = hide(&SourceFile::new("x", "x", "rule: HeaderRegexp(`X-API-Key`, `^key-one(?!x)$`)"));
+        let mut sink = Sink::default();
+        let problem = crate::diag::Diagnostic::new(crate::diag::Severity::Error, "wrong: `^key-one(?!x)$`");
+        sink.push(problem.at(&file, Span::new(0..4), "`^key-one(?!x)$`").help("mend `^key-one(?!x)$`"));
+        hide_problems(&mut sink, &Hidden::of([&file]));
+        let told = sink.list[0].render(false);
+        assert!(!told.contains("key-one") && told.matches("***").count() == 4, "{told}");
     }
 }

@@ -9,6 +9,9 @@
 mod common;
 mod compare;
 mod make;
+#[path = "../common/random.rs"]
+#[expect(dead_code, reason = "shared with other tests")]
+mod random;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -168,7 +171,7 @@ fn bad_input_is_told_and_ends_nothing() {
         read(&text[..end]);
     }
     for seed in 0..500 {
-        let mut random = make::Random::new(seed);
+        let mut random = random::Random::seeded(seed);
         let alphabet = [
             "{",
             "}",

@@ -2,33 +2,7 @@
 //!
 //! Most are right; some have a word too many, one too few or a brace that doesn't match, so that refusals are compared as well.
 
-/// Pseudo-random numbers (splitmix64).
-pub struct Random(u64);
-
-impl Random {
-    pub fn new(seed: u64) -> Random {
-        Random(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15))
-    }
-
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        mixed ^ (mixed >> 31)
-    }
-
-    pub fn below(&mut self, end: usize) -> usize {
-        (self.next() % end.max(1) as u64) as usize
-    }
-
-    fn one<'l>(&mut self, list: &[&'l str]) -> &'l str {
-        list[self.below(list.len())]
-    }
-
-    fn chance(&mut self, percent: usize) -> bool {
-        self.below(100) < percent
-    }
-}
+use crate::random::Random;
 
 /// Addresses of sites.
 const ADDRESSES: &[&str] = &[
@@ -217,7 +191,7 @@ const MATCHERS: &[&str] = &[
 
 /// A Caddyfile.
 pub fn caddyfile(seed: u64) -> String {
-    let mut maker = Maker { random: Random::new(seed), matchers: 0, depth: 0 };
+    let mut maker = Maker { random: Random::seeded(seed), matchers: 0, depth: 0 };
     let mut text = maker.file();
     if maker.random.chance(25) {
         text = maker.broken(&text);
@@ -238,7 +212,7 @@ impl Maker {
         if self.random.chance(40) {
             out += "{\n";
             for _ in 0..self.random.below(4) {
-                let option = self.random.one(OPTIONS);
+                let option = self.random.pick(OPTIONS);
                 out += &self.fill(option);
                 out.push('\n');
             }
@@ -247,9 +221,9 @@ impl Maker {
         out += "(s1) {\nheader X-S1 y\n}\n(s2) {\nrespond {args[1]} \"{args[0]} {args[:]} {args[7]}\"\n}\n";
         out += "(s3) {\nhandle /{args[0]} {\n{block}\n}\n}\n&(r1) {\nheader X-R1 y\nrespond r1\n}\n";
         for _ in 0..1 + self.random.below(3) {
-            let mut keys = vec![self.random.one(ADDRESSES)];
+            let mut keys = vec![self.random.pick(ADDRESSES)];
             while self.random.chance(30) {
-                keys.push(self.random.one(ADDRESSES));
+                keys.push(self.random.pick(ADDRESSES));
             }
             out += &keys.join(if self.random.chance(80) { ", " } else { " " });
             out += " {\n";
@@ -263,7 +237,7 @@ impl Maker {
         let mut out = String::new();
         self.matchers = self.random.below(4);
         for at in 0..self.matchers {
-            let matcher = self.random.one(MATCHERS);
+            let matcher = self.random.pick(MATCHERS);
             out += &format!("@m{at} {}\n", self.fill(matcher));
         }
         out + &self.lines(8)
@@ -273,7 +247,7 @@ impl Maker {
         self.depth += 1;
         let mut out = String::new();
         for _ in 0..self.random.below(most) {
-            let line = self.random.one(LINES);
+            let line = self.random.pick(LINES);
             let nested = line.contains("%b");
             // What may stand only in a site's own block would make nearly every file a refused one.
             let bare = ["bind", "log", "tls", "handle_errors", "import", "frobnicate"];
@@ -285,7 +259,7 @@ impl Maker {
                 continue;
             }
             out += &self.fill(line);
-            out += self.random.one(&["\n", "\n", "\n", " # x\n", "\n\n", "\r\n"]);
+            out += self.random.pick(&["\n", "\n", "\n", " # x\n", "\n\n", "\r\n"]);
         }
         self.depth -= 1;
         out
@@ -346,7 +320,7 @@ impl Maker {
             "b" => return self.lines(5),
             _ => &["%"],
         };
-        self.random.one(list).to_owned()
+        self.random.pick(list).to_owned()
     }
 
     /// One thing is wrong somewhere.

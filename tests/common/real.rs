@@ -17,14 +17,14 @@ use std::sync::atomic::{AtomicU16, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use llmguard::dialect::{Options, Variables};
-use llmguard::gateway::eval::{Outcome, Verdict};
-use llmguard::http::line::{Line, text};
+use llmguard::http::line::Line;
 use llmguard::http::{Request, Version};
 use llmguard::policy::plan::Proxy;
+pub use llmguard::prove::answer::Answer;
 use llmguard::prove::http2;
 use llmguard::prove::server::{self, Launch, Running, Scratch};
 use llmguard::prove::upstream::{PROBE, Seen, Upstream};
-use llmguard::prove::wire::{self, End, Exchange, Target, TlsOptions};
+use llmguard::prove::wire::{self, End, Target, TlsOptions};
 use serde_json::{Value, json};
 
 /// No answer takes longer.
@@ -373,58 +373,6 @@ impl Ask {
     }
 }
 
-/// What became of a request, by a server or by an evaluator.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Answer {
-    /// Refused with a status; 444: closed without an answer.
-    Refused(u16),
-    /// Answered by the gateway itself.
-    Answered(u16),
-    /// An upstream saw it: the port of that upstream, the request target and the Host that it got.
-    Proxied {
-        /// The upstream's port.
-        port: u16,
-        /// The request target, bytes as characters.
-        target: String,
-        /// The Host.
-        host: String,
-    },
-    /// The evaluator can't know: why.
-    Unknown(String),
-    /// The server did something else: what.
-    Strange(String),
-}
-
-impl Answer {
-    /// What an evaluator says.
-    pub fn of(outcome: &Outcome) -> Answer {
-        match &outcome.verdict {
-            Verdict::Refused(status) => Answer::Refused(*status),
-            Verdict::Answered(status) => Answer::Answered(*status),
-            Verdict::Proxied { upstream, target, host } => {
-                let port = upstream.rsplit(':').next().and_then(|port| port.parse().ok()).unwrap_or(0);
-                Answer::Proxied { port, target: text(target), host: host.clone() }
-            }
-            Verdict::Unknown { reason, .. } => Answer::Unknown(reason.clone()),
-        }
-    }
-
-    fn observed(exchange: &Exchange, seen: Option<(u16, &Seen)>) -> Answer {
-        // Of a body that turns out too large the start may be on its way.
-        let refused_late = |seen: &Seen| exchange.status == Some(413) && !seen.body_complete;
-        match (seen, exchange.status, &exchange.end) {
-            (Some((port, seen)), ..) if !refused_late(seen) => {
-                let host = seen.header_all("host").next().map(String::from_utf8_lossy).unwrap_or_default().into_owned();
-                Answer::Proxied { port, target: text(&seen.target), host }
-            }
-            (_, Some(status @ 400..), _) => Answer::Refused(status),
-            (_, Some(status), _) => Answer::Answered(status),
-            (_, None, End::Closed | End::Reset | End::StreamReset(_) | End::GoAway(_)) => Answer::Refused(444),
-            (_, None, end) => Answer::Strange(format!("{end:?}")),
-        }
-    }
-}
-
 /// A server that runs.
 pub struct Site<'s> {
     /// Its config.
@@ -468,7 +416,7 @@ impl Site<'_> {
         let seen = upstreams.find_map(|(upstream, before)| {
             Some((upstream.addr().port(), upstream.since(before).into_iter().find(own)?))
         });
-        Answer::observed(&exchange, seen.as_ref().map(|(port, seen)| (*port, seen)))
+        Answer::observed(&exchange, seen.as_ref().map(|(port, seen)| (SocketAddr::from(([127, 0, 0, 1], *port)), seen)))
     }
 
     /// The end of the server's log.

@@ -7,7 +7,8 @@ use std::sync::OnceLock;
 use llmguard::dialect::{Options, Variables, caddy};
 use llmguard::gateway::Gateway;
 
-use crate::harness::{Case, File, Generator, Part, Random};
+use crate::harness::{Case, File, Generator, Part};
+use crate::random::Random;
 use crate::real::Given;
 
 struct Caddy;

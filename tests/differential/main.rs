@@ -11,6 +11,8 @@ mod caddy;
 mod common;
 mod harness;
 mod nginx;
+#[path = "../common/random.rs"]
+mod random;
 #[path = "../common/real.rs"]
 mod real;
 mod self_test;

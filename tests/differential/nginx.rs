@@ -6,7 +6,8 @@ use llmguard::dialect::nginx;
 use llmguard::gateway::Gateway;
 use serde_json::{Map, Value, json};
 
-use crate::harness::{Case, File, Generator, Part, Random};
+use crate::harness::{Case, File, Generator, Part};
+use crate::random::Random;
 use crate::real::Given;
 
 /// The generator.

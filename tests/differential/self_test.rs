@@ -6,7 +6,8 @@ use llmguard::gateway::{Chain, Gateway, Listener, Origin, Terminal, Wire};
 use serde_json::json;
 
 use crate::common;
-use crate::harness::{Case, File, Generator, Part, Random, agrees, run};
+use crate::harness::{Case, File, Generator, Part, agrees, run};
+use crate::random::Random;
 use crate::real::{Given, Kind};
 
 /// Says that everything is refused with a status.

@@ -9,7 +9,8 @@ use llmguard::dialect::traefik;
 use llmguard::gateway::Gateway;
 use serde_json::{Value, json};
 
-use crate::harness::{Case, File, Generator, Part, Random};
+use crate::harness::{Case, File, Generator, Part};
+use crate::random::Random;
 use crate::real::Given;
 
 /// The generator.

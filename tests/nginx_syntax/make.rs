@@ -2,42 +2,9 @@
 //!
 //! What is made listens nowhere but on a socket file, names no host and reads no file, so that nginx judges the form alone.
 
+use crate::random::Random;
 use llmguard::dialect::nginx::context::Context;
 use llmguard::dialect::nginx::table::{TABLE, Version};
-
-/// Pseudo-random numbers (splitmix64).
-pub struct Random(u64);
-
-impl Random {
-    pub fn new(seed: u64) -> Random {
-        Random(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15))
-    }
-
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        mixed ^ (mixed >> 31)
-    }
-
-    pub fn below(&mut self, end: usize) -> usize {
-        (self.next() % end.max(1) as u64) as usize
-    }
-
-    fn one<T: Copy>(&mut self, list: &[T]) -> T {
-        list[self.below(list.len())]
-    }
-
-    fn chance(&mut self, percent: usize) -> bool {
-        self.below(100) < percent
-    }
-
-    pub fn shuffle<T>(&mut self, list: &mut [T]) {
-        for at in (1..list.len()).rev() {
-            list.swap(at, self.below(at + 1));
-        }
-    }
-}
 
 /// What surrounds each block, and what closes it.
 const BLOCKS: &[(Context, &str, &str)] = &[
@@ -125,9 +92,9 @@ pub fn word(random: &mut Random) -> Vec<u8> {
         b"\\;",
         b" ",
     ];
-    let mut word: Vec<u8> = (0..1 + random.below(8)).flat_map(|_| random.one(plain)).copied().collect();
+    let mut word: Vec<u8> = (0..1 + random.below(8)).flat_map(|_| random.pick(plain)).copied().collect();
     if random.chance(50) {
-        let quote = random.one(b"'\"");
+        let quote = random.pick(b"'\"");
         word.retain(|byte| *byte != quote);
         word = [vec![quote], word, vec![quote]].concat();
     }
@@ -141,9 +108,9 @@ pub fn text(random: &mut Random) -> Vec<u8> {
         if random.chance(40) {
             text.extend(b"proxy_hide_header ");
             text.extend(word(random));
-            text.extend(random.one::<&[u8]>(&[b";", b" ;\n", b"\n;\n", b" x;\n"]));
+            text.extend(random.pick::<&[u8]>(&[b";", b" ;\n", b"\n;\n", b" x;\n"]));
         } else {
-            text.extend(random.one(PIECES));
+            text.extend(random.pick(PIECES));
         }
     }
     text.extend(b"\n}}\n");
@@ -153,7 +120,7 @@ pub fn text(random: &mut Random) -> Vec<u8> {
 /// Bytes of any kind.
 pub fn garbage(random: &mut Random) -> Vec<u8> {
     (0..random.below(200))
-        .flat_map(|_| if random.chance(70) { random.one(PIECES).to_vec() } else { vec![random.next() as u8] })
+        .flat_map(|_| if random.chance(70) { random.pick(PIECES).to_vec() } else { vec![random.next() as u8] })
         .collect()
 }
 
@@ -163,7 +130,7 @@ pub fn long(random: &mut Random) -> Vec<u8> {
     for _ in 0..1 + random.below(2) {
         text.extend(vec![b' '; random.below(5000)]);
         let inner = vec![b'a'; 4085 + random.below(20)];
-        let (open, close) = random.one(&[
+        let (open, close) = random.pick(&[
             ("#", "\n"),
             ("'", "' ;"),
             ("\"", "\";"),
@@ -233,15 +200,15 @@ pub fn directives(random: &mut Random) -> Vec<u8> {
         let right = (0..8).filter(|count| rule.args.has(*count)).collect::<Vec<_>>();
         let count = if random.chance(90) { right[random.below(right.len())] } else { random.below(4) };
         for _ in 0..count {
-            text += random.one(&[" ", "\n    ", " # c\n "]);
-            text += random.one(VALUES);
+            text += random.pick(&[" ", "\n    ", " # c\n "]);
+            text += random.pick(VALUES);
         }
         let block = rule.block != random.chance(3);
         if block && context.inside(rule.name.as_bytes()) != Context::Entries {
             text += " {\n";
             open.push(context.inside(rule.name.as_bytes()));
         } else {
-            text += random.one(&[";\n", ";", " ;\n", "\n;\n"]);
+            text += random.pick(&[";\n", ";", " ;\n", "\n;\n"]);
         }
         if open.len() > 2 && random.chance(40) {
             text += "}\n";
@@ -264,7 +231,7 @@ pub fn damaged(random: &mut Random) -> Vec<u8> {
         let at = random.below(text.len());
         match random.below(4) {
             0 => drop(text.remove(at)),
-            1 => text.insert(at, random.one(b";{}\"' \\#\n$")),
+            1 => text.insert(at, random.pick(b";{}\"' \\#\n$")),
             2 => text.truncate(at),
             _ => {
                 let end = text.len().min(at + random.below(30));

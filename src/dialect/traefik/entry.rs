@@ -7,10 +7,9 @@ use super::build::origin;
 use super::path::{HOST, QUERY, apply, moved};
 use super::statics::{EntryPoint, Trusted};
 use crate::gateway::value::Join;
-use crate::gateway::wire::{Dots, HeadLimits, HostRule};
 use crate::gateway::{
-    Chain, ChainId, Clause, Edit, Function, Gateway, HeaderEdit, Listener, Log, Origin, PathView, Predicate, Setting,
-    Step, Terminal, Test, TimeoutOf, Value, Wire,
+    Chain, ChainId, Clause, Edit, Function, Gateway, HeaderEdit, Listener, Log, Origin, Predicate, Setting, Step,
+    Terminal, Test, TimeoutOf, Value, Wire,
 };
 
 /// Headers that only Traefik sets, unless it trusts the peer.
@@ -28,31 +27,9 @@ const MANAGED: [&str; 11] = [
     "X-Real-Ip",
 ];
 
-/// Bytes over `maxHeaderBytes` that Go still reads.
-const SLACK: u64 = 4096;
-
 /// What Go's net/http 1.26 does before Traefik sees a request.
 fn wire(entry: &EntryPoint) -> Wire {
-    Wire {
-        raw: false,
-        http1_only: false,
-        resets_streams: true,
-        path: PathView {
-            unescape: true,
-            refuse_nul: false,
-            dots: Dots::Kept,
-            merge_slashes: false,
-            cut_fragment: false,
-        },
-        upper_case_methods: false,
-        refused_methods: &[("CONNECT", 501)],
-        options_asterisk: Some(200),
-        asterisk: None,
-        single_headers: &[],
-        underscores: entry.underscores,
-        head: HeadLimits { line: None, field: None, total: Some((entry.head_bytes + SLACK, 431)) },
-        host: HostRule::Go,
-    }
+    Wire { refused_methods: &[("CONNECT", 501)], underscores: entry.underscores, ..Wire::go(entry.head_bytes) }
 }
 
 /// Adds the listener of an entry point. `routers`: the chain that asks the routers.

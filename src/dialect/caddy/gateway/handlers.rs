@@ -220,6 +220,15 @@ impl<'d> Compiler<'d, '_> {
             },
             None => Predicate::Always.negated(),
         };
+        if !matches!(&missing, Predicate::Not(_)) {
+            let help = "where Caddy runs it may answer with a file; run this there, or name a copied tree with --root";
+            self.problem(
+                crate::diag::Severity::Warning,
+                place,
+                "the root of `file_server` is not here: its files are taken for absent",
+                help,
+            );
+        }
         let nul = Predicate::All(vec![missing.clone(), Predicate::Value(Value::Path, Test::Contains(vec![0]))]);
         let origin = self.origin(place, "the path holds a NUL");
         clauses.push(self.fails(nul, Value::literal("400"), Value::literal("invalid argument"), origin));

@@ -76,15 +76,15 @@ impl<'d> Compiler<'d, '_> {
             target: Value::Target,
             host: valid_host(Value::First(vec![variable(var::HOST), variable(UPSTREAM)])),
         };
-        clauses.push(Clause::steps(steps, Origin::default()));
+        let origin = self.origin(place, format!("`reverse_proxy` sends it to {shown}, with the path as it came"));
+        clauses.push(Clause::steps(steps, origin));
         let origin = self.origin(place, "a header holds a control character, which Go doesn't send: Caddy fails");
         let control = regex::bytes::Regex::new(r"(?-u)[\x00-\x08\x0a-\x1f\x7f]");
         let control = control.map_or_else(|error| Pattern::Opaque(error.to_string().into()), Pattern::Regular);
         let control = Predicate::Header("*".to_owned(), Lines::Any, Test::Regex(Arc::new(control), Captures::Dropped));
         let message = Value::literal("net/http: invalid header field value");
         clauses.push(self.fails(control, Value::literal("502"), message, origin));
-        let origin = self.origin(place, format!("`reverse_proxy` sends it to {shown}, with the path as it came"));
-        clauses.push(Clause::new(Predicate::Always, Terminal::Forward(Arc::new(forward)), origin));
+        clauses.push(Clause::new(Predicate::Always, Terminal::Forward(Arc::new(forward)), self.origin(place, "")));
     }
 
     /// What Go's transport fails with before it asks the upstream.

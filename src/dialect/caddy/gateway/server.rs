@@ -12,7 +12,6 @@ use crate::diag::Severity;
 use crate::dialect::Place;
 use crate::dialect::document::Ref;
 use crate::gateway::value::{Join, Row};
-use crate::gateway::wire::{Dots, HeadLimits, HostRule, Underscores};
 use crate::gateway::*;
 
 /// What a server adds to others: redirects from the HTTP port.
@@ -185,7 +184,7 @@ impl<'d> Compiler<'d, '_> {
             let chain = self.chain(clauses, end, Origin::default());
             let chain = self.before_routes(Vec::new(), chain, first.place);
             let (address, port) = (bound(&host), self.http_port);
-            let wire = wire_of(16 << 10);
+            let wire = Wire::go(16 << 10);
             self.gateway.listeners.push(Listener { address, port, tls: false, wire, chain, origin });
         }
     }
@@ -342,27 +341,8 @@ impl<'d> Compiler<'d, '_> {
         let protocols = texts(server.get("protocols"));
         let http1_only =
             !protocols.is_empty() && !protocols.iter().any(|protocol| protocol == "h2" || protocol == "h2c");
-        let wire = wire_of(most.filter(|most| *most > 0).unwrap_or(16 << 10));
-        Wire { http1_only, ..wire }
-    }
-}
-
-/// Go's net/http 1.26 as Caddy 2.11 configures it.
-fn wire_of(head_bytes: u64) -> Wire {
-    Wire {
-        path: PathView {
-            unescape: true,
-            refuse_nul: false,
-            dots: Dots::Kept,
-            merge_slashes: false,
-            cut_fragment: false,
-        },
-        options_asterisk: Some(200),
-        underscores: Underscores::Kept,
-        head: HeadLimits { line: None, field: None, total: Some((head_bytes + 4096, 431)) },
-        host: HostRule::Go,
-        resets_streams: true,
-        ..Wire::strict(head_bytes)
+        let most = most.filter(|most| *most > 0).unwrap_or(16 << 10);
+        Wire { http1_only, ..Wire::go(most) }
     }
 }
 

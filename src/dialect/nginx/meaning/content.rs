@@ -6,6 +6,7 @@
 use std::rc::Rc;
 use std::sync::Arc;
 
+use crate::diag::{Diagnostic, Severity};
 use crate::gateway::{Chain, ChainId, Clause, Lines, Origin, Predicate, Select, Step, Terminal, Test, Value};
 
 use super::block::Line;
@@ -235,6 +236,17 @@ impl<'c> Reader<'c> {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => Folder::Absent,
             Err(_) => Folder::Unknown,
         };
+        if let (Folder::Absent, Some(origin)) = (folder, &root.origin) {
+            let name = String::from_utf8_lossy(&root.name);
+            let message = format!("the folder `{name}` is not here: its files are taken for absent");
+            let mut problem = Diagnostic::new(Severity::Warning, message);
+            if let Some(file) = self.config.files.get(origin.file) {
+                problem = problem.at(file, origin.span, "");
+            }
+            self.sink.push(problem.help(
+                "where the server runs it may answer with a file; run this there, or name a copied tree with --root",
+            ));
+        }
         self.folders.insert(path, folder);
         folder
     }

@@ -111,6 +111,7 @@ impl<'c> Reader<'c> {
                 }
                 "merge_slashes" => Rc::make_mut(&mut scope.wire).merge_slashes = on(line),
                 "underscores_in_headers" => Rc::make_mut(&mut scope.wire).underscores = on(line),
+                "ignore_invalid_headers" => Rc::make_mut(&mut scope.wire).invalid_names = !on(line),
                 "client_header_buffer_size" => {
                     Rc::make_mut(&mut scope.wire).buffer = self.size(line, 0).unwrap_or(1024);
                 }

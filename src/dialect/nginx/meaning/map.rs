@@ -190,6 +190,7 @@ impl<'c> Reader<'c> {
     /// A regular expression; one that nginx refuses is an error and matches nobody knows what.
     pub fn pattern(&mut self, line: &Line<'c>, text: &[u8], caseless: bool) -> Pattern {
         match pcre::pattern(text, caseless) {
+            Ok(Pattern::Opaque(why)) => Pattern::Opaque(format!("depends on {why}, at {}", self.place(line)).into()),
             Ok(pattern) => pattern,
             Err(message) => {
                 self.error(line, message, "write a regular expression of PCRE");

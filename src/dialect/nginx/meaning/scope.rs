@@ -132,10 +132,18 @@ pub struct WireRules {
     pub merge_slashes: bool,
     /// `underscores_in_headers`.
     pub underscores: bool,
+    /// `ignore_invalid_headers off`.
+    pub invalid_names: bool,
     /// `large_client_header_buffers`: number and bytes.
     pub buffers: (u64, u64),
     /// `client_header_buffer_size` in bytes.
     pub buffer: u64,
+}
+
+impl Default for WireRules {
+    fn default() -> WireRules {
+        WireRules { merge_slashes: true, underscores: false, invalid_names: false, buffers: (4, 8192), buffer: 1024 }
+    }
 }
 
 /// What makes the content of an answer.
@@ -192,7 +200,7 @@ impl Default for Scope {
             trusted: Rc::from([]),
             real_ip_header: Rc::from("X-Real-IP"),
             real_ip_recursive: false,
-            wire: Rc::new(WireRules { merge_slashes: true, underscores: false, buffers: (4, 8192), buffer: 1024 }),
+            wire: Rc::new(WireRules::default()),
             settings: Arc::new(Settings::default()),
             internal: None,
             try_files: None,

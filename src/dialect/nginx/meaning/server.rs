@@ -69,10 +69,6 @@ impl<'c> Reader<'c> {
             let names: Vec<(&ServerNames, ChainId)> =
                 socket.servers.iter().map(|&index| (&sketches[index].names, sketches[index].start)).collect();
             let chain = self.choose_server(&names, sketches[default].start, &sketches[default].origin);
-            let chain = match socket.proxy_protocol {
-                false => chain,
-                true => self.unknown_client(chain, &socket.origin),
-            };
             starts.push((chain, default));
             self.gateway.listeners.push(Listener {
                 address: socket.address,
@@ -89,12 +85,6 @@ impl<'c> Reader<'c> {
         for (start, default) in starts {
             self.gateway.refusals.extend(refusals.get(default).map(|(_, errors)| (start, errors.clone())));
         }
-    }
-
-    /// The address of the client comes by the PROXY protocol: nobody knows it.
-    fn unknown_client(&mut self, chain: ChainId, origin: &Origin) -> ChainId {
-        let _ = origin;
-        chain
     }
 
     /// Makes the chains of a server; what comes back handles what isn't read for it.

@@ -40,7 +40,12 @@ pub fn wire(scope: &Scope, version: (u32, u32, u32)) -> Wire {
         options_asterisk: None,
         asterisk: Some(400),
         single_headers: SINGLE,
-        underscores: if rules.underscores { Underscores::Dashes } else { Underscores::Dropped },
+        // Where nothing is invalid, a `_` isn't either (measured on 1.22.1 and 1.31.3).
+        underscores: match rules.underscores || rules.invalid_names {
+            true => Underscores::Dashes,
+            false => Underscores::Dropped,
+        },
+        odd_names_dropped: true,
         head: HeadLimits {
             line: Some((bytes.max(rules.buffer), 414)),
             field: Some((bytes.max(rules.buffer), 494)),
