@@ -4,6 +4,8 @@
 //! is refused, above all look-around and back references; where the two libraries read the same text differently it is rewritten (facts:
 //! regexp/syntax of Go 1.26). Text that isn't UTF-8 must come as [`crate::gateway::Function::Lossy`] makes it.
 
+use regex_syntax::ast::{Ast, RepetitionKind, RepetitionRange};
+
 use crate::gateway::Pattern;
 
 /// The largest number in Go's `{n,m}`.
@@ -12,6 +14,9 @@ const MOST_REPEATS: u32 = 1000;
 /// Compiles an expression. Errors: what Go says against it, in a few words.
 pub fn compile(expression: &str) -> Result<Pattern, String> {
     let rewritten = Translator { rest: expression, out: String::new(), repeated: false, groups: 0 }.run()?;
+    if regex_syntax::ast::parse::Parser::new().parse(&rewritten).is_ok_and(|ast| !repeats_fit(&ast, MOST_REPEATS)) {
+        return Err("invalid repeat count".to_owned());
+    }
     match regex::bytes::RegexBuilder::new(&rewritten).size_limit(64 << 20).build() {
         Ok(regex) => Ok(Pattern::Regular(regex)),
         Err(regex::Error::CompiledTooBig(_)) => {
@@ -21,6 +26,26 @@ pub fn compile(expression: &str) -> Result<Pattern, String> {
             let text = error.to_string();
             Err(text.lines().last().unwrap_or_default().trim_start_matches("error: ").to_owned())
         }
+    }
+}
+
+/// Whether numbers of repeats within each other, multiplied, are at most `most` (`repeatIsValid` of Go's regexp/syntax). The parser bounds
+/// how deep groups stand in each other.
+fn repeats_fit(ast: &Ast, most: u32) -> bool {
+    match ast {
+        Ast::Repetition(repetition) => {
+            let count = match &repetition.op.kind {
+                RepetitionKind::Range(RepetitionRange::Exactly(0) | RepetitionRange::Bounded(_, 0)) => return true,
+                RepetitionKind::Range(RepetitionRange::Exactly(count) | RepetitionRange::AtLeast(count)) => *count,
+                RepetitionKind::Range(RepetitionRange::Bounded(_, count)) => *count,
+                _ => return repeats_fit(&repetition.ast, most),
+            };
+            count <= most && repeats_fit(&repetition.ast, if count > 0 { most / count } else { most })
+        }
+        Ast::Group(group) => repeats_fit(&group.ast, most),
+        Ast::Alternation(all) => all.asts.iter().all(|ast| repeats_fit(ast, most)),
+        Ast::Concat(all) => all.asts.iter().all(|ast| repeats_fit(ast, most)),
+        _ => true,
     }
 }
 
@@ -241,8 +266,27 @@ mod tests {
     #[test]
     fn what_go_refuses_is_refused() {
         for expression in [
-            "a(?=b)", "a(?!b)", "(?<=a)b", "(?<!a)b", r"(a)\1", "a**", "a{1001}", "a{2}{3}", "(", ")", "[a", r"\h",
-            r"\8", "(?x)a", "(?P<>a)", "*a", r"a\", "[b-a]",
+            "a(?=b)",
+            "a(?!b)",
+            "(?<=a)b",
+            "(?<!a)b",
+            r"(a)\1",
+            "a**",
+            "a{1001}",
+            "a{2}{3}",
+            "(",
+            ")",
+            "[a",
+            r"\h",
+            r"\8",
+            "(?x)a",
+            "(?P<>a)",
+            "*a",
+            r"a\",
+            "[b-a]",
+            "(a{900}){900}",
+            "((a{10}){10}){11}",
+            "(a{2,}){501}",
         ] {
             assert_eq!(matches(expression, b""), None, "{expression}");
         }
@@ -264,6 +308,8 @@ mod tests {
             (r"^a{2}$", "aa", true),
             (r"(?i)^ABC$", "abc", true),
             ("^.$", "é", true),
+            ("^(a{30}){30}$", "a", false),
+            ("^(?:a{500}b{500}){2}$", "a", false),
             ("a+?b", "aab", true),
         ] {
             assert_eq!(matches(expression, text.as_bytes()), Some(expected), "{expression} on {text}");
