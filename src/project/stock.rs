@@ -34,13 +34,20 @@ const DEFAULT: &str = "server {
 }
 ";
 
+/// The pages that the image serves from where [`DEFAULT`] looks; their text matters to no decision.
+const PAGES: [&str; 2] = ["/usr/share/nginx/html/index.html", "/usr/share/nginx/html/50x.html"];
+
 /// Adds what the image has, and fills its templates. Errors: what the system says.
 pub fn nginx(container: &mut Container<'_>, variables: &Variables) -> std::io::Result<()> {
+    let mounted_pages = container.has("/usr/share/nginx/html");
     let mut add = |path: &str, text: &str| match container.has(path) {
         true => Ok(()),
         false => container.write(path, text, format!("{path} (of the image)"), path.into()),
     };
     add(MAIN[0], NGINX)?;
+    if !mounted_pages {
+        PAGES.iter().try_for_each(|page| add(page, "<!DOCTYPE html>\n"))?;
+    }
     let folder = "/etc/nginx/conf.d";
     // A folder that is mounted hides the image's own.
     if !container.at(folder).is_symlink() {
