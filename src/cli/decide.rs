@@ -70,9 +70,9 @@ pub(super) fn decision(gateway: &Gateway, outcome: &Outcome) -> Value {
         }
     };
     let steps = outcome.steps.iter().filter_map(|origin| {
-        let file = gateway.files.get(origin.file)?;
-        let place = file.line_column(origin.span.start);
-        Some(json!({"file": file.name, "line": place.line, "column": place.column, "note": origin.note}))
+        let file = gateway.files.get(origin.file())?;
+        let place = file.line_column(origin.span().start);
+        Some(json!({"file": file.name, "line": place.line, "column": place.column, "note": &*origin.note}))
     });
     if let Some(object) = line.as_object_mut() {
         if !outcome.limits.is_empty() {

@@ -46,7 +46,7 @@ impl Way {
         // 401 is kept in preference to 403.
         let kept = vec![(access_is("401"), Value::literal("401"))];
         let value = state::either("access", kept, Value::literal(status.to_string()));
-        let steps = vec![Step::Set(state::ACCESS.into(), value, Origin::default())];
+        let steps = vec![Step::set(state::ACCESS.into(), value, Origin::default())];
         Clause { steps, ..Clause::new(when, Terminal::Return, origin) }
     }
 }
@@ -131,7 +131,7 @@ impl<'c> Reader<'c> {
         let line = Line {
             name: "auth_request".into(),
             args: Rc::from([]),
-            head: crate::dialect::Place { file: origin.file, span: origin.span },
+            head: crate::dialect::Place { file: origin.file(), span: origin.span() },
             block: None,
         };
         // The name is a complex value that is never split: a `?` belongs to the path.

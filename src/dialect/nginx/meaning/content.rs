@@ -51,7 +51,7 @@ impl<'c> Reader<'c> {
 
     /// The chain that measures bodies whose length is known beforehand.
     fn body_limit(&mut self, limit: u64, at: &Origin) -> ChainId {
-        let key = (limit, at.file, at.span.start);
+        let key = (limit, at.file(), at.span().start);
         if let Some(&chain) = self.body_limits.get(&key) {
             return chain;
         }
@@ -162,7 +162,7 @@ impl<'c> Reader<'c> {
         let own_trust = server.locations.first().is_none_or(|null| !Rc::ptr_eq(&null.scope.trusted, &scope.trusted));
         if let Some(trust) = scope.trust().filter(|_| own_trust) {
             let origin = server.origin.noted("a trusted peer says the client's address");
-            clauses.push(Clause::steps(vec![Step::ClientIp(Box::new(trust), origin)], Origin::default()));
+            clauses.push(Clause::steps(vec![Step::client_ip(trust, origin)], Origin::default()));
         }
         clauses.extend(limits(&scope.limit_req, state::LIMITED));
         clauses.extend(limits(&scope.limit_conn, state::CONNECTED));
@@ -240,8 +240,8 @@ impl<'c> Reader<'c> {
             let name = String::from_utf8_lossy(&root.name);
             let message = format!("the folder `{name}` is not here: its files are taken for absent");
             let mut problem = Diagnostic::new(Severity::Warning, message);
-            if let Some(file) = self.config.files.get(origin.file) {
-                problem = problem.at(file, origin.span, "");
+            if let Some(file) = self.config.files.get(origin.file()) {
+                problem = problem.at(file, origin.span(), "");
             }
             self.sink.push(problem.help(
                 "where the server runs it may answer with a file; run this there, or name a copied tree with --root",
@@ -270,7 +270,7 @@ fn limits(limits: &[(crate::gateway::Limit, Origin)], asked: &'static str) -> Op
         return None;
     }
     let mut steps: Vec<Step> =
-        limits.iter().map(|(limit, origin)| Step::Limit(limit.clone(), origin.clone())).collect();
+        limits.iter().map(|(limit, origin)| Step::limit(limit.clone(), origin.clone())).collect();
     steps.push(state::set(asked, "1"));
     Some(Clause { steps, ..Clause::new(state::is_set(asked).negated(), Terminal::Next, Origin::default()) })
 }

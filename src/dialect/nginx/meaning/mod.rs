@@ -148,9 +148,7 @@ impl<'c> Reader<'c> {
     }
 
     fn fill(&mut self, id: ChainId, chain: Chain) {
-        if let Some(place) = self.gateway.chains.get_mut(id.0) {
-            *place = chain;
-        }
+        self.gateway.replace(id, chain);
     }
 
     /// A chain without clauses.

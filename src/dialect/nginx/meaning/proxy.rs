@@ -43,17 +43,17 @@ impl<'c> Reader<'c> {
         };
         let mut clauses: Vec<Clause> = body_limit(scope, pass).into_iter().collect();
         clauses.extend(url.refusals);
-        let mut steps = vec![Step::Set(state::PROXY_HOST.into(), url.host, Origin::default())];
+        let mut steps = vec![Step::set(state::PROXY_HOST.into(), url.host, Origin::default())];
         if let Some(method) = scope.method.as_deref() {
             let rewrite = Rewrite { method: Some(method.clone()), ..Rewrite::default() };
-            steps.push(Step::Rewrite(Box::new(rewrite), pass.origin.noted("`proxy_method` makes the method")));
+            steps.push(Step::rewrite(rewrite, pass.origin.noted("`proxy_method` makes the method")));
         }
         let (headers, host) = self.headers(scope);
         steps.push(Step::Call(headers));
         let target = match url.target.as_literal().is_some() || matches!(url.target, Value::Target) {
             true => url.target,
             false => {
-                steps.insert(0, Step::Set(" target".into(), url.target, Origin::default()));
+                steps.insert(0, Step::set(" target".into(), url.target, Origin::default()));
                 state::variable(" target")
             }
         };
@@ -160,7 +160,7 @@ impl<'c> Reader<'c> {
         let mut host = None;
         let (mut steps, mut edits) = (Vec::new(), Vec::new());
         let edit = |name: &str, edit: Edit, origin: Origin| {
-            Step::RequestHeader(HeaderEdit { name: name.to_owned(), edit }, origin)
+            Step::request_header(HeaderEdit { name: name.to_owned(), edit }, origin)
         };
         if !scope.pass_headers {
             edits.push(edit("*", Edit::Remove, Origin::default()));
@@ -173,7 +173,7 @@ impl<'c> Reader<'c> {
                 Some(_) => value.clone(),
                 None => {
                     let own = format!(" header {index}");
-                    steps.push(Step::Set(own.as_str().into(), value.clone(), Origin::default()));
+                    steps.push(Step::set(own.as_str().into(), value.clone(), Origin::default()));
                     state::variable(&own)
                 }
             };
@@ -261,7 +261,7 @@ fn lone<'c>(pass: &Pass) -> Line<'c> {
     Line {
         name: std::borrow::Cow::Borrowed("proxy_pass"),
         args: std::rc::Rc::from([]),
-        head: crate::dialect::Place { file: pass.origin.file, span: pass.origin.span },
+        head: crate::dialect::Place { file: pass.origin.file(), span: pass.origin.span() },
         block: None,
     }
 }
