@@ -215,11 +215,27 @@ impl Gateway {
 }
 
 impl Chain {
-    /// The same, in no more memory than it needs: a config has very many.
+    /// The same in as little memory as it needs, since a config has very many: neighbours that hold always become one, and the
+    /// first that only ends it is its end.
     fn fitted(mut self) -> Chain {
-        self.clauses.iter_mut().for_each(|clause| clause.steps.shrink_to_fit());
-        self.clauses.shrink_to_fit();
-        self
+        let mut clauses: Vec<Clause> = Vec::with_capacity(self.clauses.len());
+        for clause in self.clauses {
+            match clauses.last_mut() {
+                Some(last) if last.goes_on_with(&clause) => {
+                    last.steps.extend(clause.steps);
+                    last.then = clause.then;
+                }
+                _ => clauses.push(clause),
+            }
+        }
+        if let Some(end) = clauses.iter().position(Clause::is_end)
+            && let Some(end) = clauses.drain(end..).next()
+        {
+            (self.otherwise, self.origin) = (end.then, end.origin);
+        }
+        clauses.iter_mut().for_each(|clause| clause.steps.shrink_to_fit());
+        clauses.shrink_to_fit();
+        Chain { clauses, ..self }
     }
 }
 
@@ -227,6 +243,20 @@ impl Clause {
     /// A clause without steps.
     pub fn new(when: impl Into<Condition>, then: Terminal, origin: Origin) -> Clause {
         Clause { when: when.into(), steps: Vec::new(), then, origin }
+    }
+
+    /// Whether the next clause does always and silently what could as well be done here.
+    fn goes_on_with(&self, next: &Clause) -> bool {
+        let always = |clause: &Clause| matches!(*clause.when, Predicate::Always);
+        // Errors go on behind the clause of their guard.
+        let guards = |clause: &Clause| clause.steps.iter().any(|step| matches!(step, Step::Guard(_)));
+        let both = always(self) && always(next) && !guards(self) && !guards(next);
+        both && matches!(self.then, Terminal::Next) && next.origin.note.is_empty() && !next.steps.is_empty()
+    }
+
+    /// Whether it ends the chain, always, and does nothing else.
+    fn is_end(&self) -> bool {
+        matches!(*self.when, Predicate::Always) && self.steps.is_empty() && !matches!(self.then, Terminal::Next)
     }
 
     /// Steps that are always done, then the next clause.

@@ -120,7 +120,11 @@ impl<'c> Reader<'c> {
             let tls = Predicate::Value(Value::Scheme, Test::Equals(b"https".to_vec()));
             clauses.push(Clause::new(tls, Terminal::Error(400), origin.clone()));
         }
-        clauses.extend(framing(&origin, self.version));
+        if self.framing.is_empty() {
+            self.framing = framing(&origin, self.version);
+        }
+        let here = |clause: &Clause| Clause { origin: origin.noted(clause.origin.note.clone()), ..clause.clone() };
+        clauses.extend(self.framing.iter().map(here));
         clauses.extend(self.opaque_rewrite(&scope));
         clauses.extend(self.program(&mut server, &lines, &scope, None));
         self.fill(start, Chain { clauses, otherwise: Terminal::Then(find), origin: Origin::default() });
