@@ -82,8 +82,8 @@ impl<'c> Reader<'c> {
             Cow::Borrowed(bytes) => String::from_utf8_lossy(bytes),
             Cow::Owned(bytes) => Cow::Owned(String::from_utf8_lossy(&bytes).into_owned()),
         };
-        let last = directive.args.last().copied().unwrap_or(directive.name).place;
-        let start = directive.name.place;
+        let last = directive.args.last().copied().unwrap_or(directive.name).place();
+        let start = directive.name.place();
         let end = if last.file == start.file { last.span.end } else { start.span.end };
         Line {
             name,
