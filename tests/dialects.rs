@@ -31,16 +31,8 @@ type Reader = fn(&Path, &Options) -> Gateway;
 
 /// Cases in which the evaluator doesn't give every answer yet: lines of `requests.jsonl`, and why.
 const PENDING: &[(&str, &[usize], &str)] = &[
-    (
-        "nginx/hash-schemes",
-        &[5, 6, 7, 8, 9, 10, 12, 17, 18, 19, 20, 21, 22, 24],
-        "hashes other than bcrypt are unknown",
-    ),
-    ("nginx/hash-yescrypt", &[1, 2], "hashes other than bcrypt are unknown"),
-    ("nginx/referers", &[1, 2, 3, 4, 5, 6], "`valid_referers` isn't read"),
     ("caddy/odd-keys", &[17, 18], "`{file.…}` is read by the server alone"),
     ("caddy/unset-keys", &[8, 9], "`{file.…}` is read by the server alone"),
-    ("traefik/basic-auth", &[3, 4], "hashes other than bcrypt are unknown"),
 ];
 
 fn nginx(main: &Path, options: &Options) -> Gateway {

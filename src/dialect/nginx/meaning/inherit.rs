@@ -186,6 +186,7 @@ impl<'c> Reader<'c> {
                 _ => {}
             }
         }
+        scope.referers = self.referers(lines).or(scope.referers);
         scope.settings = settings::inherit(self, &outer.settings, lines);
         scope
     }

@@ -17,6 +17,7 @@ mod listen;
 mod location;
 mod map;
 mod proxy;
+mod referer;
 mod rewrite;
 mod scope;
 mod server;

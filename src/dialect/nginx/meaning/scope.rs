@@ -9,6 +9,7 @@ use ipnet::IpNet;
 
 use crate::gateway::{Limit, Origin, Trust, Value};
 
+use super::referer::Referers;
 use super::settings::Settings;
 
 /// What holds at one level.
@@ -62,6 +63,8 @@ pub struct Scope {
     pub real_ip_header: Rc<str>,
     /// `real_ip_recursive`.
     pub real_ip_recursive: bool,
+    /// `valid_referers`.
+    pub referers: Option<Rc<Referers>>,
     /// What is read of clients: header names, lengths.
     pub wire: Rc<WireRules>,
     /// Timeouts, buffering, response headers, logs.
@@ -200,6 +203,7 @@ impl Default for Scope {
             trusted: Rc::from([]),
             real_ip_header: Rc::from("X-Real-IP"),
             real_ip_recursive: false,
+            referers: None,
             wire: Rc::new(WireRules::default()),
             settings: Arc::new(Settings::default()),
             internal: None,

@@ -37,6 +37,8 @@ pub struct Server<'c> {
     pub gates: HashMap<Gate, (Scope, ChainId)>,
     /// Chains that go on elsewhere, by their targets.
     pub redirects: HashMap<Vec<u8>, ChainId>,
+    /// Its names.
+    pub names: Vec<Vec<u8>>,
     /// Where it is said.
     pub origin: Origin,
 }
@@ -100,6 +102,7 @@ impl<'c> Reader<'c> {
             errors: HashMap::new(),
             gates: HashMap::new(),
             redirects: HashMap::new(),
+            names: names.all(),
             origin: origin.clone(),
         };
         self.locations(&mut server, &scope, &lines);
@@ -110,6 +113,7 @@ impl<'c> Reader<'c> {
             state::set(state::MOVED, ""),
             Step::Set(state::PEER.into(), Value::ClientIp, Origin::default()),
         ];
+        steps.extend(self.take_referers(&server, &scope));
         if let Some(trust) = scope.trust() {
             let note = format!("a trusted peer says the client's address (`{}`)", scope.real_ip_header);
             steps.push(Step::ClientIp(Box::new(trust), origin.noted(note)));

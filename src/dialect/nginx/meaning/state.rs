@@ -35,6 +35,8 @@ pub const CONNECTED: &str = " connected";
 pub const SERVER_NAME: &str = " server name";
 /// The address of the peer (`$realip_remote_addr`).
 pub const PEER: &str = " peer";
+/// Whether the `Referer` is none of those that hold here (`$invalid_referer`).
+pub const REFERER: &str = " referer";
 /// The address of the upstream as the config says it (`$proxy_host`).
 pub const PROXY_HOST: &str = " proxy host";
 
