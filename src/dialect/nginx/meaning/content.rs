@@ -188,6 +188,7 @@ impl<'c> Reader<'c> {
                 let clauses = if *get_only { vec![clause] } else { Vec::new() };
                 Chain { clauses, otherwise: Terminal::Respond(*status), origin: origin.clone() }
             }
+            Some(Content::Choice(choice)) => self.choice(server, scope, choice),
             Some(Content::Opaque(why, origin)) => {
                 Chain { clauses: Vec::new(), otherwise: Terminal::Unknown(why.clone().into()), origin: origin.clone() }
             }
@@ -258,6 +259,14 @@ impl<'c> Reader<'c> {
 /// The body comes in chunks: its length isn't known beforehand.
 pub fn chunked() -> Predicate {
     Predicate::Header("transfer-encoding".to_owned(), Lines::Any, Test::NotEmpty)
+}
+
+/// A body in chunks is measured when it is read.
+pub fn body_limit(scope: &Scope, at: &Origin) -> Option<Clause> {
+    let limit = scope.body_limit?;
+    let at = scope.body_limit_at.as_ref().unwrap_or(at);
+    let when = Predicate::All(vec![Predicate::BodyOver(limit), chunked(), state::is_set(state::DISCARDED).negated()]);
+    Some(too_long(when, limit, at))
 }
 
 /// The clause for a body that is too long.

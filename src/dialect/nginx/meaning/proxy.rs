@@ -41,7 +41,7 @@ impl<'c> Reader<'c> {
                 origin: pass.origin.clone(),
             };
         };
-        let mut clauses: Vec<Clause> = body_limit(scope, pass).into_iter().collect();
+        let mut clauses: Vec<Clause> = content::body_limit(scope, &pass.origin).into_iter().collect();
         clauses.extend(url.refusals);
         let mut steps = vec![Step::Set(state::PROXY_HOST.into(), url.host, Origin::default())];
         if let Some(method) = scope.method.as_deref() {
@@ -205,22 +205,13 @@ impl<'c> Reader<'c> {
             (false, None) => Value::literal(with_port(url, if scheme == "grpc" { 80 } else { 0 })),
         };
         let forward = Forward { upstream, target: Value::Target, host: Value::Authority };
-        let clauses = body_limit(scope, pass).into_iter().collect();
+        let clauses = content::body_limit(scope, &pass.origin).into_iter().collect();
         Chain { clauses, otherwise: Terminal::Forward(Arc::new(forward)), origin: pass.origin.clone() }
     }
 }
 
 /// Request headers that nginx itself doesn't pass on, unless `proxy_set_header` says so (`ngx_http_proxy_headers`, 1.22.1 and 1.31.3).
 const NOT_PASSED: &[&str] = &["Connection", "Keep-Alive", "TE", "Expect", "Upgrade"];
-
-/// A body in chunks is measured when it is read.
-fn body_limit(scope: &Scope, pass: &Pass) -> Option<Clause> {
-    let limit = scope.body_limit?;
-    let at = scope.body_limit_at.as_ref().unwrap_or(&pass.origin);
-    let when =
-        Predicate::All(vec![Predicate::BodyOver(limit), content::chunked(), state::is_set(state::DISCARDED).negated()]);
-    Some(content::too_long(when, limit, at))
-}
 
 /// The target of a URL with a path: the path of the URL in place of the location's name, then the rest of the path, then the query.
 fn replaced(uri: &[u8], prefix: &[u8]) -> Value {

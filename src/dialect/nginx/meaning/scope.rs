@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use ipnet::IpNet;
 
-use crate::gateway::{Limit, Origin, Trust, Value};
+use crate::gateway::{Limit, Origin, Predicate, Trust, Value};
 
 use super::referer::Referers;
 use super::settings::Settings;
@@ -158,8 +158,23 @@ pub enum Content {
     Other(&'static str, Rc<Pass>),
     /// Always this status, for GET and HEAD only or for every method.
     Fixed(u16, bool, Origin),
+    /// It depends on the request: an internal redirect or a status.
+    Choice(Rc<Choice>),
     /// Nobody knows: why.
     Opaque(String, Origin),
+}
+
+/// An internal redirect where something holds, else a status.
+#[derive(Debug, Clone)]
+pub struct Choice {
+    /// What must hold.
+    pub when: Predicate,
+    /// Where the redirect leads.
+    pub target: Vec<u8>,
+    /// The status else.
+    pub otherwise: u16,
+    /// Where it is said.
+    pub origin: Origin,
 }
 
 /// Where requests are passed.

@@ -164,6 +164,7 @@ impl<'c> Reader<'c> {
                 Some(String::from_utf8_lossy(name.strip_prefix(b"$")?).to_ascii_lowercase())
             };
             match name.as_ref() {
+                b"js_import" => self.find_script(directive),
                 b"set" => self.names.set.extend(variable(0)),
                 b"underscores_in_headers" => self.names.underscores |= *arg(0) == *b"on",
                 b"valid_referers" if !self.names.referers => {
