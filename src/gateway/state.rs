@@ -92,7 +92,7 @@ impl<'r> State<'r> {
             Value::Cookie(name) => self.cookie(name),
             Value::Argument(name) => argument(self.query.as_deref()?, name),
             Value::Parameter(name) => self.parameters(name.as_bytes())?.0.join(&b','),
-            Value::Scheme => if self.listener.tls { "https" } else { "http" }.into(),
+            Value::Scheme => if self.request.tls.unwrap_or(self.listener.tls) { "https" } else { "http" }.into(),
             Value::Protocol => match self.request.version {
                 Version::Http10 => "HTTP/1.0",
                 Version::Http11 => "HTTP/1.1",

@@ -86,8 +86,6 @@ fn models(text: &str) -> Option<(Vec<ModelTest>, Vec<u8>)> {
 
 #[cfg(test)]
 mod tests {
-    #![expect(clippy::unwrap_used, reason = "tests")]
-
     use super::*;
 
     #[test]

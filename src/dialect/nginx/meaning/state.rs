@@ -31,6 +31,8 @@ pub const ACCESS: &str = " access";
 pub const LIMITED: &str = " limited";
 /// Connection limits were asked.
 pub const CONNECTED: &str = " connected";
+/// The socket speaks TLS.
+pub const TLS: &str = " tls";
 /// The name of the server (`$server_name`).
 pub const SERVER_NAME: &str = " server name";
 /// The address of the peer (`$realip_remote_addr`).
