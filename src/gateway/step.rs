@@ -44,7 +44,7 @@ pub struct Said<T> {
 }
 
 /// Whose word about the address of a client counts.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Trust {
     /// Peers in these networks are believed.
     pub peers: Arc<[IpNet]>,
