@@ -14,7 +14,7 @@ use llmguard::project::{self, Dialect, System};
 
 fn load(paths: &[PathBuf], variables: &[(&str, &str)]) -> (Vec<System>, Vec<String>) {
     let values = variables.iter().map(|(name, value)| (name.to_string(), value.to_string()));
-    let variables = Variables { values: values.collect(), complete: true };
+    let variables = Variables { values: values.collect(), complete: true, ..Default::default() };
     let mut sink = Sink::default();
     let systems = project::load(paths, None, &Options { variables, ..Options::default() }, &mut sink);
     (systems, sink.list.into_iter().map(|problem| problem.message).collect())

@@ -16,7 +16,7 @@ pub mod traefik;
 pub mod tree;
 pub mod yaml;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
 use crate::diag::Sink;
@@ -48,6 +48,8 @@ pub struct Options {
 pub struct Variables {
     /// Those that are set.
     pub values: BTreeMap<String, String>,
+    /// Those whose values hang on something that isn't known.
+    pub unknown: BTreeSet<String>,
     /// Whether the others are known to be unset: a file of variables was read.
     pub complete: bool,
 }
@@ -67,6 +69,7 @@ impl Variables {
     /// What is known about a variable.
     pub fn get(&self, name: &str) -> Variable<'_> {
         match (self.values.get(name), self.complete) {
+            _ if self.unknown.contains(name) => Variable::Unknown,
             (Some(value), _) => Variable::Set(value),
             (None, true) => Variable::Unset,
             (None, false) => Variable::Unknown,

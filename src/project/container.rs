@@ -9,7 +9,7 @@ use std::path::{Component, Path, PathBuf};
 use tempfile::TempDir;
 
 use crate::diag::Sink;
-use crate::dialect::compose::model::{Service, Source};
+use crate::dialect::compose::model::{Service, Source, Variable};
 use crate::dialect::{Options, Variables};
 use crate::gateway::Gateway;
 use crate::source::SourceFile;
@@ -102,12 +102,15 @@ impl<'s> Container<'s> {
 
     /// How a reader sees the container: its files, and the service's environment.
     pub fn options(&self, options: &Options) -> Options {
-        let known = self.service.environment.iter().filter(|variable| variable.unknown.is_none());
-        let values =
-            known.filter_map(|variable| Some((variable.name.clone(), variable.value.as_ref()?.reveal().to_owned())));
-        // A variable of the image's own may be there too; configs don't name those.
-        let complete = self.service.environment.iter().all(|variable| variable.unknown.is_none());
-        let variables = Variables { values: values.collect(), complete };
+        let (known, unknown): (Vec<_>, Vec<_>) =
+            self.service.environment.iter().partition(|variable| variable.unknown.is_none());
+        let value = |variable: &Variable| Some((variable.name.clone(), variable.value.as_ref()?.reveal().to_owned()));
+        let variables = Variables {
+            values: known.into_iter().filter_map(value).collect(),
+            unknown: unknown.into_iter().map(|variable| variable.name.clone()).collect(),
+            // A variable of the image's own may be there too; configs don't name those.
+            complete: true,
+        };
         Options { root: Some(self.folder.path().to_owned()), variables, ..options.clone() }
     }
 

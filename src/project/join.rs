@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use super::container::Container;
 use super::discover::Config;
 use super::read::real;
-use super::{Dialect, System, read, stock, traefik};
+use super::{Dialect, System, entrypoint, read, stock, traefik};
 use crate::diag::{Diagnostic, Severity, Sink};
 use crate::dialect::Options;
 use crate::dialect::compose::model::{NetworkMode, Project, Protocol, Service};
@@ -152,11 +152,17 @@ fn system(
     let mut system = match proxy {
         Proxy::Traefik => return Ok(traefik::read(project, Some((service, &container)), options, sink)),
         Proxy::Nginx => {
-            let own = option(service, "-c");
+            // A relative name starts from nginx's own folder.
+            let prefix = option(service, "-p").unwrap_or_else(|| "/etc/nginx".to_owned());
+            let own = option(service, "-c").map(|main| match main.starts_with('/') {
+                true => main,
+                false => format!("{}/{main}", prefix.trim_end_matches('/')),
+            });
             if own.is_none() && !service.mounts.iter().any(|mount| mount.target.text.contains("nginx")) {
                 return Err("none is mounted".to_owned());
             }
-            stock::nginx(&mut container, &inside.variables).map_err(|error| crate::source::io_reason(&error))?;
+            stock::nginx(&mut container).map_err(|error| crate::source::io_reason(&error))?;
+            entrypoint::fill_templates(&mut container, &inside.variables)?;
             let mounted = stock::MAIN.iter().rev().find(|path| container.has(path)).map(|path| (*path).to_owned());
             let main = own.or(mounted).unwrap_or_default();
             read::nginx(container.read(&main).map_err(|reason| format!("`{main}`: {reason}"))?, &inside, &mut problems)

@@ -6,6 +6,7 @@
 pub mod classify;
 mod container;
 pub mod discover;
+mod entrypoint;
 mod join;
 mod read;
 pub mod secrets;

@@ -132,7 +132,7 @@ impl Given {
     /// The same as a reader takes it.
     pub fn options(&self) -> Options {
         let values = self.variables.clone();
-        let variables = Variables { values, complete: true };
+        let variables = Variables { values, complete: true, ..Default::default() };
         Options { root: None, variables, nginx_version: Some(self.version) }
     }
 }
