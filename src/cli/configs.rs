@@ -118,6 +118,7 @@ impl ConfigArgs {
             root: self.root.clone(),
             variables: variables::variables(self.policy.env_file.as_deref(), sink),
             nginx_version: self.nginx_version,
+            ..Options::default()
         }
     }
 

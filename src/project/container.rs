@@ -49,6 +49,15 @@ impl<'s> Container<'s> {
         out
     }
 
+    /// A path of the container that begins where it works: in `home` unless the service says so.
+    pub fn path(&self, path: &str, home: &str) -> String {
+        let folder = self.service.working_dir.as_ref().map_or(home, |folder| folder.text.as_str());
+        match path.starts_with('/') {
+            true => path.to_owned(),
+            false => format!("{}/{path}", folder.trim_end_matches('/')),
+        }
+    }
+
     /// Whether the container has something there, as far as it is known.
     pub fn has(&self, path: &str) -> bool {
         self.at(path).exists()
@@ -111,7 +120,14 @@ impl<'s> Container<'s> {
             // A variable of the image's own may be there too; configs don't name those.
             complete: true,
         };
-        Options { root: Some(self.folder.path().to_owned()), variables, ..options.clone() }
+        let mounted = self.service.mounts.iter().filter_map(|mount| match &mount.source {
+            Source::Host(host) => Some((self.at(&mount.target.text), host.display().to_string())),
+            Source::Volume(_) | Source::Content(_) | Source::Memory | Source::Unknown(_) => None,
+        });
+        let made = self.made.iter().map(|(path, (name, _))| (self.at(path), name.clone()));
+        let own = (self.folder.path().to_owned(), format!("{}:", self.service.name));
+        let names = mounted.chain(made).chain([own]).collect();
+        Options { root: Some(self.folder.path().to_owned()), variables, names, ..options.clone() }
     }
 
     /// Gives the files of a gateway and of problems the names that they have on the host.

@@ -133,7 +133,7 @@ impl Given {
     pub fn options(&self) -> Options {
         let values = self.variables.clone();
         let variables = Variables { values, complete: true, ..Default::default() };
-        Options { root: None, variables, nginx_version: Some(self.version) }
+        Options { root: None, variables, nginx_version: Some(self.version), ..Options::default() }
     }
 }
 

@@ -27,7 +27,7 @@ use llmguard::prove::stage::{Form, Stage};
 use llmguard::source::SourceFile;
 
 /// So many requests are made of what a gateway tells apart.
-const BOUNDARIES: usize = 600;
+const BOUNDARIES: usize = 200;
 
 /// A target as it is read back.
 pub struct Way {
@@ -80,7 +80,8 @@ pub struct Told {
 pub fn read(plan: &Plan, way: &'static Way) -> Result<Read, Vec<String>> {
     let failed = |reason: String| -> ! { panic!("{}: {reason}", way.form.target) };
     let count = plan.upstream.servers.len().clamp(1, 8);
-    let addresses: Vec<SocketAddr> = (0..count).map(|at| SocketAddr::from(([127, 0, 0, 1], 9000 + at as u16))).collect();
+    let addresses: Vec<SocketAddr> =
+        (0..count).map(|at| SocketAddr::from(([127, 0, 0, 1], 9000 + at as u16))).collect();
     let Moved { mut plan, passwords } =
         moved::moved(plan, 8099, &addresses, Phase::Contract).unwrap_or_else(|reason| failed(reason));
     if way.form.target == "compose" {
@@ -95,7 +96,10 @@ pub fn read(plan: &Plan, way: &'static Way) -> Result<Read, Vec<String>> {
     };
     (way.own)(&stage.moved.plan, &stage.cwd());
     let values = moved::environment(&stage.moved.plan).into_iter().collect();
-    let options = Options { variables: dialect::Variables { values, complete: true, ..Default::default() }, ..Options::default() };
+    let options = Options {
+        variables: dialect::Variables { values, complete: true, ..Default::default() },
+        ..Options::default()
+    };
     let mut sink = Sink::default();
     let paths: Vec<PathBuf> = way.main.iter().map(|name| stage.cwd().join(name)).collect();
     let systems = project::load(&paths, None, &options, &mut sink);
@@ -123,6 +127,7 @@ pub fn ask(read: &Read, file: &SourceFile, way: &Way, first: usize, most: usize)
         told.wrong.push(format!("nothing listens on port {port}, only on {ports:?}"));
         return told;
     };
+    told.wrong.extend(beside(read, way, port));
     let evaluator = Evaluator::new(plan, file);
     let list = everything(read, plan, file, &system.gateway);
     let step = list.len().div_ceil(most).max(1);
@@ -166,6 +171,13 @@ pub fn ask(read: &Read, file: &SourceFile, way: &Way, first: usize, most: usize)
         }
     }
     told
+}
+
+/// What can be reached beside the policy's own port, in a project.
+fn beside(read: &Read, way: &Way, port: u16) -> Option<String> {
+    let listeners = read.systems.iter().flat_map(|system| &system.gateway.listeners);
+    let mut others = listeners.filter(|listener| way.form.target == "compose" && listener.port != port);
+    others.next().map(|other| format!("{}:{} answers as well", other.address, other.port))
 }
 
 /// The questions of the proof, and what meets and just misses each rule of the policy and of the files.

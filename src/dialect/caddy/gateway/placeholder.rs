@@ -4,8 +4,8 @@
 //! code for that place has it; one that can't be computed here is opaque, with its name.
 
 use super::{Compiler, apply, text, var, variable};
-use crate::dialect::{Place, Variable};
 use crate::dialect::caddy::glob::below;
+use crate::dialect::{Place, Variable};
 use crate::gateway::value::{Join, Row};
 use crate::gateway::*;
 use crate::source::SourceFile;
