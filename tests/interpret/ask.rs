@@ -83,7 +83,7 @@ pub fn read(plan: &Plan, way: &'static Way) -> Result<Read, Vec<String>> {
     let addresses: Vec<SocketAddr> =
         (0..count).map(|at| SocketAddr::from(([127, 0, 0, 1], 9000 + at as u16))).collect();
     let Moved { mut plan, passwords } =
-        moved::moved(plan, 8099, &addresses, Phase::Contract).unwrap_or_else(|reason| failed(reason));
+        moved::moved(plan, plan.listen.port, &addresses, Phase::Contract).unwrap_or_else(|reason| failed(reason));
     if way.form.target == "compose" {
         // From a container loopback is the container itself.
         plan.upstream.servers.iter_mut().for_each(|server| server.host = "10.9.8.7".to_owned());
