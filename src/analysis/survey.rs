@@ -102,6 +102,17 @@ pub fn survey(gateway: &Gateway, measure: &Measure, every_upstream: bool) -> Sur
         work.entry(&entry, &plain);
     }
     let Survey { gaps, refusals, .. } = &mut work.survey;
+    // What is open to everybody is open to clients.
+    let open: Vec<(Option<(usize, Span)>, BTreeSet<usize>)> = gaps
+        .iter()
+        .filter(|gap| gap.witness.caller.on == On::Nobody)
+        .map(|gap| (cause(&gap.actual), gap.also.clone()))
+        .collect();
+    gaps.retain(|gap| {
+        let place = cause(&gap.actual);
+        let covers = |(own, also): &(_, BTreeSet<usize>)| *own == place && gap.also.is_subset(also);
+        gap.witness.caller.on == On::Nobody || !open.iter().any(covers)
+    });
     for gap in gaps.iter_mut() {
         let own = (gap.witness.listener, &gap.witness.host);
         let asked =
@@ -152,6 +163,9 @@ struct Work<'g> {
 
 impl Work<'_> {
     fn entry(&mut self, entry: &Entry, plain: &[Ask]) {
+        if !entry.forwards {
+            return;
+        }
         let candidates = caller::candidates(&entry.boundaries, self.measure);
         let clients = caller::accepted(candidates, &|caller| {
             plain.iter().map(|ask| forwards(&self.ask(entry, caller, ask).1.outcome.verdict)).collect()
