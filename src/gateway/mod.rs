@@ -37,6 +37,14 @@ pub use wire::{PathView, Wire};
 
 use crate::source::SourceFile;
 
+/// How a reason begins that names a variable of the environment; its name follows in backticks.
+pub const ENVIRONMENT: &str = "depends on the environment variable ";
+
+/// Whether what isn't known is the value of an environment variable.
+pub fn is_environment(why: &str) -> bool {
+    why.starts_with(ENVIRONMENT)
+}
+
 /// Header lines in their order: name and value.
 pub type HeaderLines = Vec<(Vec<u8>, Vec<u8>)>;
 

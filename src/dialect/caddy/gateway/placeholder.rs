@@ -107,7 +107,7 @@ impl Compiler<'_, '_> {
             return Known::Value(match self.options.variables.get(name) {
                 Variable::Set(value) => Value::literal(value),
                 Variable::Unset => Value::literal(""),
-                Variable::Unknown => Value::Opaque(self.reason(place, format!("the environment variable `{name}`"))),
+                Variable::Unknown => Value::Opaque(format!("{ENVIRONMENT}`{name}` ({})", self.shown(place)).into()),
             });
         }
         if let Some(value) = self.of_request(key, place) {
