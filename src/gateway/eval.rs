@@ -162,7 +162,7 @@ impl Run<'_> {
         if listener.wire.raw {
             return self.raw(listener, request, outcome);
         }
-        if request.tls.is_some_and(|tls| tls != listener.tls) {
+        if request.tls.is_some_and(|tls| tls != listener.tls) && !(listener.tls && listener.wire.plain_too) {
             outcome.steps.push(listener.origin.noted("this listener doesn't speak that protocol"));
             outcome.verdict = Verdict::Refused(400);
             return outcome;

@@ -44,7 +44,7 @@ pub struct Said<T> {
 }
 
 /// Whose word about the address of a client counts.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Trust {
     /// Peers in these networks are believed.
     pub peers: Arc<[IpNet]>,
@@ -211,12 +211,16 @@ pub enum TimeoutOf {
 }
 
 /// One log.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Default)]
 pub struct Log {
     /// Where it is written; absent: nowhere.
     pub to: Option<String>,
     /// What a row holds; headers that are written wholesale are [`super::Value::Header`]s named `*`.
     pub fields: Vec<Value>,
+    /// Headers whose values are left out where headers are written wholesale, in lower case.
+    pub hidden: Vec<String>,
+    /// The statuses for which a row is written; absent: all.
+    pub only: Option<Statuses>,
 }
 
 impl Step {

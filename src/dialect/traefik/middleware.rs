@@ -146,7 +146,7 @@ fn errors(
 }
 
 /// Ranges of statuses such as `500-599` or `404`. Errors: what is no number.
-fn statuses<'t>(texts: impl IntoIterator<Item = &'t str>) -> Result<Vec<(u16, u16)>, String> {
+pub(super) fn statuses<'t>(texts: impl IntoIterator<Item = &'t str>) -> Result<Vec<(u16, u16)>, String> {
     let number = |text: &str| text.parse::<i64>().map_err(|_| format!("`{text}` is no status"));
     let mut ranges = Vec::new();
     for text in texts {

@@ -28,6 +28,7 @@ impl<'d> Compiler<'d, '_> {
             "map" => clauses.push(self.map(node)),
             "authentication" => self.authentication(node, clauses),
             "request_body" => self.request_body(node, clauses),
+            "intercept" => clauses.push(self.intercept(node)),
             "reverse_proxy" => self.reverse_proxy(node, clauses),
             "encode" => {
                 let setting = Step::setting(Setting::Compress(true), self.origin(node.place(), ""));
@@ -78,6 +79,7 @@ impl<'d> Compiler<'d, '_> {
         };
         let origin = self.origin(place, note);
         if code.is_empty() {
+            clauses.extend(self.intercepted(&default_status()));
             clauses.push(Clause {
                 when: Predicate::Always.into(),
                 steps,
@@ -88,6 +90,7 @@ impl<'d> Compiler<'d, '_> {
         }
         let status = self.value(code, Unknown::Empty, place);
         clauses.extend(self.no_number(&status, place));
+        clauses.extend(self.intercepted(&status));
         let then = match status.as_literal().and_then(status_number) {
             Some(103) => Terminal::Next,
             // Other informational answers are followed by an empty one.
@@ -132,6 +135,9 @@ impl<'d> Compiler<'d, '_> {
                 Value::Literal(name) => {
                     let name = String::from_utf8_lossy(&name).into_owned();
                     let origin = self.origin(place, format!("the variable `{name}` is set"));
+                    if name == "log_skip" && value == Value::literal("true") {
+                        steps.push(self.no_log(node));
+                    }
                     if name == "http.auth.user.id" {
                         steps.push(set(&name, value.clone()));
                     }
@@ -154,8 +160,12 @@ impl<'d> Compiler<'d, '_> {
 
     fn request_body(&mut self, node: Ref<'d>, clauses: &mut Vec<Clause>) {
         let place = node.place();
-        if text(node, "set").is_some_and(|set| !set.is_empty()) {
-            return;
+        let own = text(node, "set").filter(|own| !own.is_empty());
+        if let Some(own) = own {
+            let body = self.value(own, Unknown::Empty, place);
+            let origin = self.origin(place, "`request_body` puts another body in the place of the client's");
+            let steps = vec![set(var::BODY_SET, Value::literal("1")), set(var::BODY, body)];
+            clauses.push(Clause::steps(steps, origin));
         }
         let Some(most) = node.get("max_size").and_then(number).and_then(|most| u64::try_from(most).ok()) else {
             return;
@@ -168,7 +178,19 @@ impl<'d> Compiler<'d, '_> {
         let setting = Step::setting(Setting::BodyLimit(Some(most)), self.origin(place, ""));
         clauses.push(Clause::steps(vec![setting], Origin::default()));
         let origin = self.origin(place, format!("the body is longer than {most} bytes"));
-        let over = Predicate::BodyOver(most);
+        let mut over = Predicate::BodyOver(most);
+        if self.body_changes {
+            let why = self.reason(place, "how long the body is that `request_body` sets");
+            let theirs = match own {
+                Some(own) if !own.contains('{') && u64::try_from(own.len()).is_ok_and(|bytes| bytes > most) => {
+                    Predicate::Always
+                }
+                Some(own) if !own.contains('{') => Predicate::Always.negated(),
+                _ => Predicate::Opaque(why),
+            };
+            let theirs = Predicate::All(vec![is_set(var::BODY_SET), theirs]);
+            over = Predicate::Any(vec![Predicate::All(vec![is_set(var::BODY_SET).negated(), over]), theirs]);
+        }
         let message = Value::literal("http: request body too large");
         let refused = Predicate::All(vec![over.clone(), chunked.negated()]);
         let mut refusal = self.fails(refused, Value::literal("413"), message, origin);

@@ -110,6 +110,7 @@ impl<'d> Compiler<'d, '_> {
         self.tls = tls;
         let trusted = server.get("trusted_proxies");
         self.client_ip = trusted.is_some();
+        self.intercepts.clear();
         self.named_routes(server.get("named_routes"));
         // Redirects stand behind the routes with host names, and before those without.
         let http_hosts: Vec<String> =
@@ -197,6 +198,8 @@ impl<'d> Compiler<'d, '_> {
     /// Where the requests of a server start.
     fn entry(&mut self, server: Ref<'d>, routes: ChainId) -> ChainId {
         let place = server.place();
+        // Error routes stand outside of what intercepts answers.
+        self.intercepts.clear();
         let mut steps = Vec::new();
         if let Some(trusted) = server.get("trusted_proxies") {
             steps.push(set(var::CLIENT_IP, self.client_behind(server, trusted)));
@@ -229,11 +232,12 @@ impl<'d> Compiler<'d, '_> {
             steps.push(Step::Guard(guard(chain, before, origin)));
         }
         steps.extend(self.settings_of(server));
+        steps.push(Step::Call(self.logs(server)));
         self.before_routes(steps, routes, place)
     }
 
     fn before_routes(&mut self, more: Vec<Step>, routes: ChainId, place: Place) -> ChainId {
-        let escaped = apply(Function::ResendPath, Value::RawPath);
+        let escaped = apply(Function::EscapedPath, Value::RawPath);
         let mut steps = vec![
             set(var::HOST, Value::Authority),
             set(var::PATH, escaped.clone()),

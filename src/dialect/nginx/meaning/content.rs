@@ -31,6 +31,9 @@ impl<'c> Reader<'c> {
     /// What begins the work of a location: its error handlers, `internal`, the body limit.
     pub fn head(&mut self, server: &mut Server<'c>, scope: &Scope, origin: &Origin, found: bool) -> Vec<Clause> {
         let mut clauses = vec![Clause::steps(vec![self.on_error(server, scope)], origin.clone())];
+        if let Some(first) = clauses.first_mut() {
+            first.steps.extend(self.take_referers(server, scope));
+        }
         if !found {
             return clauses;
         }
@@ -185,6 +188,7 @@ impl<'c> Reader<'c> {
                 let clauses = if *get_only { vec![clause] } else { Vec::new() };
                 Chain { clauses, otherwise: Terminal::Respond(*status), origin: origin.clone() }
             }
+            Some(Content::Choice(choice)) => self.choice(server, scope, choice),
             Some(Content::Opaque(why, origin)) => {
                 Chain { clauses: Vec::new(), otherwise: Terminal::Unknown(why.clone().into()), origin: origin.clone() }
             }

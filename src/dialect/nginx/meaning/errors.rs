@@ -94,6 +94,8 @@ impl<'c> Reader<'c> {
             restart: true,
             steps: Vec::new(),
             status: match page.overwrite {
+                // nginx's own statuses are 400 for the client (measured on 1.22.1 and 1.31.3).
+                None if (494..=497).contains(&page.status) => Some(Value::literal("400")),
                 None => Some(Value::ErrorStatus),
                 Some(None) => None,
                 Some(Some(status)) => Some(Value::literal(status.to_string())),

@@ -17,8 +17,10 @@ mod listen;
 mod location;
 mod map;
 mod proxy;
+mod referer;
 mod rewrite;
 mod scope;
+mod script;
 mod server;
 mod server_name;
 mod settings;
@@ -69,6 +71,7 @@ pub fn gateway(config: &Config, options: &Options, sink: &mut Sink) -> Gateway {
         },
         version: options.nginx_version.unwrap_or(NEWEST),
         names: variables::Names::default(),
+        scripts: HashMap::new(),
         upstreams: HashMap::new(),
         zones: limits::Zones::default(),
         users: HashMap::new(),
@@ -98,6 +101,8 @@ struct Reader<'c> {
     gateway: Gateway,
     version: (u32, u32, u32),
     names: variables::Names<'c>,
+    /// `js_import`: names and files; absent: not to be known.
+    scripts: HashMap<String, Option<String>>,
     upstreams: HashMap<Vec<u8>, upstream::Upstream>,
     zones: limits::Zones,
     users: HashMap<PathBuf, users::Users>,

@@ -231,7 +231,7 @@ impl<'c> Reader<'c> {
     }
 
     /// A body in chunks is measured when it is read.
-    fn read_limit(&mut self, server: &Origin, scope: &Scope) -> Option<Clause> {
+    pub fn read_limit(&mut self, server: &Origin, scope: &Scope) -> Option<Clause> {
         let at = scope.body_limit_at.as_ref().unwrap_or(server);
         let chain = self.body_limit(scope.body_limit?, at, true);
         Some(Clause::steps(vec![Step::Call(chain)], Origin::default()))

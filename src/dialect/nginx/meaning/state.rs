@@ -31,10 +31,14 @@ pub const ACCESS: &str = " access";
 pub const LIMITED: &str = " limited";
 /// Connection limits were asked.
 pub const CONNECTED: &str = " connected";
+/// The socket speaks TLS.
+pub const TLS: &str = " tls";
 /// The name of the server (`$server_name`).
 pub const SERVER_NAME: &str = " server name";
 /// The address of the peer (`$realip_remote_addr`).
 pub const PEER: &str = " peer";
+/// Whether the `Referer` is none of those that hold here (`$invalid_referer`).
+pub const REFERER: &str = " referer";
 /// The address of the upstream as the config says it (`$proxy_host`).
 pub const PROXY_HOST: &str = " proxy host";
 
