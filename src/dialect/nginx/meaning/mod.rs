@@ -35,10 +35,11 @@ mod wire;
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use crate::diag::{Diagnostic, Severity, Sink};
 use crate::dialect::{Options, Reading};
-use crate::gateway::{Chain, ChainId, Clause, Condition, Gateway, Origin, Predicate, Terminal, Value};
+use crate::gateway::{Chain, ChainId, Clause, Condition, Forward, Gateway, Origin, Predicate, Terminal, Value};
 
 use super::config::Config;
 use super::context::Context;
@@ -62,7 +63,12 @@ pub fn gateway(config: &Config, options: &Options, sink: &mut Sink) -> Gateway {
         config,
         options,
         sink,
-        gateway: Gateway { files: config.files.clone(), ..Gateway::default() },
+        // What isn't used of these is never touched; growing would copy them.
+        gateway: Gateway {
+            files: config.files.clone(),
+            chains: Vec::with_capacity(config.directives.len()),
+            ..Gateway::default()
+        },
         version: options.nginx_version.unwrap_or(NEWEST),
         names: variables::Names::default(),
         scripts: HashMap::new(),
@@ -74,10 +80,13 @@ pub fn gateway(config: &Config, options: &Options, sink: &mut Sink) -> Gateway {
         conditions: HashMap::new(),
         framing: Vec::new(),
         not_passed: None,
+        forwards: HashMap::new(),
+        proxy_hosts: HashMap::new(),
         headers: HashMap::new(),
         settings: HashMap::new(),
     };
     reader.run();
+    reader.gateway.chains.shrink_to_fit();
     reader.gateway
 }
 
@@ -106,10 +115,14 @@ struct Reader<'c> {
     framing: Vec<Clause>,
     /// The chain that removes the headers that nginx itself doesn't pass on.
     not_passed: Option<ChainId>,
+    /// The last forward of each URL of a `proxy_pass`.
+    forwards: HashMap<Vec<u8>, Arc<Forward>>,
+    /// Chains that set [`state::PROXY_HOST`], by what they set.
+    proxy_hosts: HashMap<Vec<u8>, ChainId>,
     /// Chains that change headers for an upstream, and the Host header.
     headers: HashMap<(usize, bool), HeaderChain>,
     /// Chains that say the same settings.
-    settings: HashMap<*const settings::Settings, (std::sync::Arc<settings::Settings>, ChainId)>,
+    settings: HashMap<*const settings::Settings, (Arc<settings::Settings>, ChainId)>,
 }
 
 impl<'c> Reader<'c> {
@@ -163,6 +176,12 @@ impl<'c> Reader<'c> {
 
     fn fill(&mut self, id: ChainId, chain: Chain) {
         self.gateway.replace(id, chain);
+    }
+
+    /// Lets go what only a server had that was read.
+    fn forget(&mut self) {
+        self.headers.retain(|_, (list, ..)| std::rc::Rc::strong_count(list) > 1);
+        self.settings.retain(|_, (list, _)| Arc::strong_count(list) > 1);
     }
 
     /// A condition that many clauses have, by what it asks.

@@ -86,8 +86,11 @@ impl<'c> Reader<'c> {
                 origin: socket.origin,
             });
         }
-        let refusals: Vec<(ChainId, Arc<Errors>)> =
-            sketches.into_iter().map(|sketch| (sketch.start, self.server(sketch))).collect();
+        let mut refusals: Vec<(ChainId, Arc<Errors>)> = Vec::new();
+        for sketch in sketches {
+            refusals.push((sketch.start, self.server(sketch)));
+            self.forget();
+        }
         self.gateway.refusals.extend(refusals.iter().cloned());
         for (start, default) in starts {
             self.gateway.refusals.extend(refusals.get(default).map(|(_, errors)| (start, errors.clone())));
