@@ -105,6 +105,8 @@ impl<'c> Reader<'c> {
                 },
                 "real_ip_header" => scope.real_ip_header = Rc::from(line.text(0)),
                 "real_ip_recursive" => scope.real_ip_recursive = on(line),
+                "ssl_certificate" => scope.certificate = true,
+                "ssl_reject_handshake" => scope.rejects_handshake = on(line),
                 "ssl_verify_client" => {
                     let note = "`ssl_verify_client`: a request without a client's certificate is refused";
                     scope.client_certificate = (line.arg(0) == b"on").then(|| line.origin(note));

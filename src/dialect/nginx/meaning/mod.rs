@@ -18,6 +18,7 @@ mod location;
 mod map;
 mod proxy;
 mod referer;
+mod refused;
 mod rewrite;
 mod scope;
 mod script;
@@ -109,6 +110,10 @@ impl<'c> Reader<'c> {
         let top = self.lines(&self.config.top);
         match self.config.context {
             Context::Main => {
+                let events = top.iter().any(|line| line.is("events"));
+                if let Some(http) = top.iter().find(|line| line.is("http") && !events) {
+                    self.error(http, "there is no `events` block", "write `events {}` before `http`");
+                }
                 let blocks = |name: &str| top.iter().filter(|line| line.is(name)).cloned().collect::<Vec<_>>();
                 for http in blocks("http") {
                     let lines = self.inner(&http);
@@ -140,6 +145,9 @@ impl<'c> Reader<'c> {
         let servers = lines.iter().filter(|line| line.is("server")).cloned().collect::<Vec<_>>();
         let servers = servers.into_iter().map(|line| (self.inner(&line), Some(line))).collect();
         self.servers(&scope, servers);
+        // Tables that nobody asks are read too: nginx does.
+        self.read_tables();
+        self.refused(lines);
     }
 
     /// Whether the server is at least of this version.

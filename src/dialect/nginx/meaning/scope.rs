@@ -37,6 +37,10 @@ pub struct Scope {
     pub opaque_access: Option<Rc<(String, Origin)>>,
     /// `ssl_verify_client on`: over TLS, who shows no certificate is refused.
     pub client_certificate: Option<Origin>,
+    /// `ssl_certificate` stands here or around.
+    pub certificate: bool,
+    /// `ssl_reject_handshake on`.
+    pub rejects_handshake: bool,
     /// `limit_req`; replaced as a whole.
     pub limit_req: Rc<[(Limit, Origin)]>,
     /// `limit_conn`; replaced as a whole.
@@ -205,6 +209,8 @@ impl Default for Scope {
             auth_request: None,
             opaque_access: None,
             client_certificate: None,
+            certificate: false,
+            rejects_handshake: false,
             limit_req: Rc::from([]),
             limit_conn: Rc::from([]),
             limit_req_status: 503,
