@@ -22,6 +22,7 @@ mod refused;
 mod rewrite;
 mod scope;
 mod script;
+mod secure_link;
 mod server;
 mod server_name;
 mod settings;
@@ -66,6 +67,7 @@ pub fn gateway(config: &Config, options: &Options, sink: &mut Sink) -> Gateway {
         gateway: Gateway { files: config.files.clone(), ..Gateway::default() },
         version: options.nginx_version.unwrap_or(NEWEST),
         names: variables::Names::default(),
+        link: None,
         scripts: HashMap::new(),
         upstreams: HashMap::new(),
         zones: limits::Zones::default(),
@@ -90,6 +92,8 @@ struct Reader<'c> {
     gateway: Gateway,
     version: (u32, u32, u32),
     names: variables::Names<'c>,
+    /// What `$secure_link` is in the program that is read; absent: nobody knows.
+    link: Option<Value>,
     /// `js_import`: names and files; absent: not to be known.
     scripts: HashMap<String, Option<String>>,
     upstreams: HashMap<Vec<u8>, upstream::Upstream>,
@@ -194,6 +198,15 @@ impl<'c> Reader<'c> {
         match self.config.files.get(line.head.file) {
             Some(file) => format!("{}:{}", file.name, file.line_column(line.head.span.start).line),
             None => String::new(),
+        }
+    }
+
+    /// Where a folder with files lies: relative names are below nginx's prefix, which is around a main file in `conf/`.
+    fn below_prefix(&self, name: &[u8]) -> PathBuf {
+        let folder = self.config.files.first().and_then(|file| file.path.parent()).unwrap_or(Path::new(""));
+        match folder.file_name().is_some_and(|own| own == "conf") && !name.starts_with(b"/") {
+            true => folder.with_file_name("").join(String::from_utf8_lossy(name).as_ref()),
+            false => self.path(name),
         }
     }
 

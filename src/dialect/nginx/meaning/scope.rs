@@ -10,6 +10,7 @@ use ipnet::IpNet;
 use crate::gateway::{Limit, Origin, Predicate, Trust, Value};
 
 use super::referer::Referers;
+use super::secure_link::SecureLink;
 use super::settings::Settings;
 
 /// What holds at one level.
@@ -67,6 +68,8 @@ pub struct Scope {
     pub real_ip_header: Rc<str>,
     /// `real_ip_recursive`.
     pub real_ip_recursive: bool,
+    /// `secure_link` and its relatives.
+    pub secure_link: Option<Rc<SecureLink>>,
     /// `valid_referers`.
     pub referers: Option<Rc<Referers>>,
     /// What is read of clients: header names, lengths.
@@ -224,6 +227,7 @@ impl Default for Scope {
             trusted: Rc::from([]),
             real_ip_header: Rc::from("X-Real-IP"),
             real_ip_recursive: false,
+            secure_link: None,
             referers: None,
             wire: Rc::new(WireRules::default()),
             settings: Arc::new(Settings::default()),

@@ -233,13 +233,19 @@ impl<'c> Reader<'c> {
 
     /// What a variable is.
     pub fn variable(&mut self, line: &Line<'c>, name: &str) -> Value {
+        if let ("secure_link", Some(link)) = (name, &self.link) {
+            return link.clone();
+        }
         match self.names.tables.get(name) {
             Some(Table::Read(value)) => return self.unless_set(name, value.clone()),
             Some(Table::Open) => return Value::Opaque(format!("`${name}` is defined by itself").into()),
             Some(Table::Unread(directive)) => {
                 let directive = *directive;
                 self.names.tables.insert(name.to_owned(), Table::Open);
+                // What a table is must not depend on where it is asked.
+                let link = self.link.take();
                 let value = self.table(name, directive);
+                self.link = link;
                 self.names.tables.insert(name.to_owned(), Table::Read(value.clone()));
                 return self.unless_set(name, value);
             }
