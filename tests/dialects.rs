@@ -309,8 +309,8 @@ fn evaluator(kind: Kind, dialect: &str, version: (u32, u32, u32), read: Reader) 
                 pended.lock().unwrap().push(format!("{}:{}: {told}", case.name, entry.number));
             } else if is != expected && !both_unknown {
                 let steps = outcome.steps.iter().filter_map(|step| {
-                    let file = gateway.files.get(step.file)?;
-                    Some(format!("\n      {}:{}: {}", file.name, file.line_column(step.span.start).line, step.note))
+                    let file = gateway.files.get(step.file())?;
+                    Some(format!("\n      {}:{}: {}", file.name, file.line_column(step.span().start).line, step.note))
                 });
                 wrong.push(complaint(case, entry, &laid, &is, &expected, &steps.collect::<String>()));
             }

@@ -229,7 +229,7 @@ fn lone<'c>(page: &ErrorPage) -> Line<'c> {
     Line {
         name: std::borrow::Cow::Borrowed("error_page"),
         args: Rc::from([]),
-        head: crate::dialect::Place { file: page.origin.file, span: page.origin.span },
+        head: crate::dialect::Place { file: page.origin.file(), span: page.origin.span() },
         block: None,
     }
 }

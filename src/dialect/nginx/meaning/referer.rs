@@ -114,7 +114,7 @@ impl<'c> Reader<'c> {
             Some(referers) => self.invalid_referer(referers, &server.names)?,
             None => answer(true),
         };
-        Some(Step::Set(state::REFERER.into(), value, Origin::default()))
+        Some(Step::set(state::REFERER.into(), value, Origin::default()))
     }
 
     fn invalid_referer(&self, referers: &Referers, server_names: &[Vec<u8>]) -> Option<Value> {

@@ -12,7 +12,6 @@ use crate::gateway::{Chain, Clause, ModelTest, Origin, Predicate, Terminal};
 
 use super::Reader;
 use super::block::Line;
-use super::content;
 use super::scope::{Choice, Content, Scope};
 use super::server::Server;
 
@@ -59,11 +58,11 @@ impl<'c> Reader<'c> {
         let line = Line {
             name: "js_content".into(),
             args: Rc::from([]),
-            head: crate::dialect::Place { file: choice.origin.file, span: choice.origin.span },
+            head: crate::dialect::Place { file: choice.origin.file(), span: choice.origin.span() },
             block: None,
         };
         let to = self.redirect(server, &line, &choice.target, choice.origin.noted("an internal redirect to"));
-        let mut clauses: Vec<Clause> = content::body_limit(scope, &choice.origin).into_iter().collect();
+        let mut clauses: Vec<Clause> = self.read_limit(&choice.origin, scope).into_iter().collect();
         clauses.push(Clause::new(choice.when.clone(), Terminal::Then(to), choice.origin.noted("the model is listed")));
         let origin: Origin = choice.origin.noted("the body names no model that is listed, or not with certainty (403)");
         Chain { clauses, otherwise: Terminal::Error(choice.otherwise), origin }

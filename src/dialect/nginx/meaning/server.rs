@@ -134,17 +134,21 @@ impl<'c> Reader<'c> {
         let errors = self.errors(&mut server, &scope);
         let mut steps = vec![
             Step::OnError(errors),
-            Step::Set(state::SERVER_NAME.into(), Value::literal(names.first), Origin::default()),
+            Step::set(state::SERVER_NAME.into(), Value::literal(names.first), Origin::default()),
             state::set(state::MOVED, ""),
-            Step::Set(state::PEER.into(), Value::ClientIp, Origin::default()),
+            Step::set(state::PEER.into(), Value::ClientIp, Origin::default()),
         ];
         steps.extend(self.take_referers(&server, &scope));
         if let Some(trust) = scope.trust() {
             let note = format!("a trusted peer says the client's address (`{}`)", scope.real_ip_header);
-            steps.push(Step::ClientIp(Box::new(trust), origin.noted(note)));
+            steps.push(Step::client_ip(trust, origin.noted(note)));
         }
         let mut clauses = vec![Clause::steps(steps, origin.noted("this server answers"))];
-        clauses.extend(framing(&origin, self.version));
+        if self.framing.is_empty() {
+            self.framing = framing(&origin, self.version);
+        }
+        let here = |clause: &Clause| Clause { origin: origin.noted(clause.origin.note.clone()), ..clause.clone() };
+        clauses.extend(self.framing.iter().map(here));
         clauses.extend(tls(&scope, &origin));
         clauses.extend(self.opaque_rewrite(&scope));
         clauses.extend(self.program(&mut server, &lines, &scope, None));
