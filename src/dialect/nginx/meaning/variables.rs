@@ -220,7 +220,7 @@ impl<'c> Reader<'c> {
     /// Reads the tables that weren't read yet.
     pub fn read_tables(&mut self) {
         let unread = |(name, table): (&String, &Table<'c>)| match table {
-            Table::Unread(directive) => Some((name.clone(), directive.place, *directive)),
+            Table::Unread(directive) => Some((name.clone(), directive.place(), *directive)),
             Table::Open | Table::Read(_) => None,
         };
         let mut names: Vec<_> = self.names.tables.iter().filter_map(unread).collect();
