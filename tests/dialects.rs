@@ -34,6 +34,15 @@ const PENDING: &[(&str, &[usize], &str)] = &[
     ("caddy/unset-keys", &[8, 9], "`{file.…}` is read by the server alone"),
 ];
 
+/// Configs that their server doesn't load and the reader takes, and why.
+const TAKEN: &[(&str, &str, &str)] = &[
+    ("nginx/location-refused", "host.conf", "the server resolves names, the reader doesn't"),
+    ("caddy/refused", "unknown.caddyfile", "a module that isn't known here may bring it"),
+    ("caddy/refused", "order.caddyfile", "`order` with an unknown directive is taken"),
+    ("caddy/refused", "path-none.caddyfile", "`path` without a path is taken"),
+    ("caddy/refused", "expression-type.caddyfile", "the type of an expression isn't checked"),
+];
+
 fn nginx(main: &Path, options: &Options) -> Reading {
     dialect::nginx::read_gateway(main, "nginx.conf", options)
 }
@@ -274,7 +283,12 @@ fn evaluator(kind: Kind, dialect: &str, version: (u32, u32, u32), read: Reader) 
             let laid = Laid::new(kind, &case.refused(refused), stand);
             let given = laid.given(version);
             let problems = read(&given.main, &given.options()).problems;
-            if problems.list.iter().all(|problem| problem.severity != Severity::Error) {
+            let takes = problems.list.iter().all(|problem| problem.severity != Severity::Error);
+            let known = TAKEN.iter().find(|(name, file, _)| *name == case.name && *file == refused.file);
+            if let Some((_, _, why)) = known {
+                let told = if takes { why } else { "isn't taken any more" };
+                pended.lock().unwrap().push(format!("{}/{}: {told}", case.name, refused.file));
+            } else if takes {
                 wrong.push(format!("{}/{}: the reader takes it", case.name, refused.file));
             }
         }

@@ -18,9 +18,11 @@ mod location;
 mod map;
 mod proxy;
 mod referer;
+mod refused;
 mod rewrite;
 mod scope;
 mod script;
+mod secure_link;
 mod server;
 mod server_name;
 mod settings;
@@ -71,6 +73,7 @@ pub fn gateway(config: &Config, options: &Options, sink: &mut Sink) -> Gateway {
         },
         version: options.nginx_version.unwrap_or(NEWEST),
         names: variables::Names::default(),
+        link: None,
         scripts: HashMap::new(),
         upstreams: HashMap::new(),
         zones: limits::Zones::default(),
@@ -101,6 +104,8 @@ struct Reader<'c> {
     gateway: Gateway,
     version: (u32, u32, u32),
     names: variables::Names<'c>,
+    /// What `$secure_link` is in the program that is read; absent: nobody knows.
+    link: Option<Value>,
     /// `js_import`: names and files; absent: not to be known.
     scripts: HashMap<String, Option<String>>,
     upstreams: HashMap<Vec<u8>, upstream::Upstream>,
@@ -131,6 +136,10 @@ impl<'c> Reader<'c> {
         let top = self.lines(&self.config.top);
         match self.config.context {
             Context::Main => {
+                let events = top.iter().any(|line| line.is("events"));
+                if let Some(http) = top.iter().find(|line| line.is("http") && !events) {
+                    self.error(http, "there is no `events` block", "write `events {}` before `http`");
+                }
                 let blocks = |name: &str| top.iter().filter(|line| line.is(name)).cloned().collect::<Vec<_>>();
                 for http in blocks("http") {
                     let lines = self.inner(&http);
@@ -162,6 +171,9 @@ impl<'c> Reader<'c> {
         let servers = lines.iter().filter(|line| line.is("server")).cloned().collect::<Vec<_>>();
         let servers = servers.into_iter().map(|line| (self.inner(&line), Some(line))).collect();
         self.servers(&scope, servers);
+        // Tables that nobody asks are read too: nginx does.
+        self.read_tables();
+        self.refused(lines);
     }
 
     /// Whether the server is at least of this version.
@@ -222,6 +234,15 @@ impl<'c> Reader<'c> {
         match self.config.files.get(line.head.file) {
             Some(file) => format!("{}:{}", file.name, file.line_column(line.head.span.start).line),
             None => String::new(),
+        }
+    }
+
+    /// Where a folder with files lies: relative names are below nginx's prefix, which is around a main file in `conf/`.
+    fn below_prefix(&self, name: &[u8]) -> PathBuf {
+        let folder = self.config.files.first().and_then(|file| file.path.parent()).unwrap_or(Path::new(""));
+        match folder.file_name().is_some_and(|own| own == "conf") && !name.starts_with(b"/") {
+            true => folder.with_file_name("").join(String::from_utf8_lossy(name).as_ref()),
+            false => self.path(name),
         }
     }
 

@@ -107,6 +107,11 @@ impl<'c> Reader<'c> {
             self.error(line, "no host in upstream", "write `http://host:port`");
             return None;
         }
+        let before_port = authority.split(|&byte| byte == b':').next().unwrap_or_default();
+        if before_port.len() < authority.len() && self.upstreams.contains_key(before_port) {
+            let message = format!("the upstream `{}` has its own ports", String::from_utf8_lossy(before_port));
+            self.error(line, message, "take the port out of `proxy_pass`");
+        }
         let upstream = match self.upstreams.get(authority) {
             Some(upstream) => upstream.first.clone(),
             None => with_port(authority, port),
