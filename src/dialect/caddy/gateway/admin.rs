@@ -107,7 +107,7 @@ impl<'d> Compiler<'d, '_> {
         let allowed = origins(admin, host, port);
         if !matches!(host, "" | "0.0.0.0" | "::") {
             let hosts = allowed.iter().map(|(_, host)| host.clone().into_bytes()).collect();
-            let known = Predicate::Value(Value::Authority, Test::OneOf(hosts));
+            let known = Predicate::Value(Value::Authority, Test::AnyCase(Box::new(Test::OneOf(hosts))));
             clauses.push(refused(known.negated(), 403, "the admin API doesn't know this Host"));
         }
         let says = Value::First(vec![header("Origin"), header("Referer")]);
