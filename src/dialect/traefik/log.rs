@@ -65,11 +65,11 @@ fn mode<'n>(node: Option<&'n Node>, otherwise: &'n str) -> &'n str {
     node.map(|node| node.text("defaultMode")).filter(|mode| !mode.is_empty()).unwrap_or(otherwise)
 }
 
-/// The path; with its query, unless that is dropped or redacted.
+/// The path; with its query, unless that is dropped. `redact` changes nothing (3.7.15).
 fn target(parameters: Option<&Node>) -> Value {
     match mode(parameters, "keep") {
-        "keep" => Value::Target,
-        _ => Value::Apply(Function::Before(b'?'), Box::new(Value::Target)),
+        "drop" => Value::Apply(Function::Before(b'?'), Box::new(Value::Target)),
+        _ => Value::Target,
     }
 }
 
