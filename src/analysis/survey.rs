@@ -313,12 +313,12 @@ impl Work<'_> {
 
 /// The place that lets a request through, or stops it: the last one of its way that lies in a file.
 pub fn cause(outcome: &Outcome) -> Option<(usize, Span)> {
-    place(outcome).map(|origin| (origin.file, origin.span))
+    place(outcome).map(|origin| (origin.file(), origin.span()))
 }
 
 /// The last step that lies in a file.
 pub fn place(outcome: &Outcome) -> Option<&Origin> {
-    outcome.steps.iter().rev().find(|origin| origin.span != Span::default()).or(outcome.steps.last())
+    outcome.steps.iter().rev().find(|origin| origin.span() != Span::default()).or(outcome.steps.last())
 }
 
 /// What becomes of a request; a caller who knows the environment has the values of its variables, and nobody else has one of them.

@@ -77,7 +77,7 @@ impl Context<'_> {
 
 /// The place of an origin. `None`: it lies in no file.
 pub fn place(gateway: &Gateway, origin: &Origin) -> Option<Place> {
-    Some(Place { file: gateway.files.get(origin.file)?.clone(), span: origin.span })
+    Some(Place { file: gateway.files.get(origin.file())?.clone(), span: origin.span() })
 }
 
 impl Rule {

@@ -126,9 +126,9 @@ pub fn cause(gateway: &Gateway, outcome: &Outcome) -> Option<Place> {
 /// A finding with the other places of a request's way.
 pub fn on_the_way(gateway: &Gateway, outcome: &Outcome, mut finding: Finding) -> Finding {
     let cause = survey::cause(outcome);
-    let others = outcome.steps.iter().filter(|step| step.span != Span::default() && !step.note.is_empty());
-    let mut others: Vec<_> = others.filter(|step| Some((step.file, step.span)) != cause).collect();
-    others.dedup_by_key(|step| (step.file, step.span));
+    let others = outcome.steps.iter().filter(|step| step.span() != Span::default() && !step.note.is_empty());
+    let mut others: Vec<_> = others.filter(|step| Some((step.file(), step.span())) != cause).collect();
+    others.dedup_by_key(|step| (step.file(), step.span()));
     // The listener first, then what stands nearest to the cause.
     let skipped = others.len().saturating_sub(MOST_RELATED);
     let kept = others.iter().enumerate().filter(|(index, _)| *index == 0 || *index > skipped);

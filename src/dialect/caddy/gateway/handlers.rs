@@ -31,7 +31,7 @@ impl<'d> Compiler<'d, '_> {
             "intercept" => clauses.push(self.intercept(node)),
             "reverse_proxy" => self.reverse_proxy(node, clauses),
             "encode" => {
-                let setting = Step::Setting(Setting::Compress(true), self.origin(node.place(), ""));
+                let setting = Step::setting(Setting::Compress(true), self.origin(node.place(), ""));
                 clauses.push(Clause::steps(vec![setting], Origin::default()));
             }
             "rate_limit" => self.rate_limit(node, clauses),
@@ -69,7 +69,7 @@ impl<'d> Compiler<'d, '_> {
             for value in texts(Some(values)) {
                 let edit = Edit::Set(self.value(&value, Unknown::Stays, place));
                 let edit = HeaderEdit { name: entry.key.to_string(), edit };
-                steps.push(Step::Setting(Setting::ResponseHeader(edit, true), self.origin(values.place(), "")));
+                steps.push(Step::setting(Setting::ResponseHeader(edit, true), self.origin(values.place(), "")));
             }
         }
         let code = text(node, "status_code").unwrap_or_default();
@@ -81,9 +81,9 @@ impl<'d> Compiler<'d, '_> {
         if code.is_empty() {
             clauses.extend(self.intercepted(&default_status()));
             clauses.push(Clause {
-                when: Predicate::Always,
+                when: Predicate::Always.into(),
                 steps,
-                then: Terminal::RespondWith(default_status()),
+                then: Terminal::RespondWith(Box::new(default_status())),
                 origin,
             });
             return;
@@ -98,9 +98,9 @@ impl<'d> Compiler<'d, '_> {
             Some(status @ 200..=999) => Terminal::Respond(status),
             // Go's server panics on what is no status, which closes the connection.
             Some(_) => Terminal::Respond(444),
-            None => Terminal::RespondWith(status),
+            None => Terminal::RespondWith(Box::new(status)),
         };
-        clauses.push(Clause { when: Predicate::Always, steps, then, origin });
+        clauses.push(Clause { when: Predicate::Always.into(), steps, then, origin });
     }
 
     /// Fails with 500 where a computed status is no number.
@@ -141,7 +141,7 @@ impl<'d> Compiler<'d, '_> {
                     if name == "http.auth.user.id" {
                         steps.push(set(&name, value.clone()));
                     }
-                    steps.push(Step::Set(format!("http.vars.{name}").into(), value, origin));
+                    steps.push(Step::set(format!("http.vars.{name}").into(), value, origin));
                 }
                 _ => {
                     let why = self.reason(place, "a variable whose name is computed");
@@ -175,7 +175,7 @@ impl<'d> Compiler<'d, '_> {
         }
         // A body without a length is refused only by whoever reads it.
         let chunked = Predicate::Header("transfer-encoding".to_owned(), Lines::Any, Test::Anything);
-        let setting = Step::Setting(Setting::BodyLimit(Some(most)), self.origin(place, ""));
+        let setting = Step::setting(Setting::BodyLimit(Some(most)), self.origin(place, ""));
         clauses.push(Clause::steps(vec![setting], Origin::default()));
         let origin = self.origin(place, format!("the body is longer than {most} bytes"));
         let mut over = Predicate::BodyOver(most);
@@ -197,7 +197,7 @@ impl<'d> Compiler<'d, '_> {
         refusal.steps.push(set(var::BODY_OVER, Value::literal("1")));
         clauses.push(refusal);
         let later = vec![set(var::BODY_OVER, Value::literal("1"))];
-        clauses.push(Clause { when: over, steps: later, then: Terminal::Next, origin: Origin::default() });
+        clauses.push(Clause { when: over.into(), steps: later, then: Terminal::Next, origin: Origin::default() });
     }
 
     /// The plugin mholt/caddy-ratelimit.
@@ -218,8 +218,8 @@ impl<'d> Compiler<'d, '_> {
             let limit = Limit { per, kind, refusal: 429, waits: false };
             let origin = self.origin(place, format!("counted in the zone `{}`", entry.key));
             clauses.push(Clause {
-                when,
-                steps: vec![Step::Limit(limit, origin)],
+                when: when.into(),
+                steps: vec![Step::limit(limit, origin)],
                 then: Terminal::Next,
                 origin: Origin::default(),
             });

@@ -151,7 +151,7 @@ impl<'d> Compiler<'d, '_> {
     }
 
     /// A place, with what happens there.
-    fn origin(&self, place: Place, note: impl Into<std::borrow::Cow<'static, str>>) -> Origin {
+    fn origin(&self, place: Place, note: impl Into<crate::gateway::Note>) -> Origin {
         Origin::new(place.file, place.span, note)
     }
 
@@ -209,21 +209,21 @@ impl<'d> Compiler<'d, '_> {
         ];
         let then = match status.as_literal().and_then(|status| std::str::from_utf8(status).ok()?.parse().ok()) {
             Some(status) => Terminal::Error(status),
-            None => Terminal::ErrorWith(status),
+            None => Terminal::ErrorWith(Box::new(status)),
         };
-        Clause { when, steps, then, origin }
+        Clause { when: when.into(), steps, then, origin }
     }
 
     /// A clause that fails with an error that carries no status: 500 unless an error route answers, which sees no status.
     fn breaks(&self, when: Predicate, message: &str, origin: Origin) -> Clause {
         let steps = vec![set(var::ERROR_STATUS, Value::literal("")), set("http.error", Value::literal(message))];
-        Clause { when, steps, then: Terminal::Error(500), origin }
+        Clause { when: when.into(), steps, then: Terminal::Error(500), origin }
     }
 }
 
 /// A variable gets a value, without a word in the trace.
 fn set(name: &str, value: Value) -> Step {
-    Step::Set(name.into(), value, Origin::default())
+    Step::set(name.into(), value, Origin::default())
 }
 
 fn variable(name: &str) -> Value {

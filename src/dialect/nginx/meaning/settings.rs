@@ -204,7 +204,7 @@ impl<'c> Reader<'c> {
         }
         let facts = settings.facts.iter().map(|(_, setting, origin)| (setting, origin));
         let all = facts.chain(settings.headers.iter().chain(&settings.logs).map(|(setting, origin)| (setting, origin)));
-        let steps = all.map(|(setting, origin)| Step::Setting(setting.clone(), origin.clone())).collect();
+        let steps = all.map(|(setting, origin)| Step::setting(setting.clone(), origin.clone())).collect();
         let clauses = vec![Clause::steps(steps, Origin::default())];
         let chain = self.gateway.add(Chain { clauses, otherwise: Terminal::Return, origin: Origin::default() });
         self.settings.insert(key, (settings.clone(), chain));
