@@ -229,7 +229,7 @@ impl Muxer<'_, '_> {
             && self.builder.statics.access_log.is_some()
             && (!logged || (internal && !self.builder.statics.logs_internals))
         {
-            let nowhere = Step::Setting(Setting::Log(Log::default()), at.clone());
+            let nowhere = Step::setting(Setting::Log(Log::default()), at.clone());
             clauses.push(Clause::steps(vec![nowhere], at.clone()));
         }
         if root && let Some(allowed) = &self.entry.encoded {

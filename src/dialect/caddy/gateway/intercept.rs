@@ -71,14 +71,14 @@ impl<'d> Compiler<'d, '_> {
                 let mut steps = vec![set(mark, Value::literal(""))];
                 let then = match &case.becomes {
                     Becomes::Status(status) => {
-                        Terminal::RespondWith(Value::First(vec![status.clone(), Value::literal("500")]))
+                        Terminal::RespondWith(Box::new(Value::First(vec![status.clone(), Value::literal("500")])))
                     }
                     Becomes::Routes(chain) => {
                         steps.push(Step::Call(*chain));
                         Terminal::Next
                     }
                 };
-                clauses.push(Clause { when: Predicate::All(when), steps, then, origin: case.origin.clone() });
+                clauses.push(Clause { when: Predicate::All(when).into(), steps, then, origin: case.origin.clone() });
             }
         }
         clauses

@@ -31,13 +31,13 @@ impl<'d> Compiler<'d, '_> {
                 let loggers = texts(Some(loggers));
                 let steps = loggers.iter().flat_map(|name| self.log_steps(true, name, shown)).collect();
                 let here = self.host_is(&[entry.key.to_string()], entry.key_place);
-                clauses.push(Clause { when: here, steps, then: Terminal::Return, origin: Origin::default() });
+                clauses.push(Clause { when: here.into(), steps, then: Terminal::Return, origin: Origin::default() });
             }
             let skipped = texts(logs.get("skip_hosts"));
             if !skipped.is_empty() {
                 let steps = self.log_steps(false, default, shown);
                 let here = self.host_is(&skipped, logs.place());
-                clauses.push(Clause { when: here, steps, then: Terminal::Return, origin: Origin::default() });
+                clauses.push(Clause { when: here.into(), steps, then: Terminal::Return, origin: Origin::default() });
             }
             if truth(logs, "skip_unmapped_hosts") {
                 unnamed = self.log_steps(false, default, shown);
@@ -49,7 +49,7 @@ impl<'d> Compiler<'d, '_> {
 
     /// A request is written to no access log.
     pub(super) fn no_log(&self, node: Ref<'d>) -> Step {
-        Step::Setting(Setting::Log(Log::default()), self.origin(node.place(), ""))
+        Step::setting(Setting::Log(Log::default()), self.origin(node.place(), ""))
     }
 
     /// The logs that get the rows of a logger: of all requests (`access`), and of those that fail.
@@ -76,7 +76,7 @@ impl<'d> Compiler<'d, '_> {
                 let log = self.log_of(*sink, logger.starts_with(ACCESS), shown);
                 let log = Log { only: only.map(|range| Statuses(vec![range])), ..log };
                 let place = sink.map(|sink| sink.place()).unwrap_or_default();
-                steps.push(Step::Setting(Setting::Log(log), self.origin(place, "")));
+                steps.push(Step::setting(Setting::Log(log), self.origin(place, "")));
             }
         }
         steps
