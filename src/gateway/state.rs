@@ -196,9 +196,10 @@ impl<'r> State<'r> {
                 None => bytes,
             },
             Function::StripSuffix(suffix) => bytes.strip_suffix(suffix.as_slice()).map(<[u8]>::to_vec).unwrap_or(bytes),
-            Function::CleanPath => clean_path(bytes),
+            Function::CleanRooted if bytes.starts_with(b"/") => url::clean(&bytes, true),
+            Function::CleanRooted => bytes,
             Function::NormalizeEscapes => normalize_escapes(&bytes),
-            Function::EscapedPath => escaped_path(bytes),
+            Function::EscapedPath => url::escaped_path(&bytes),
             Function::UnescapeExcept(kept) => {
                 unescape_if(&bytes, |escape, byte| !(kept.as_bytes().contains(&byte) && is_upper(escape)))
             }
@@ -254,7 +255,6 @@ impl<'r> State<'r> {
             Function::LowerText => url::lower(&bytes),
             Function::Lossy => url::lossy(&bytes),
             Function::Clean(merge) => url::clean(&bytes, *merge),
-            Function::ResendPath => url::resend_path(&bytes),
             Function::EscapePath => url::escape_path(&bytes),
             Function::EscapeForm => url::escape_form(&bytes),
             Function::WithoutPort => url::without_port(&bytes).to_vec(),

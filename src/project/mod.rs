@@ -6,6 +6,9 @@
 pub mod classify;
 mod container;
 pub mod discover;
+mod dockerfile;
+mod entrypoint;
+mod image;
 mod join;
 mod read;
 pub mod secrets;

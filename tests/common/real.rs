@@ -134,8 +134,8 @@ impl Given {
     /// The same as a reader takes it.
     pub fn options(&self) -> Options {
         let values = self.variables.clone();
-        let variables = Variables { values, complete: true };
-        Options { root: None, variables, nginx_version: Some(self.version) }
+        let variables = Variables { values, complete: true, ..Default::default() };
+        Options { root: None, variables, nginx_version: Some(self.version), ..Options::default() }
     }
 }
 

@@ -37,7 +37,7 @@ pub fn read(main: &Path, name: &str, options: &Options, sink: &mut Sink) -> Conf
 
 /// Reads a config whose main file, or the output of `nginx -T`, is in memory.
 pub fn read_file(main: SourceFile, options: &Options, sink: &mut Sink) -> Config {
-    let (main, store) = Store::open(main, options.root.as_deref());
+    let (main, store) = Store::open(main, options);
     let mut reader = Reader {
         store,
         config: Config::default(),

@@ -63,7 +63,7 @@ fn fragment(at: &Origin) -> Clause {
 fn normalised(entry: &EntryPoint, at: &Origin) -> Clause {
     let path = apply(Function::Before(b'?'), Value::OriginalTarget);
     let path = apply(Function::EscapedPath, apply(Function::NormalizeEscapes, path));
-    let path = if entry.sanitizes { apply(Function::CleanPath, path) } else { path };
+    let path = if entry.sanitizes { apply(Function::CleanRooted, path) } else { path };
     let to = if entry.escapes_semicolons { "%3B" } else { "&" };
     let semicolons = |value: Value| apply(Function::ReplaceText(vec![(b";".to_vec(), to.into())]), value);
     let query = semicolons(apply(Function::From(b'?'), Value::OriginalTarget));

@@ -76,7 +76,7 @@ fn add(name: &str, value: Value, origin: &Origin) -> Step {
 
 /// The chain that refuses a path with dots in it, which a middleware has made.
 fn clean(builder: &mut Builder<'_>, origin: &Origin) -> ChainId {
-    let cleaned = apply(Function::Unescape, apply(Function::CleanPath, variable(PATH)));
+    let cleaned = apply(Function::Unescape, apply(Function::CleanRooted, variable(PATH)));
     let is_clean = Predicate::Value(cleaned, Test::Same(Box::new(decoded())));
     let when = Predicate::All(vec![Predicate::Value(variable(PATH), Test::NotEmpty), is_clean.negated()]);
     let refused = origin.noted("what is left of the path isn't clean");

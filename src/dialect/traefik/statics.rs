@@ -173,7 +173,8 @@ impl Static {
                 .push(EntryPoint { place: api.map(|api| api.place).unwrap_or_default(), ..EntryPoint::new(OWN, 8080) });
         }
         let resolvers = top.get("certificatesResolvers").map(|node| node.children.as_slice()).unwrap_or_default();
-        let docker = top.path(&["providers", "docker"]).filter(|node| !switched_off(node)).map(|docker| Docker {
+        let provider = |name: &str| top.path(&["providers", name]).filter(|node| !switched_off(node));
+        let docker = provider("docker").or_else(|| provider("swarm")).map(|docker| Docker {
             exposed_by_default: docker.bool("exposedByDefault").unwrap_or(true),
             default_rule: docker.text("defaultRule").to_owned(),
             constraints: docker.text("constraints").to_owned(),

@@ -187,7 +187,7 @@ fn before(plan: &Plan, labels: &mut Labels) -> Result<(), String> {
             let writes = |endpoint: &&Endpoint| !["GET", "HEAD"].contains(&endpoint.method.as_str());
             let writing: Vec<Endpoint> = plan.access.public.allow.iter().filter(writes).cloned().collect();
             format!(
-                "{foreign} && (HeaderRegexp(`Authorization`, `^(?i:basic)( |$)`) || {})",
+                "{foreign} && (HeaderRegexp(`Authorization`, `^(?i:basic) `) || {})",
                 rules::endpoints(&writing)
             )
         };

@@ -125,8 +125,8 @@ impl<'d> Compiler<'d, '_> {
         let own = Predicate::Value(says, Test::Regex(pattern.into(), Captures::Dropped));
         let foreign = Predicate::All(vec![browser, own.negated()]);
         clauses.push(refused(foreign, 403, "the admin API doesn't know this origin"));
-        let path = apply(Function::ResendPath, Value::RawPath);
-        let clean = Predicate::Value(apply(Function::CleanPath, path.clone()), Test::Same(Box::new(path)));
+        let path = apply(Function::EscapedPath, Value::RawPath);
+        let clean = Predicate::Value(apply(Function::CleanRooted, path.clone()), Test::Same(Box::new(path)));
         clauses.push(refused(clean.negated(), 307, "the admin API redirects to the clean path"));
         let folders = [&b"/config"[..], b"/id", b"/pki", b"/debug/pprof"].map(<[u8]>::to_vec);
         let folder = Predicate::Value(Value::Path, Test::OneOf(folders.into()));

@@ -27,6 +27,7 @@ use crate::diag::{Diagnostic, Severity, Sink};
 use crate::dialect::document::{Document, Ref};
 use crate::dialect::{Options, Place};
 use crate::gateway::*;
+use crate::http::status;
 use crate::source::SourceFile;
 
 /// Variables that Caddy keeps for a request beside those that a config names.
@@ -193,7 +194,7 @@ impl<'d> Compiler<'d, '_> {
     /// A clause that fails as Caddy's handlers do: with a status and a message that error routes see.
     fn fails(&self, when: Predicate, status: Value, message: Value, origin: Origin) -> Clause {
         let text = match status.as_literal().and_then(|status| std::str::from_utf8(status).ok()?.parse().ok()) {
-            Some(status) => Value::literal(status_text(status)),
+            Some(status) => Value::literal(status::reason(status).unwrap_or_default()),
             None => Value::Opaque("depends on the text of a computed status".into()),
         };
         let error = vec![
@@ -264,54 +265,4 @@ fn truth(node: Ref<'_>, key: &str) -> bool {
 /// What stands between a placeholder's braces.
 fn bare(text: &str) -> &str {
     text.strip_prefix('{').and_then(|text| text.strip_suffix('}')).unwrap_or(text)
-}
-
-/// Go's `http.StatusText`.
-fn status_text(status: u16) -> &'static str {
-    const TEXTS: &[(u16, &str)] = &[
-        (200, "OK"),
-        (201, "Created"),
-        (202, "Accepted"),
-        (204, "No Content"),
-        (206, "Partial Content"),
-        (301, "Moved Permanently"),
-        (302, "Found"),
-        (303, "See Other"),
-        (304, "Not Modified"),
-        (307, "Temporary Redirect"),
-        (308, "Permanent Redirect"),
-        (400, "Bad Request"),
-        (401, "Unauthorized"),
-        (402, "Payment Required"),
-        (403, "Forbidden"),
-        (404, "Not Found"),
-        (405, "Method Not Allowed"),
-        (406, "Not Acceptable"),
-        (408, "Request Timeout"),
-        (409, "Conflict"),
-        (410, "Gone"),
-        (411, "Length Required"),
-        (412, "Precondition Failed"),
-        (413, "Request Entity Too Large"),
-        (414, "Request URI Too Long"),
-        (415, "Unsupported Media Type"),
-        (416, "Requested Range Not Satisfiable"),
-        (417, "Expectation Failed"),
-        (418, "I'm a teapot"),
-        (421, "Misdirected Request"),
-        (422, "Unprocessable Entity"),
-        (425, "Too Early"),
-        (426, "Upgrade Required"),
-        (428, "Precondition Required"),
-        (429, "Too Many Requests"),
-        (431, "Request Header Fields Too Large"),
-        (451, "Unavailable For Legal Reasons"),
-        (500, "Internal Server Error"),
-        (501, "Not Implemented"),
-        (502, "Bad Gateway"),
-        (503, "Service Unavailable"),
-        (504, "Gateway Timeout"),
-        (505, "HTTP Version Not Supported"),
-    ];
-    TEXTS.iter().find(|(own, _)| *own == status).map_or("", |(_, text)| text)
 }

@@ -4,9 +4,12 @@
 //! code for that place has it; one that can't be computed here is opaque, with its name.
 
 use super::{Compiler, apply, text, var, variable};
+use crate::dialect::caddy::glob::below;
 use crate::dialect::{Place, Variable};
 use crate::gateway::value::{Join, Row};
 use crate::gateway::*;
+use crate::source::SourceFile;
+use std::path::Path;
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -28,6 +31,9 @@ pub(super) enum Known {
     /// Nothing.
     Nothing,
 }
+
+/// Caddy reads no more of a file.
+const MOST_FILE_BYTES: u64 = 1 << 20;
 
 /// How many maps may need each other.
 const MOST_MAPS: usize = 3;
@@ -111,6 +117,9 @@ impl Compiler<'_, '_> {
                 Variable::Unknown => Value::Opaque(format!("{ENVIRONMENT}`{name}` ({})", self.shown(place)).into()),
             });
         }
+        if let Some(bytes) = key.strip_prefix("file.").and_then(|path| self.file_text(path)) {
+            return Known::Value(Value::literal(bytes));
+        }
         if let Some(value) = self.of_request(key, place) {
             return Known::Value(value);
         }
@@ -135,6 +144,17 @@ impl Compiler<'_, '_> {
             Some(value) => Known::Maybe(value),
             None => Known::Nothing,
         }
+    }
+
+    /// What stands in a file, without the end of its last line (`fileReplacementProvider`, Caddy 2.11.9). `None`: it isn't here, or
+    /// where it is depends on the folder in which Caddy runs.
+    fn file_text(&self, path: &str) -> Option<Vec<u8>> {
+        let path = Path::new(path).is_absolute().then(|| below(self.options.root.as_deref(), Path::new(path)))?;
+        let length = path.metadata().ok().filter(std::fs::Metadata::is_file)?.len();
+        let file = (length <= MOST_FILE_BYTES).then(|| SourceFile::read_config("", &path).ok())??;
+        let text = file.bytes();
+        let text = text.strip_suffix(b"\n").unwrap_or(text);
+        Some(text.strip_suffix(b"\r").unwrap_or(text).to_vec())
     }
 
     /// What the request itself tells (`addHTTPVarsToReplacer`).

@@ -237,7 +237,7 @@ impl<'d> Compiler<'d, '_> {
     }
 
     fn before_routes(&mut self, more: Vec<Step>, routes: ChainId, place: Place) -> ChainId {
-        let escaped = apply(Function::ResendPath, Value::RawPath);
+        let escaped = apply(Function::EscapedPath, Value::RawPath);
         let mut steps = vec![
             set(var::HOST, Value::Authority),
             set(var::PATH, escaped.clone()),
