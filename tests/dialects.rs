@@ -48,6 +48,9 @@ fn nginx(main: &Path, options: &Options) -> Reading {
 }
 
 fn caddy(main: &Path, options: &Options) -> Reading {
+    if main.extension().is_some_and(|extension| extension == "json") {
+        return dialect::caddy::read_json(main, "caddy.json", options);
+    }
     let mut sink = Sink::default();
     let adapted = dialect::caddy::adapt(main, "Caddyfile", options, &mut sink);
     let gateway = dialect::caddy::gateway::gateway(&adapted.document, adapted.files, options, &mut sink);
@@ -283,7 +286,9 @@ fn evaluator(kind: Kind, dialect: &str, version: (u32, u32, u32), read: Reader) 
             let laid = Laid::new(kind, &case.refused(refused), stand);
             let given = laid.given(version);
             let problems = read(&given.main, &given.options()).problems;
-            let takes = problems.list.iter().all(|problem| problem.severity != Severity::Error);
+            // Traefik leaves out what it doesn't understand, and runs: a warning.
+            let refusal = if dialect == "traefik" { Severity::Warning } else { Severity::Error };
+            let takes = problems.list.iter().all(|problem| problem.severity > refusal);
             let known = TAKEN.iter().find(|(name, file, _)| *name == case.name && *file == refused.file);
             if let Some((_, _, why)) = known {
                 let told = if takes { why } else { "isn't taken any more" };
