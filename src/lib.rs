@@ -30,6 +30,12 @@ pub mod project;
 
 pub mod analysis;
 
+pub mod finding;
+
+pub mod rules;
+
+pub mod report;
+
 pub mod prove;
 
 pub mod keys;

@@ -9,7 +9,7 @@ use regex_syntax::hir::{Class, Hir, HirKind};
 
 use crate::gateway::step::Step;
 use crate::gateway::value::Row;
-use crate::gateway::{Gateway, Lookup, Pattern, Predicate, Select, Terminal, Test, Value};
+use crate::gateway::{Chain, Gateway, Lookup, Pattern, Predicate, Select, Terminal, Test, Value};
 
 /// Texts, as bytes.
 pub type Texts = BTreeSet<Vec<u8>>;
@@ -44,8 +44,13 @@ pub struct Boundaries {
 
 /// What a gateway tells apart.
 pub fn boundaries(gateway: &Gateway) -> Boundaries {
+    boundaries_of(&gateway.chains)
+}
+
+/// What some chains tell apart.
+pub fn boundaries_of<'c>(chains: impl IntoIterator<Item = &'c Chain>) -> Boundaries {
     let mut found = Boundaries::default();
-    for chain in &gateway.chains {
+    for chain in chains {
         found.terminal(&chain.otherwise);
         for clause in &chain.clauses {
             found.predicate(&clause.when);
@@ -90,8 +95,9 @@ impl Boundaries {
 
     fn step(&mut self, step: &Step) {
         match step {
-            Step::Set(_, value, _) => self.value(value),
-            Step::Rewrite(rewrite, _) => {
+            Step::Set(said) => self.value(&said.what.1),
+            Step::Rewrite(said) => {
+                let rewrite = &said.what;
                 let parts = [&rewrite.method, &rewrite.path, &rewrite.query, &rewrite.target];
                 parts.into_iter().flatten().for_each(|value| self.value(value));
             }

@@ -4,5 +4,12 @@
 //! knows a dialect; whatever is said names its place in a file.
 
 pub mod boundary;
+pub mod caller;
+pub mod curl;
+pub mod decision;
+pub mod entry;
 pub mod explain;
+pub mod measure;
+pub mod survey;
+pub mod witness;
 pub mod words;

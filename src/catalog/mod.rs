@@ -135,9 +135,119 @@ impl Kind {
     }
 }
 
+/// How surely a request reaches an endpoint.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Reach {
+    /// The endpoint's handler runs.
+    Handled,
+    /// The spelling names it loosely: the server redirects there or knows it not (a slash more, another case, `//`, `..`).
+    Loosely,
+}
+
+impl Kind {
+    /// The endpoint that a request reaches when the server gets this method and target, the surest first: escapes are resolved once and
+    /// nothing else is (measured on Ollama's router, gin 1.10; Starlette and httplib resolve them once, too).
+    pub fn reached(&self, method: &[u8], target: &[u8]) -> Option<(&CatalogEndpoint, Reach)> {
+        let path = target.split(|&byte| matches!(byte, b'?' | b'#')).next().unwrap_or_default();
+        let path = decoded(without_authority(path));
+        let exact = self.endpoints.iter().find(|own| own.method.as_bytes() == method && own.matches(&path));
+        if let Some(endpoint) = exact {
+            return Some((endpoint, Reach::Handled));
+        }
+        let plain = plain(&path);
+        let method = method.to_ascii_uppercase();
+        let same = |own: &&CatalogEndpoint| own.method.as_bytes() == method && own.matches(&plain);
+        self.endpoints.iter().filter(|own| own.path != "/").find(same).map(|endpoint| (endpoint, Reach::Loosely))
+    }
+}
+
+impl CatalogEndpoint {
+    /// Whether a decoded path is this endpoint's; a `:param` is one segment that isn't empty.
+    fn matches(&self, path: &[u8]) -> bool {
+        let mut segments = path.split(|&byte| byte == b'/');
+        let mut own = self.path.split('/');
+        loop {
+            match (own.next(), segments.next()) {
+                (None, None) => return true,
+                (Some(own), Some(given)) if own.starts_with(':') && !given.is_empty() => {}
+                (Some(own), Some(given)) if own.as_bytes() == given => {}
+                _ => return false,
+            }
+        }
+    }
+
+    /// Its path with each `:param` filled in by a plain word.
+    pub fn example(&self) -> String {
+        let fill = |segment: &'_ str| if segment.starts_with(':') { "x".to_owned() } else { segment.to_owned() };
+        self.path.split('/').map(fill).collect::<Vec<_>>().join("/")
+    }
+}
+
+fn without_authority(target: &[u8]) -> &[u8] {
+    let Some(at) = target.windows(3).position(|window| window == b"://").filter(|_| !target.starts_with(b"/")) else {
+        return target;
+    };
+    let rest = &target[at + 3..];
+    rest.iter().position(|&byte| byte == b'/').map_or(b"/", |slash| &rest[slash..])
+}
+
+/// Percent escapes resolved once; wrong ones stay.
+fn decoded(path: &[u8]) -> Vec<u8> {
+    let digit = |byte: Option<&u8>| char::from(*byte?).to_digit(16);
+    let mut out = Vec::with_capacity(path.len());
+    let mut at = 0;
+    while let Some(&byte) = path.get(at) {
+        match (byte, digit(path.get(at + 1)), digit(path.get(at + 2))) {
+            (b'%', Some(high), Some(low)) => {
+                out.push((high * 16 + low) as u8);
+                at += 3;
+            }
+            _ => {
+                out.push(byte);
+                at += 1;
+            }
+        }
+    }
+    out
+}
+
+/// What a path loosely says: escapes gone, lower case, without dot segments, empty ones, and what follows `;`.
+fn plain(path: &[u8]) -> Vec<u8> {
+    let path = decoded(path).to_ascii_lowercase();
+    let mut segments: Vec<&[u8]> = Vec::new();
+    for segment in path.split(|byte| matches!(byte, b'/' | b'\\')) {
+        let segment = segment.split(|&byte| byte == b';').next().unwrap_or_default().trim_ascii();
+        match segment {
+            b"" | b"." => {}
+            b".." => drop(segments.pop()),
+            other => segments.push(other),
+        }
+    }
+    segments.iter().flat_map(|segment| [b"/", *segment].concat()).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn targets_reach_endpoints_as_the_router_reads_them() {
+        let kind = Kind::find("ollama").unwrap_or_else(|| panic!("no ollama"));
+        let reached = |method: &str, target: &str| {
+            kind.reached(method.as_bytes(), target.as_bytes()).map(|(own, reach)| (own.path.as_str(), reach))
+        };
+        for target in ["/api/pull", "/api/pull?x", "/api/%70ull", "/api%2Fpull", "http://evil/api/pull"] {
+            assert_eq!(reached("POST", target), Some(("/api/pull", Reach::Handled)), "{target}");
+        }
+        for target in ["/api/pull/", "//api/pull", "/API/pull", "/x/../api/pull", "/api/%2570ull", "/api/./pull;x"] {
+            assert_eq!(reached("POST", target), Some(("/api/pull", Reach::Loosely)), "{target}");
+        }
+        assert_eq!(reached("GET", "/v1/models/a"), Some(("/v1/models/:model", Reach::Handled)));
+        assert_eq!(reached("GET", "/v1/models/a/b"), None);
+        assert_eq!(reached("GET", "/api/pull"), None);
+        assert_eq!(reached("GET", "/"), Some(("/", Reach::Handled)));
+        assert_eq!(reached("GET", "//"), None);
+    }
 
     #[test]
     fn every_kind_is_well_formed() {

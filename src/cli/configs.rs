@@ -6,7 +6,7 @@
 use std::path::{Path, PathBuf};
 
 use super::{Exit, Global, PolicyArgs, fail, load, say};
-use crate::diag::{Severity, Sink};
+use crate::diag::{Diagnostic, Severity, Sink};
 use crate::dialect::Options;
 use crate::gateway::{Gateway, Listener};
 use crate::http::Request;
@@ -15,23 +15,55 @@ use crate::lower;
 use crate::project::secrets::{self, Hidden};
 use crate::project::{self, Dialect, System, variables};
 
-/// What is judged.
+/// Configs that exist.
 #[derive(Debug, clap::Args)]
-pub(super) struct ConfigArgs {
-    /// Configs that exist: files or folders; - is standard input. Without any: the policy.
-    #[arg(value_name = "PATH", conflicts_with = "policy")]
+pub(super) struct Sources {
+    /// Configs that exist: files or folders; - is standard input.
+    #[arg(value_name = "PATH")]
     paths: Vec<PathBuf>,
     /// What they are; default: told by their names and contents.
-    #[arg(long = "as", value_name = "DIALECT", requires = "paths")]
+    #[arg(long = "as", value_name = "DIALECT")]
     dialect: Option<Name>,
     /// Where absolute paths in configs are looked up: a copied tree.
-    #[arg(long, value_name = "DIR", requires = "paths")]
+    #[arg(long, value_name = "DIR")]
     root: Option<PathBuf>,
     /// The version of nginx to assume, such as 1.22.1; default: the newest that is known here.
-    #[arg(long, value_name = "V", value_parser = version, requires = "paths")]
+    #[arg(long, value_name = "V", value_parser = version)]
     nginx_version: Option<(u32, u32, u32)>,
+}
+
+/// What is judged: configs that exist, or without any the policy.
+#[derive(Debug, clap::Args)]
+pub(super) struct ConfigArgs {
+    #[command(flatten)]
+    sources: Sources,
     #[command(flatten)]
     pub(super) policy: PolicyArgs,
+}
+
+/// What reading configs brought up; secrets are hidden in all of it.
+pub(super) struct Read {
+    pub(super) systems: Vec<System>,
+    pub(super) problems: Vec<Diagnostic>,
+    /// Whether all variables are known, set or unset.
+    pub(super) complete: bool,
+}
+
+/// Reads configs; `unset`: variables that aren't known are taken for unset.
+pub(super) fn read(sources: &Sources, paths: &[PathBuf], env_file: Option<&Path>, unset: bool) -> Read {
+    let mut sink = Sink::default();
+    let mut options = sources.options(env_file, &mut sink);
+    options.variables.complete |= unset;
+    let mut systems = project::load(paths, sources.dialect.map(Dialect::from), &options, &mut sink);
+    let shown = systems.iter_mut().flat_map(|system| &mut system.gateway.files);
+    for file in shown.chain(sink.list.iter_mut().filter_map(|problem| problem.file.as_mut())) {
+        *file = secrets::hide(file);
+    }
+    let of_systems = systems.iter().flat_map(|system| &system.gateway.files);
+    let hidden = Hidden::of(of_systems.chain(sink.list.iter().filter_map(|problem| problem.file.as_ref())));
+    secrets::hide_problems(&mut sink, &hidden);
+    systems.iter_mut().for_each(|system| secrets::hide_notes(&mut system.gateway, &hidden));
+    Read { systems, problems: sink.list, complete: options.variables.complete }
 }
 
 #[derive(Debug, Clone, Copy, clap::ValueEnum)]
@@ -73,7 +105,11 @@ pub(super) struct Subject {
 impl ConfigArgs {
     /// The gateways: at least one.
     pub(super) fn subjects(&self, global: &Global) -> Result<Vec<Subject>, Exit> {
-        if self.paths.is_empty() {
+        if !self.is_empty() && self.policy.policy.is_some() {
+            let help = "name the policy or the configs; `llmguard lint` compares both";
+            return Err(fail("`--policy` and configs can't be asked together", Some(help)));
+        }
+        if self.is_empty() {
             let loaded = load::policy(&self.policy, global)?;
             let gateway = lower::gateway(&loaded.plan, &loaded.file);
             return Ok(vec![Subject { gateway }]);
@@ -83,24 +119,12 @@ impl ConfigArgs {
 
     /// The configs, read. Those that can't be, or that their server would refuse, end the run.
     pub(super) fn systems(&self, global: &Global) -> Result<Vec<System>, Exit> {
-        if self.reads_stdin() && (self.paths.len() > 1 || self.dialect.is_none()) {
-            let remedy = "one config comes from standard input, and --as DIALECT says what it is";
-            return Err(fail("`-` needs `--as` and stands alone", Some(remedy)));
-        }
-        let mut sink = Sink::default();
-        let options = self.options(&mut sink);
-        let mut systems = project::load(&self.paths, self.dialect.map(Dialect::from), &options, &mut sink);
-        let shown = systems.iter_mut().flat_map(|system| &mut system.gateway.files);
-        for file in shown.chain(sink.list.iter_mut().filter_map(|problem| problem.file.as_mut())) {
-            *file = secrets::hide(file);
-        }
-        let of_systems = systems.iter().flat_map(|system| &system.gateway.files);
-        let hidden = Hidden::of(of_systems.chain(sink.list.iter().filter_map(|problem| problem.file.as_ref())));
-        secrets::hide_problems(&mut sink, &hidden);
-        systems.iter_mut().for_each(|system| secrets::hide_notes(&mut system.gateway, &hidden));
-        let errors = sink.list.iter().filter(|problem| problem.severity == Severity::Error).count();
-        load::show(sink, global);
-        let names = || self.paths.iter().map(|path| path.display().to_string()).collect::<Vec<_>>().join(", ");
+        self.sources.stdin_stands_alone()?;
+        let paths = &self.sources.paths;
+        let Read { systems, problems, .. } = read(&self.sources, paths, self.policy.env_file.as_deref(), false);
+        let errors = problems.iter().filter(|problem| problem.severity == Severity::Error).count();
+        load::show(Sink { list: problems }, global);
+        let names = || paths.iter().map(|path| path.display().to_string()).collect::<Vec<_>>().join(", ");
         if errors > 0 {
             say(&format!("{}: {}, nothing done", names(), load::count(errors, "error")));
             return Err(Exit::Failed);
@@ -114,21 +138,45 @@ impl ConfigArgs {
 
     /// What their readers take for given. What is wrong with the variables goes into `sink`.
     pub(super) fn options(&self, sink: &mut Sink) -> Options {
+        self.sources.options(self.policy.env_file.as_deref(), sink)
+    }
+
+    /// Whether any path is named.
+    pub(super) fn is_empty(&self) -> bool {
+        self.sources.paths.is_empty()
+    }
+
+    /// Whether standard input is a config.
+    pub(super) fn reads_stdin(&self) -> bool {
+        self.sources.reads_stdin()
+    }
+}
+
+impl Sources {
+    /// The paths; without any the working directory.
+    pub(super) fn paths_or_here(&self) -> Vec<PathBuf> {
+        if self.paths.is_empty() { vec![PathBuf::from(".")] } else { self.paths.clone() }
+    }
+
+    /// Standard input is one config, and nothing tells what it is.
+    pub(super) fn stdin_stands_alone(&self) -> Result<(), Exit> {
+        if self.reads_stdin() && (self.paths.len() > 1 || self.dialect.is_none()) {
+            let remedy = "one config comes from standard input, and --as DIALECT says what it is";
+            return Err(fail("`-` needs `--as` and stands alone", Some(remedy)));
+        }
+        Ok(())
+    }
+
+    fn options(&self, env_file: Option<&Path>, sink: &mut Sink) -> Options {
         Options {
             root: self.root.clone(),
-            variables: variables::variables(self.policy.env_file.as_deref(), sink),
+            variables: variables::variables(env_file, sink),
             nginx_version: self.nginx_version,
             ..Options::default()
         }
     }
 
-    /// Whether any path is named.
-    pub(super) fn is_empty(&self) -> bool {
-        self.paths.is_empty()
-    }
-
-    /// Whether standard input is a config.
-    pub(super) fn reads_stdin(&self) -> bool {
+    fn reads_stdin(&self) -> bool {
         self.paths.iter().any(|path| path == Path::new("-"))
     }
 }

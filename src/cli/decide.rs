@@ -8,10 +8,9 @@ use serde_json::{Value, json};
 
 use super::configs::{self, Subject};
 use super::{Exit, Global, fail};
-use crate::gateway::eval::{Outcome, Verdict, evaluate};
-use crate::gateway::{Gateway, Limit, LimitKind, Per};
-use crate::http::line::{Line, text};
-use crate::project::secrets::Hidden;
+use crate::analysis::decision;
+use crate::gateway::eval::evaluate;
+use crate::http::line::Line;
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
@@ -54,48 +53,5 @@ pub(super) fn run(args: &Args, global: &Global) -> Exit {
 fn decide(subjects: &[Subject], line: &[u8]) -> Result<Value, String> {
     let object: Value = serde_json::from_slice(line).map_err(|error| format!("not JSON: {error}"))?;
     let (subject, request) = configs::address(subjects, &Line::read(object)?)?;
-    Ok(decision(&subject.gateway, &evaluate(&subject.gateway, &request)))
-}
-
-/// The decision line of an outcome.
-pub(super) fn decision(gateway: &Gateway, outcome: &Outcome) -> Value {
-    let mut line = match &outcome.verdict {
-        Verdict::Refused(status) => json!({"outcome": "refused", "status": status, "client": outcome.client}),
-        Verdict::Answered(status) => json!({"outcome": "answered", "status": status, "client": outcome.client}),
-        Verdict::Proxied { upstream, target, host } => json!({
-            "outcome": "proxied", "client": outcome.client, "upstream": upstream, "target": text(target), "host": host,
-        }),
-        Verdict::Unknown { reason, .. } => {
-            json!({"outcome": "unknown", "reason": Hidden::of(&gateway.files).shown(reason)})
-        }
-    };
-    let steps = outcome.steps.iter().filter_map(|origin| {
-        let file = gateway.files.get(origin.file)?;
-        let place = file.line_column(origin.span.start);
-        Some(json!({"file": file.name, "line": place.line, "column": place.column, "note": origin.note}))
-    });
-    if let Some(object) = line.as_object_mut() {
-        if !outcome.limits.is_empty() {
-            object.insert("limits".to_owned(), outcome.limits.iter().map(|(own, _)| limit(own)).collect());
-        }
-        object.insert("steps".to_owned(), steps.collect());
-    }
-    line
-}
-
-fn limit(limit: &Limit) -> Value {
-    let per = match &limit.per {
-        Per::Ip => "ip",
-        Per::Client => "client",
-        Per::All => "all",
-        Per::Key(key) => key,
-    };
-    match &limit.kind {
-        LimitKind::Rate { requests, window, burst } => {
-            let seconds = window.as_secs_f64();
-            let window = if seconds.fract() == 0.0 { json!(window.as_secs()) } else { json!(seconds) };
-            json!({"kind": "rate", "per": per, "requests": requests, "window_s": window, "burst": burst})
-        }
-        LimitKind::Connections { max } => json!({"kind": "connections", "per": per, "max": max}),
-    }
+    Ok(decision::line(&subject.gateway, &evaluate(&subject.gateway, &request)))
 }

@@ -22,17 +22,18 @@ pub(super) struct Loaded {
     pub(super) warnings: usize,
 }
 
-/// The policy's path: as given, else the nearest one from the working directory upward.
-pub(super) fn find(args: &PolicyArgs) -> Result<PathBuf, Exit> {
-    if let Some(path) = &args.policy {
-        return Ok(path.clone());
-    }
+/// The nearest policy from the working directory upward.
+pub(super) fn nearest() -> Option<PathBuf> {
     let here = std::env::current_dir().unwrap_or_default();
-    for (depth, folder) in here.ancestors().enumerate() {
-        if folder.join(DEFAULT_NAME).is_file() {
-            // Shown as the user would reach it, and the same wherever the tree lies.
-            return Ok(std::iter::repeat_n("..", depth).collect::<PathBuf>().join(DEFAULT_NAME));
-        }
+    let depth = here.ancestors().position(|folder| folder.join(DEFAULT_NAME).is_file())?;
+    // Shown as the user would reach it, and the same wherever the tree lies.
+    Some(std::iter::repeat_n("..", depth).collect::<PathBuf>().join(DEFAULT_NAME))
+}
+
+/// The policy's path: as given, else the nearest one.
+pub(super) fn find(args: &PolicyArgs) -> Result<PathBuf, Exit> {
+    if let Some(path) = args.policy.clone().or_else(nearest) {
+        return Ok(path);
     }
     Err(fail(
         &format!("no {DEFAULT_NAME} here or above"),

@@ -7,6 +7,7 @@ mod check;
 mod configs;
 mod decide;
 mod key;
+mod lint;
 mod load;
 mod prove;
 mod prove_config;
@@ -76,6 +77,8 @@ enum Command {
     Check(PolicyArgs),
     /// Write the configs of one or more targets.
     Render(render::Args),
+    /// Find the gaps between existing configs and the policy, each with the request that shows it.
+    Lint(lint::Args),
     /// Decide about requests: JSON lines in, decisions as JSON lines out.
     Decide(decide::Args),
     /// Show what becomes of one request, step by step, each with its place in the files.
@@ -100,6 +103,7 @@ pub fn run() -> ExitCode {
     let exit = match cli.command {
         Command::Check(args) => check::run(&args, &cli.global),
         Command::Render(args) => render::run(&args, &cli.global),
+        Command::Lint(args) => lint::run(&args, &cli.global),
         Command::Decide(args) => decide::run(&args, &cli.global),
         Command::Trace(args) => trace::run(&args, &cli.global),
         Command::Prove(args) => prove::run(&args, &cli.global),

@@ -7,9 +7,9 @@ use std::net::IpAddr;
 use anstyle::{AnsiColor, Style};
 
 use super::configs::{self, Subject};
-use super::{Exit, Global, decide, fail, print};
+use super::{Exit, Global, fail, print};
 use crate::analysis::explain::{End, Explanation, Fate, Hop, Place, Received, explain, shown};
-use crate::analysis::words;
+use crate::analysis::{decision, words};
 use crate::gateway::eval::Verdict;
 use crate::http::line::{Line, text};
 use crate::http::{Request, Version};
@@ -88,7 +88,7 @@ pub(super) fn run(args: &Args, global: &Global) -> Exit {
     };
     let told = explain(&subject.gateway, &request);
     match args.format {
-        Format::Json => print(&format!("{}\n", decide::decision(&subject.gateway, &told.outcome))),
+        Format::Json => print(&format!("{}\n", decision::line(&subject.gateway, &told.outcome))),
         Format::Human => print(&page(subject, &request, &told)),
     }
     Exit::Done

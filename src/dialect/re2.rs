@@ -40,7 +40,7 @@ fn repeats_fit(ast: &Ast, most: u32) -> bool {
                 RepetitionKind::Range(RepetitionRange::Bounded(_, count)) => *count,
                 _ => return repeats_fit(&repetition.ast, most),
             };
-            count <= most && repeats_fit(&repetition.ast, if count > 0 { most / count } else { most })
+            count <= most && repeats_fit(&repetition.ast, most.checked_div(count).unwrap_or(most))
         }
         Ast::Group(group) => repeats_fit(&group.ast, most),
         Ast::Alternation(all) => all.asts.iter().all(|ast| repeats_fit(ast, most)),

@@ -184,6 +184,16 @@ pub enum Function {
     Path(Box<ChangePath>),
     /// A query after changes to its arguments.
     Query(Box<[QueryChange]>),
+    /// The number that MurmurHash2 makes of it, in decimal digits (32 bits, seed 0; nginx's `split_clients`).
+    MurmurHash2,
+    /// Its MD5 sum, 16 bytes.
+    Md5,
+    /// In hexadecimal digits, small ones.
+    Hex,
+    /// What base64 for URLs (RFC 4648, section 5), padded or not, stands for; nothing where it is malformed.
+    FromBase64Url,
+    /// An address, or the one that is believed to stand behind it.
+    Believed(Arc<super::step::Trust>),
     /// The first address in a list of forwarded ones, or the last that isn't in these networks; nothing if none is an address.
     Forwarded(Option<Arc<[ipnet::IpNet]>>),
 }

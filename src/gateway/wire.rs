@@ -37,6 +37,8 @@ pub struct Wire {
     pub http1_only: bool,
     /// What can't be read ends an HTTP/2 stream without an answer, instead of 400 (Go's net/http 1.26).
     pub resets_streams: bool,
+    /// Where TLS is spoken, what comes without it is read too, and the chain decides about it.
+    pub plain_too: bool,
 }
 
 /// What happens with header names that hold `_`.
@@ -225,6 +227,7 @@ impl Wire {
             host: HostRule::Printable,
             http1_only: false,
             resets_streams: false,
+            plain_too: false,
         }
     }
 

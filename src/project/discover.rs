@@ -102,7 +102,8 @@ fn walk(folder: &Path, dialect: Option<Dialect>, out: &mut Vec<Config>, sink: &m
         {
             continue;
         }
-        let path = entry.path();
+        // What lies here needs no `./` in front.
+        let path = entry.path().strip_prefix(".").unwrap_or(entry.path());
         let Ok(source) = SourceFile::read_config(path.display().to_string(), path) else { continue };
         if source.bytes().contains(&0) {
             continue;

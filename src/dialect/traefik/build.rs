@@ -35,7 +35,7 @@ pub struct Builder<'c> {
 }
 
 /// The place of something, with a note.
-pub fn origin(place: Place, note: impl Into<std::borrow::Cow<'static, str>>) -> Origin {
+pub fn origin(place: Place, note: impl Into<crate::gateway::Note>) -> Origin {
     Origin::new(place.file, place.span, note)
 }
 

@@ -293,6 +293,6 @@ pub fn settings(at: &Origin) -> Vec<Step> {
         Setting::ShowsVersion(false),
     ]
     .into_iter()
-    .map(|setting| Step::Setting(setting, at.clone()))
+    .map(|setting| Step::setting(setting, at.clone()))
     .collect()
 }

@@ -4,10 +4,13 @@
 //! chain, a handler is one or more clauses, "the next handler" is the next clause or the return to the calling chain. Invariant: a module
 //! that isn't known here makes what depends on it unknown, never absent.
 
+mod admin;
 mod auth;
 mod cel;
 mod handlers;
 mod headers;
+mod intercept;
+mod log;
 mod matchers;
 mod network;
 mod path;
@@ -44,6 +47,9 @@ mod var {
     pub const FIRST_ERROR: &str = "error:first";
     /// Set when the body is longer than a limit that only its reader meets.
     pub const BODY_OVER: &str = "body:over";
+    /// Set when the body is another than the client's, and what it is then.
+    pub const BODY_SET: &str = "body:set";
+    pub const BODY: &str = "body:text";
 }
 
 /// Gives a config its meaning. `files` are those that the document's places point into.
@@ -57,6 +63,9 @@ pub fn gateway(document: &Document, files: Vec<SourceFile>, options: &Options, s
         maps: Vec::new(),
         roots: Vec::new(),
         method_changes: false,
+        body_changes: false,
+        logging: None,
+        intercepts: Vec::new(),
         host_changes: false,
         mapping: std::cell::Cell::new(0),
         named: HashMap::new(),
@@ -86,6 +95,12 @@ struct Compiler<'d, 'o> {
     maps: Vec<MapHandler<'d>>,
     /// Whether a handler computes the method.
     method_changes: bool,
+    /// Whether a handler replaces the body.
+    body_changes: bool,
+    /// The config's `logging`.
+    logging: Option<Ref<'d>>,
+    /// What looks at the answers of the handlers behind it, on the server in hand.
+    intercepts: Vec<intercept::Intercept>,
     /// Every root that is set for `file_server`.
     roots: Vec<String>,
     /// Whether a handler changes the Host on the way.
@@ -111,6 +126,9 @@ impl<'d> Compiler<'d, '_> {
             if text(node, "method").is_some_and(|method| method.contains('{')) {
                 self.method_changes = true;
             }
+            if text(node, "handler") == Some("request_body") && text(node, "set").is_some_and(|set| !set.is_empty()) {
+                self.body_changes = true;
+            }
             if text(node, "handler") == Some("vars") {
                 self.roots.extend(text(node, "root").map(str::to_owned));
             }
@@ -119,18 +137,22 @@ impl<'d> Compiler<'d, '_> {
                 self.maps.push(MapHandler { node, destinations });
             }
         }
-        let Some(http) = root.get("apps").and_then(|apps| apps.get("http")) else {
-            self.problem(Severity::Warning, root.place(), "no HTTP server is configured", "");
-            return;
-        };
-        let port = |name: &str| http.get(name).and_then(number).and_then(|port| u16::try_from(port).ok());
-        self.http_port = port("http_port").unwrap_or(80);
-        self.https_port = port("https_port").unwrap_or(443);
-        self.servers(http);
+        self.logging = root.get("logging");
+        match root.get("apps").and_then(|apps| apps.get("http")) {
+            Some(http) => {
+                let port = |name: &str| http.get(name).and_then(number).and_then(|port| u16::try_from(port).ok());
+                self.http_port = port("http_port").unwrap_or(80);
+                self.https_port = port("https_port").unwrap_or(443);
+                self.servers(http);
+            }
+            None => self.problem(Severity::Warning, root.place(), "no HTTP server is configured", ""),
+        }
+        // Behind the others: a request that names no port isn't meant for it.
+        self.admin(root);
     }
 
     /// A place, with what happens there.
-    fn origin(&self, place: Place, note: impl Into<std::borrow::Cow<'static, str>>) -> Origin {
+    fn origin(&self, place: Place, note: impl Into<crate::gateway::Note>) -> Origin {
         Origin::new(place.file, place.span, note)
     }
 
@@ -188,21 +210,21 @@ impl<'d> Compiler<'d, '_> {
         ];
         let then = match status.as_literal().and_then(|status| std::str::from_utf8(status).ok()?.parse().ok()) {
             Some(status) => Terminal::Error(status),
-            None => Terminal::ErrorWith(status),
+            None => Terminal::ErrorWith(Box::new(status)),
         };
-        Clause { when, steps, then, origin }
+        Clause { when: when.into(), steps, then, origin }
     }
 
     /// A clause that fails with an error that carries no status: 500 unless an error route answers, which sees no status.
     fn breaks(&self, when: Predicate, message: &str, origin: Origin) -> Clause {
         let steps = vec![set(var::ERROR_STATUS, Value::literal("")), set("http.error", Value::literal(message))];
-        Clause { when, steps, then: Terminal::Error(500), origin }
+        Clause { when: when.into(), steps, then: Terminal::Error(500), origin }
     }
 }
 
 /// A variable gets a value, without a word in the trace.
 fn set(name: &str, value: Value) -> Step {
-    Step::Set(name.into(), value, Origin::default())
+    Step::set(name.into(), value, Origin::default())
 }
 
 fn variable(name: &str) -> Value {

@@ -10,6 +10,7 @@ use crate::gateway::value::{Join, Row};
 use crate::gateway::*;
 use crate::source::SourceFile;
 use std::path::Path;
+use std::collections::HashMap;
 use std::sync::Arc;
 
 /// What becomes of placeholders that Caddy doesn't know.
@@ -113,7 +114,7 @@ impl Compiler<'_, '_> {
             return Known::Value(match self.options.variables.get(name) {
                 Variable::Set(value) => Value::literal(value),
                 Variable::Unset => Value::literal(""),
-                Variable::Unknown => Value::Opaque(self.reason(place, format!("the environment variable `{name}`"))),
+                Variable::Unknown => Value::Opaque(format!("{ENVIRONMENT}`{name}` ({})", self.shown(place)).into()),
             });
         }
         if let Some(bytes) = key.strip_prefix("file.").and_then(|path| self.file_text(path)) {
@@ -207,6 +208,7 @@ impl Compiler<'_, '_> {
             "uri.query" => Value::Query,
             "uri.query_escaped" => apply(Function::EscapeForm, Value::Query),
             "uri.prefixed_query" => lead(Value::Query),
+            "body" if self.body_changes => replaced_body(),
             "body" => Value::Body,
             "orig_method" | "orig_uri" | "orig_uri.path" | "orig_uri.query" => variable(&format!("http.request.{key}")),
             "orig_uri.path.file" => last_segment(variable("http.request.orig_uri.path"), "$1"),
@@ -290,6 +292,19 @@ impl Compiler<'_, '_> {
             Err(why) => Pattern::Opaque(self.reason(place, format!("a regular expression: {why}"))),
         })
     }
+}
+
+/// The body as it stands, where `request_body` may set another.
+fn replaced_body() -> Value {
+    Value::Lookup(Arc::new(Lookup {
+        name: "the body".to_owned(),
+        on: Value::literal(""),
+        exact: HashMap::new(),
+        any_case: false,
+        rows: vec![(Row::When(super::is_set(var::BODY_SET)), variable(var::BODY))],
+        otherwise: Value::Body,
+        volatile: true,
+    }))
 }
 
 /// A table that is computed anew at each use.

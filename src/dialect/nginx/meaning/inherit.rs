@@ -152,8 +152,9 @@ impl<'c> Reader<'c> {
                         Some(Effect::Access) => scope.opaque_access = decides(),
                         Some(Effect::Rewrite) => scope.opaque_rewrite = decides(),
                         Some(Effect::Content) => {
+                            let known = if other == "js_content" { self.script(line) } else { None };
                             let origin = line.origin(format!("`{other}` answers"));
-                            scope.content = Some(Rc::new(Content::Opaque(why(), origin)));
+                            scope.content = Some(Rc::new(known.unwrap_or(Content::Opaque(why(), origin))));
                         }
                     }
                 }
@@ -186,6 +187,7 @@ impl<'c> Reader<'c> {
                 _ => {}
             }
         }
+        scope.referers = self.referers(lines).or(scope.referers);
         scope.settings = settings::inherit(self, &outer.settings, lines);
         scope
     }

@@ -17,8 +17,10 @@ mod listen;
 mod location;
 mod map;
 mod proxy;
+mod referer;
 mod rewrite;
 mod scope;
+mod script;
 mod server;
 mod server_name;
 mod settings;
@@ -36,7 +38,7 @@ use std::path::{Path, PathBuf};
 
 use crate::diag::{Diagnostic, Severity, Sink};
 use crate::dialect::{Options, Reading};
-use crate::gateway::{Chain, ChainId, Gateway, Origin, Terminal, Value};
+use crate::gateway::{Chain, ChainId, Clause, Condition, Gateway, Origin, Predicate, Terminal, Value};
 
 use super::config::Config;
 use super::context::Context;
@@ -63,11 +65,15 @@ pub fn gateway(config: &Config, options: &Options, sink: &mut Sink) -> Gateway {
         gateway: Gateway { files: config.files.clone(), ..Gateway::default() },
         version: options.nginx_version.unwrap_or(NEWEST),
         names: variables::Names::default(),
+        scripts: HashMap::new(),
         upstreams: HashMap::new(),
         zones: limits::Zones::default(),
         users: HashMap::new(),
         folders: HashMap::new(),
         body_limits: HashMap::new(),
+        conditions: HashMap::new(),
+        framing: Vec::new(),
+        not_passed: None,
         headers: HashMap::new(),
         settings: HashMap::new(),
     };
@@ -86,12 +92,20 @@ struct Reader<'c> {
     gateway: Gateway,
     version: (u32, u32, u32),
     names: variables::Names<'c>,
+    /// `js_import`: names and files; absent: not to be known.
+    scripts: HashMap<String, Option<String>>,
     upstreams: HashMap<Vec<u8>, upstream::Upstream>,
     zones: limits::Zones,
     users: HashMap<PathBuf, users::Users>,
     folders: HashMap<PathBuf, content::Folder>,
-    /// Chains that measure bodies: the limit, and where it is said.
-    body_limits: HashMap<(u64, usize, usize), ChainId>,
+    /// Chains that measure bodies: the limit, where it is said, and whether the body is read for that.
+    body_limits: HashMap<(u64, usize, usize, bool), ChainId>,
+    /// Conditions that many clauses have, by what they ask.
+    conditions: HashMap<Vec<u8>, Condition>,
+    /// What nginx refuses once it has read the headers.
+    framing: Vec<Clause>,
+    /// The chain that removes the headers that nginx itself doesn't pass on.
+    not_passed: Option<ChainId>,
     /// Chains that change headers for an upstream, and the Host header.
     headers: HashMap<(usize, bool), HeaderChain>,
     /// Chains that say the same settings.
@@ -148,9 +162,17 @@ impl<'c> Reader<'c> {
     }
 
     fn fill(&mut self, id: ChainId, chain: Chain) {
-        if let Some(place) = self.gateway.chains.get_mut(id.0) {
-            *place = chain;
+        self.gateway.replace(id, chain);
+    }
+
+    /// A condition that many clauses have, by what it asks.
+    fn shared(&mut self, key: &[u8], make: impl FnOnce() -> Predicate) -> Condition {
+        if let Some(known) = self.conditions.get(key) {
+            return known.clone();
         }
+        let made = Condition::from(make());
+        self.conditions.insert(key.to_vec(), made.clone());
+        made
     }
 
     /// A chain without clauses.

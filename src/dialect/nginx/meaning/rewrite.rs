@@ -82,11 +82,11 @@ impl<'c> Reader<'c> {
             // What goes upstream follows the new query.
             let rewrite = Rewrite { query: Some(value), ..Rewrite::default() };
             return Some(Clause::steps(
-                vec![Step::Rewrite(Box::new(rewrite), origin), state::target_takes_query()],
+                vec![Step::rewrite(rewrite, origin), state::target_takes_query()],
                 line.silent(),
             ));
         }
-        Some(Clause::steps(vec![Step::Set(name.into(), value, origin)], line.silent()))
+        Some(Clause::steps(vec![Step::set(name.into(), value, origin)], line.silent()))
     }
 
     fn return_(&mut self, line: &Line<'c>) -> Option<Clause> {
@@ -250,7 +250,7 @@ impl<'c> Reader<'c> {
             let chain = self.phases(server, &own);
             let key = (location.ifs.len() + 1).to_string().into_bytes();
             steps.push(Step::OnError(self.errors(server, &own)));
-            steps.push(Step::Set(state::IF.into(), Value::literal(key.clone()), Origin::default()));
+            steps.push(Step::set(state::IF.into(), Value::literal(key.clone()), Origin::default()));
             location.ifs.push((key, chain));
         }
         let clauses = self.block(server, &inner, &own, around, depth + 1);

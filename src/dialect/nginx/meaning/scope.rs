@@ -7,8 +7,9 @@ use std::sync::Arc;
 
 use ipnet::IpNet;
 
-use crate::gateway::{Limit, Origin, Trust, Value};
+use crate::gateway::{Limit, Origin, Predicate, Trust, Value};
 
+use super::referer::Referers;
 use super::settings::Settings;
 
 /// What holds at one level.
@@ -62,6 +63,8 @@ pub struct Scope {
     pub real_ip_header: Rc<str>,
     /// `real_ip_recursive`.
     pub real_ip_recursive: bool,
+    /// `valid_referers`.
+    pub referers: Option<Rc<Referers>>,
     /// What is read of clients: header names, lengths.
     pub wire: Rc<WireRules>,
     /// Timeouts, buffering, response headers, logs.
@@ -155,8 +158,23 @@ pub enum Content {
     Other(&'static str, Rc<Pass>),
     /// Always this status, for GET and HEAD only or for every method.
     Fixed(u16, bool, Origin),
+    /// It depends on the request: an internal redirect or a status.
+    Choice(Rc<Choice>),
     /// Nobody knows: why.
     Opaque(String, Origin),
+}
+
+/// An internal redirect where something holds, else a status.
+#[derive(Debug, Clone)]
+pub struct Choice {
+    /// What must hold.
+    pub when: Predicate,
+    /// Where the redirect leads.
+    pub target: Vec<u8>,
+    /// The status else.
+    pub otherwise: u16,
+    /// Where it is said.
+    pub origin: Origin,
 }
 
 /// Where requests are passed.
@@ -200,6 +218,7 @@ impl Default for Scope {
             trusted: Rc::from([]),
             real_ip_header: Rc::from("X-Real-IP"),
             real_ip_recursive: false,
+            referers: None,
             wire: Rc::new(WireRules::default()),
             settings: Arc::new(Settings::default()),
             internal: None,

@@ -19,6 +19,13 @@ pub struct ServerNames {
     pub first: Vec<u8>,
 }
 
+impl ServerNames {
+    /// The names as written, in small letters but for expressions.
+    pub fn all(&self) -> Vec<Vec<u8>> {
+        self.names.iter().map(|(name, _)| name.clone()).collect()
+    }
+}
+
 impl<'c> Reader<'c> {
     /// The names of a server.
     pub fn server_names(&mut self, lines: &[Line<'c>]) -> ServerNames {

@@ -18,7 +18,7 @@ impl<'c> Reader<'c> {
         let line = Line {
             name: std::borrow::Cow::Borrowed("try_files"),
             args: std::rc::Rc::from([]),
-            head: crate::dialect::Place { file: origin.file, span: origin.span },
+            head: crate::dialect::Place { file: origin.file(), span: origin.span() },
             block: None,
         };
         let Some((last, files)) = files.split_last() else { return content };
@@ -57,7 +57,7 @@ impl<'c> Reader<'c> {
                 b"$uri" => Vec::new(),
                 _ => {
                     let rewrite = Rewrite { path: Some(value), ..Rewrite::default() };
-                    vec![Step::Rewrite(Box::new(rewrite), origin.noted("the file is there: the path becomes"))]
+                    vec![Step::rewrite(rewrite, origin.noted("the file is there: the path becomes"))]
                 }
             };
             let clause = Clause::new(Predicate::Opaque(why.into()), Terminal::Then(content), origin.clone());

@@ -12,7 +12,7 @@ use crate::gateway::value::{Join, Row};
 use crate::gateway::{Captures, Function, Lookup, Predicate, Test, Value};
 
 use super::block::Line;
-use super::{Reader, state};
+use super::{Reader, referer, state};
 
 /// What a config itself defines.
 #[derive(Debug, Default)]
@@ -23,6 +23,8 @@ pub struct Names<'c> {
     tables: HashMap<String, Table<'c>>,
     /// Whether header names may hold `_` somewhere.
     underscores: bool,
+    /// Whether `valid_referers` stands somewhere.
+    pub(super) referers: bool,
     /// By modules that aren't evaluated: the directive.
     opaque: HashMap<String, String>,
 }
@@ -121,7 +123,6 @@ const OPAQUE: &[&str] = &[
     "ssl_session_reused",
     "ssl_sigalg",
     "ssl_sigalgs",
-    "invalid_referer",
     "http2",
     "http3",
     "quic",
@@ -163,8 +164,13 @@ impl<'c> Reader<'c> {
                 Some(String::from_utf8_lossy(name.strip_prefix(b"$")?).to_ascii_lowercase())
             };
             match name.as_ref() {
+                b"js_import" => self.find_script(directive),
                 b"set" => self.names.set.extend(variable(0)),
                 b"underscores_in_headers" => self.names.underscores |= *arg(0) == *b"on",
+                b"valid_referers" if !self.names.referers => {
+                    self.names.referers = true;
+                    self.names.tables.insert("invalid_referer".to_owned(), Table::Read(referer::once()));
+                }
                 b"map" | b"split_clients" if directive.block.is_some() => {
                     self.names.tables.extend(variable(1).map(|name| (name, Table::Unread(directive))));
                 }
@@ -245,6 +251,8 @@ impl<'c> Reader<'c> {
         let apply = |function: Function, value: Value| Value::Apply(function, Box::new(value));
         Some(match name {
             "uri" | "document_uri" => Value::Path,
+            // Without `valid_referers` all are.
+            "invalid_referer" => Value::literal(""),
             "request_uri" => Value::OriginalTarget,
             "args" | "query_string" => Value::Query,
             "is_args" => state::where_set(Value::Query, Value::literal("?")),

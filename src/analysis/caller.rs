@@ -1,0 +1,283 @@
+//! Who may ask: nobody, strangers with something in their hands that should open nothing, and those whose credential a config accepts.
+//!
+//! In: what a gateway tells apart, and the policy. Out: [`Caller`]s, the plainest first. Invariant: a client is one whom the gateway itself
+//! lets further than nobody; whose credential it is decides the policy.
+
+use std::collections::BTreeSet;
+
+use base64::Engine as _;
+
+use super::boundary::Boundaries;
+use super::measure::{Measure, On, forwards};
+use crate::gateway::HeaderLines;
+use crate::gateway::predicate::is_credential;
+use crate::http::Request;
+
+/// How many credentials of one kind are tried.
+const MOST_TRIED: usize = 24;
+/// How many clients who differ in what they reach are told apart.
+const MOST_CLIENTS: usize = 6;
+
+/// Somebody who asks.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Caller {
+    /// What kind of caller.
+    pub who: Who,
+    /// What the policy takes this caller for.
+    pub on: On,
+    /// The headers that show it.
+    pub headers: HeaderLines,
+    /// A query argument that shows it.
+    pub argument: Option<(String, Vec<u8>)>,
+    /// The client whose credential the request carries, where only its owner knows that.
+    pub as_client: Option<String>,
+    /// Whether it comes by HTTP/2, which keeps the blanks around a header's value.
+    pub http2: bool,
+    /// Whether the credential is the value of an environment variable that isn't known here.
+    pub knows_environment: bool,
+}
+
+/// Kinds of callers, the plainest first.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Who {
+    /// Without any credential.
+    Nobody,
+    /// With something that should open nothing.
+    Stranger(Trick),
+    /// With a credential that the config accepts.
+    Client,
+}
+
+/// What a stranger shows, the plainest first.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Trick {
+    /// A key or a login that is nobody's.
+    Wrong,
+    /// A credential header without a credential.
+    Empty,
+    /// A header that is no credential, with a value that the config names.
+    Header(String),
+    /// A query argument or cookie that the config names.
+    Argument(String),
+    /// Nearly a key of the config: what differs.
+    Nearly(&'static str),
+}
+
+impl Caller {
+    fn new(who: Who, on: On, headers: HeaderLines) -> Caller {
+        Caller { who, on, headers, argument: None, as_client: None, http2: false, knows_environment: false }
+    }
+
+    /// Without any credential.
+    pub fn nobody() -> Caller {
+        Caller::new(Who::Nobody, On::Nobody, Vec::new())
+    }
+
+    fn stranger(trick: Trick, headers: HeaderLines) -> Caller {
+        Caller::new(Who::Stranger(trick), On::Nobody, headers)
+    }
+
+    /// The request as this caller sends it.
+    pub fn sends(&self, mut request: Request) -> Request {
+        request.headers.extend(self.headers.iter().cloned());
+        request.as_client.clone_from(&self.as_client);
+        if let Some((name, value)) = &self.argument {
+            request.target.push(if request.target.contains(&b'?') { b'&' } else { b'?' });
+            request.target.extend(name.bytes().chain([b'=']).chain(value.iter().copied()));
+        }
+        request
+    }
+
+    /// The client's name in a request that is shown; absent: no client.
+    pub fn shown_client(&self) -> Option<&str> {
+        match &self.on {
+            _ if self.who != Who::Client => None,
+            On::Client(name) => Some(name),
+            On::Nobody | On::SomeClient => Some(super::measure::SOME_CLIENT),
+        }
+    }
+}
+
+/// A header line, its name as people write it.
+fn line(name: &str, value: impl Into<Vec<u8>>) -> (Vec<u8>, Vec<u8>) {
+    const USUAL: &[&str] = &["Authorization", "X-API-Key", "Api-Key", "Cookie", "User-Agent"];
+    let usual = USUAL.iter().find(|usual| usual.eq_ignore_ascii_case(name));
+    (usual.unwrap_or(&name).as_bytes().to_vec(), value.into())
+}
+
+/// Callers who should get nothing beyond what is public.
+pub fn strangers(boundaries: &Boundaries) -> Vec<Caller> {
+    const WRONG: &str = "not-a-key-of-this-gateway-0000000000";
+    let login = base64::engine::general_purpose::STANDARD.encode("nobody:not-a-password");
+    let mut list = vec![Caller::nobody()];
+    let mut wrong = |headers: HeaderLines| list.push(Caller::stranger(Trick::Wrong, headers));
+    wrong(vec![line("Authorization", format!("Bearer {WRONG}"))]);
+    wrong(vec![line("X-API-Key", WRONG)]);
+    wrong(vec![line("Authorization", format!("Basic {login}"))]);
+    let others = boundaries.headers.keys().filter(|name| is_key_name(name));
+    let others: Vec<&String> = others.filter(|name| !["authorization", "x-api-key"].contains(&name.as_str())).collect();
+    others.iter().for_each(|name| wrong(vec![line(name, WRONG)]));
+    let mut empty = |headers: HeaderLines| list.push(Caller::stranger(Trick::Empty, headers));
+    empty(vec![line("X-API-Key", "")]);
+    empty(vec![line("Authorization", "Bearer")]);
+    empty(vec![line("Authorization", "")]);
+    let blank = Caller::stranger(Trick::Empty, vec![line("Authorization", "Bearer ")]);
+    list.push(Caller { http2: true, ..blank });
+    let mut empty = |headers: HeaderLines| list.push(Caller::stranger(Trick::Empty, headers));
+    others.iter().for_each(|name| empty(vec![line(name, "")]));
+    for (name, texts) in boundaries.headers.iter().filter(|(name, _)| !is_key_name(name) && *name != "host") {
+        for text in texts.iter().filter(|text| !looks_secret(text)).take(4) {
+            list.push(Caller::stranger(Trick::Header(name.clone()), vec![line(name, text.clone())]));
+        }
+    }
+    for (name, texts) in boundaries.arguments.iter().filter(|(name, _)| !is_key_name(name)) {
+        for text in texts.iter().filter(|text| !looks_secret(text)).take(4) {
+            let caller = Caller::stranger(Trick::Argument(name.clone()), Vec::new());
+            list.push(Caller { argument: Some((name.clone(), text.clone())), ..caller });
+        }
+    }
+    list
+}
+
+/// Callers whose credential might be accepted.
+pub fn candidates(boundaries: &Boundaries, measure: &Measure) -> Vec<Caller> {
+    let mut list: Vec<Caller> = Vec::new();
+    for name in &boundaries.clients {
+        let known = measure.plan.clients.iter().any(|client| client.name == *name);
+        let on = if known { On::Client(name.clone()) } else { On::SomeClient };
+        list.push(Caller { as_client: Some(name.clone()), ..Caller::new(Who::Client, on, Vec::new()) });
+    }
+    // Of ten thousand clients the policy's own are the ones that matter, and some others.
+    let (named, other): (Vec<Caller>, Vec<Caller>) =
+        list.into_iter().partition(|caller| matches!(caller.on, On::Client(_)));
+    let mut list: Vec<Caller> = named.into_iter().take(MOST_TRIED).chain(other.into_iter().take(MOST_TRIED)).collect();
+    let mut firsts: HeaderLines = Vec::new();
+    for (name, texts) in &boundaries.headers {
+        let own = texts.iter().filter(|text| is_key_name(name) || looks_secret(text));
+        let own: Vec<&Vec<u8>> = own.filter(|text| !text.is_empty()).collect();
+        firsts.extend(own.first().map(|text| line(name, text.to_vec())));
+        let (named, other): (Vec<&Vec<u8>>, Vec<&Vec<u8>>) =
+            own.into_iter().partition(|text| owner(text, measure).is_some());
+        for text in named.into_iter().take(MOST_TRIED).chain(other.into_iter().take(MOST_TRIED)) {
+            let on = owner(text, measure).map_or(On::SomeClient, On::Client);
+            list.push(Caller::new(Who::Client, on, vec![line(name, text.clone())]));
+        }
+        if is_key_name(name) {
+            let value = if name == "authorization" { "Bearer value-of-a-variable" } else { "value-of-a-variable" };
+            let unknown = Caller::new(Who::Client, On::SomeClient, vec![line(name, value)]);
+            list.push(Caller { knows_environment: true, ..unknown });
+        }
+    }
+    if firsts.len() > 1 {
+        list.push(Caller::new(Who::Client, On::SomeClient, firsts));
+    }
+    for (name, texts) in boundaries.arguments.iter().filter(|(name, _)| is_key_name(name)) {
+        for text in texts.iter().filter(|text| !text.is_empty()).take(MOST_TRIED) {
+            let on = owner(text, measure).map_or(On::SomeClient, On::Client);
+            let caller = Caller::new(Who::Client, on, Vec::new());
+            list.push(Caller { argument: Some((name.clone(), text.clone())), ..caller });
+        }
+    }
+    list
+}
+
+/// Those of the candidates whom the gateway lets further than nobody: for each set of endpoints and each client of the policy one.
+///
+/// `reaches` tells which of the asked endpoints a caller reaches.
+pub fn accepted(candidates: Vec<Caller>, reaches: &dyn Fn(&Caller) -> Vec<bool>) -> Vec<Caller> {
+    let nobody = reaches(&Caller::nobody());
+    let mut known: Vec<(On, Vec<bool>)> = Vec::new();
+    let mut list = Vec::new();
+    for caller in candidates {
+        let reached = reaches(&caller);
+        let further = reached.iter().zip(&nobody).any(|(own, other)| *own && !other);
+        let key = (caller.on.clone(), reached);
+        if further && !known.contains(&key) && list.len() < MOST_CLIENTS {
+            known.push(key);
+            list.push(caller);
+        }
+    }
+    list
+}
+
+/// Strangers with something that is nearly the credential of this client.
+pub fn nearly(client: &Caller) -> Vec<Caller> {
+    let [(name, value)] = client.headers.as_slice() else { return Vec::new() };
+    if client.knows_environment {
+        return Vec::new();
+    }
+    let start = ["Bearer ", "Basic "].iter().find(|start| value.starts_with(start.as_bytes())).map_or(0, |it| it.len());
+    let (scheme, key) = value.split_at(start);
+    if key.len() < 4 {
+        return Vec::new();
+    }
+    let with = |key: Vec<u8>| [scheme, key.as_slice()].concat();
+    let mut list: Vec<(&'static str, Vec<u8>)> = vec![
+        ("it has a letter more", with([key, b"x"].concat())),
+        ("it has a letter more in front", with([b"x", key].concat())),
+        ("its last letter is missing", with(key[..key.len() - 1].to_vec())),
+    ];
+    let other_case: Vec<u8> = key.iter().map(|&byte| flipped(byte)).collect();
+    if other_case != key {
+        list.push(("its letters have another case", with(other_case)));
+    }
+    let tricks = list.into_iter();
+    tricks.map(|(what, text)| Caller::stranger(Trick::Nearly(what), vec![(name.clone(), text)])).collect()
+}
+
+fn flipped(byte: u8) -> u8 {
+    if byte.is_ascii_lowercase() { byte.to_ascii_uppercase() } else { byte.to_ascii_lowercase() }
+}
+
+/// The client of the policy whose key a text holds.
+fn owner(text: &[u8], measure: &Measure) -> Option<String> {
+    let key = text.strip_prefix(b"Bearer ").unwrap_or(text);
+    let owns = |client: &&crate::policy::plan::Client| {
+        client.keys.iter().any(|own| own.value.as_ref().is_some_and(|value| value.equals(key)))
+    };
+    measure.plan.clients.iter().find(owns).map(|client| client.name.clone())
+}
+
+/// Whether a header or an argument of this name carries a credential.
+fn is_key_name(name: &str) -> bool {
+    let lower = name.to_ascii_lowercase();
+    is_credential(&lower) || ["key", "token", "auth", "secret", "passw"].iter().any(|word| lower.contains(word))
+}
+
+/// Whether a text is a credential whatever its header is called.
+fn looks_secret(text: &[u8]) -> bool {
+    let kinds = [u8::is_ascii_digit as fn(&u8) -> bool, u8::is_ascii_alphabetic];
+    text.len() >= 16
+        && text.iter().all(|byte| byte.is_ascii_alphanumeric() || b"-_.=".contains(byte))
+        && kinds.iter().all(|kind| text.iter().any(kind))
+}
+
+/// What a caller can be, as words: for whoever shows it.
+pub fn words(caller: &Caller) -> String {
+    match &caller.who {
+        Who::Nobody => "anybody".to_owned(),
+        Who::Stranger(Trick::Wrong) => "anybody with any key".to_owned(),
+        Who::Stranger(Trick::Empty) => "anybody with an empty key".to_owned(),
+        Who::Stranger(Trick::Header(name)) => format!("anybody who sends the header `{name}`"),
+        Who::Stranger(Trick::Argument(name)) => format!("anybody who adds `?{name}=`"),
+        Who::Stranger(Trick::Nearly(what)) => format!("anybody with nearly a key ({what})"),
+        Who::Client => match &caller.on {
+            On::Client(name) => format!("client `{name}`"),
+            On::Nobody | On::SomeClient => "every client".to_owned(),
+        },
+    }
+}
+
+/// The names that credentials of these callers have.
+pub fn header_names(callers: &[Caller]) -> BTreeSet<String> {
+    callers
+        .iter()
+        .flat_map(|caller| &caller.headers)
+        .map(|(name, _)| String::from_utf8_lossy(name).into_owned())
+        .collect()
+}
+
+/// Which of these requests the upstream sees.
+pub fn reached(verdicts: &[crate::gateway::eval::Verdict]) -> Vec<bool> {
+    verdicts.iter().map(forwards).collect()
+}

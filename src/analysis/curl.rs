@@ -1,0 +1,83 @@
+//! A request as a command to paste.
+//!
+//! In: a witness. Out: a `curl` command that sends the same request. Invariant: a client's credential stands in it as a variable.
+
+use super::decision::{shown_headers, shown_target};
+use super::survey::Witness;
+use crate::gateway::{Gateway, Listener};
+use crate::http::Version;
+
+/// The command.
+pub fn command(gateway: &Gateway, witness: &Witness) -> String {
+    let Some(listener) = gateway.listeners.get(witness.listener) else { return String::new() };
+    let mut words = vec!["curl -i".to_owned()];
+    let method = String::from_utf8_lossy(&witness.request.method).into_owned();
+    match method.as_str() {
+        "GET" => {}
+        "HEAD" => words.push("--head".to_owned()),
+        _ => words.push(format!("-X {}", quoted(&method))),
+    }
+    match witness.request.version {
+        Version::Http10 => words.push("--http1.0 -H 'Host:'".to_owned()),
+        Version::Http2 => words.push("--http2-prior-knowledge".to_owned()),
+        Version::Http11 => {}
+    }
+    for (name, value) in shown_headers(witness) {
+        words.push(match value.is_empty() {
+            true => format!("-H {}", quoted(&format!("{name};"))),
+            false => format!("-H {}", quoted(&format!("{name}: {value}"))),
+        });
+    }
+    words.extend(credential(witness));
+    let target = String::from_utf8_lossy(&shown_target(witness)).into_owned();
+    let base = base(listener);
+    if target.starts_with('/') && !target.contains('#') {
+        if target.contains("//") || target.contains("/.") {
+            words.push("--path-as-is".to_owned());
+        }
+        words.push(quoted(&format!("{base}{target}")));
+    } else {
+        words.push(format!("--request-target {} {base}/", quoted(&target)));
+    }
+    words.join(" ")
+}
+
+/// Where a listener is reached from its own machine.
+fn base(listener: &Listener) -> String {
+    let host = match listener.address {
+        address if address.is_unspecified() => "localhost".to_owned(),
+        std::net::IpAddr::V6(address) => format!("[{address}]"),
+        std::net::IpAddr::V4(address) => address.to_string(),
+    };
+    let (scheme, usual) = if listener.tls { ("https", 443) } else { ("http", 80) };
+    let port = if listener.port == usual { String::new() } else { format!(":{}", listener.port) };
+    format!("{scheme}://{host}{port}")
+}
+
+/// The credential of a client, as a variable.
+fn credential(witness: &Witness) -> Option<String> {
+    let client = witness.caller.shown_client()?;
+    if let Some((name, _)) = &witness.caller.argument {
+        return Some(format!("--url-query \"{name}=$KEY\""));
+    }
+    match witness.caller.headers.as_slice() {
+        [] => Some(format!("-u {}", quoted(witness.caller.as_client.as_deref().unwrap_or(client)))),
+        headers => {
+            let line = |(name, value): &(Vec<u8>, Vec<u8>)| {
+                let scheme = ["Bearer ", "Basic "].iter().find(|scheme| value.starts_with(scheme.as_bytes()));
+                format!("-H \"{}: {}$KEY\"", String::from_utf8_lossy(name), scheme.unwrap_or(&""))
+            };
+            Some(headers.iter().map(line).collect::<Vec<_>>().join(" "))
+        }
+    }
+}
+
+/// A word of a shell.
+fn quoted(text: &str) -> String {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_./:%=@,+".contains(&byte);
+    if !text.is_empty() && text.bytes().all(plain) {
+        text.to_owned()
+    } else {
+        format!("'{}'", text.replace('\'', r"'\''"))
+    }
+}

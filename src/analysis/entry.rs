@@ -1,0 +1,175 @@
+//! The ways into a gateway: which listener, and as which host a request must come to be handled differently.
+//!
+//! In: a [`Gateway`]. Out: an [`Entry`] for each set of hosts that a listener treats alike, with the chains that its requests may walk.
+//! Invariant: every listener has at least one entry, that of a host which no config names.
+
+use std::collections::HashSet;
+
+use super::boundary::{Boundaries, boundaries_of};
+use crate::gateway::eval::evaluate;
+use crate::gateway::{ChainId, Errors, Gateway, Listener, Origin, Predicate, Step, Terminal, Value};
+use crate::http::{Request, Version};
+
+/// How many hosts that lead to one chain are told apart.
+const MOST_HOSTS: usize = 40;
+
+/// Requests that hosts are told apart by.
+const PROBES: [(&str, &str); 3] = [("POST", "/api/pull"), ("GET", "/v1/models"), ("GET", "/")];
+
+/// One way into a gateway.
+#[derive(Debug)]
+pub struct Entry {
+    /// Index of the listener.
+    pub listener: usize,
+    /// The Host that requests carry; absent: the listener's own address, a host that no config names.
+    pub host: Option<Vec<u8>>,
+    /// What the chains behind it tell apart.
+    pub boundaries: Boundaries,
+}
+
+/// The ways into a gateway, in the order of its listeners; for each the nameless host first.
+pub fn entries(gateway: &Gateway) -> Vec<Entry> {
+    let mut out = Vec::new();
+    for (index, listener) in gateway.listeners.iter().enumerate() {
+        // A request names a port; of several listeners there the first with its protocol answers.
+        let answers = gateway.listening(Some(listener.port), Some(listener.tls));
+        if !answers.is_some_and(|own| std::ptr::eq(own, listener)) {
+            continue;
+        }
+        out.extend(of_listener(gateway, index, listener));
+    }
+    out
+}
+
+fn of_listener(gateway: &Gateway, index: usize, listener: &Listener) -> Vec<Entry> {
+    let whole = boundaries_of(reachable(gateway, listener.chain).into_iter().filter_map(|id| gateway.chains.get(id.0)));
+    let mut known: Vec<(ChainId, Vec<Vec<Origin>>)> = Vec::new();
+    let mut found: Vec<(Option<Vec<u8>>, ChainId)> = Vec::new();
+    for host in std::iter::once(None).chain(whole.hosts.iter().filter(|host| is_host(host)).cloned().map(Some)) {
+        let chain = entered(gateway, listener.chain, host.as_deref());
+        let alike = known.iter().filter(|(own, _)| *own == chain).count();
+        if alike >= MOST_HOSTS {
+            continue;
+        }
+        let walked: Vec<Vec<Origin>> = PROBES
+            .iter()
+            .map(|(method, target)| evaluate(gateway, &request(listener, host.as_deref(), method, target)).steps)
+            .collect();
+        if !known.contains(&(chain, walked.clone())) {
+            known.push((chain, walked));
+            found.push((host, chain));
+        }
+    }
+    let entry = |(host, chain): (Option<Vec<u8>>, ChainId)| {
+        let boundaries = match chain == listener.chain {
+            true => whole.clone(),
+            false => boundaries_of(reachable(gateway, chain).into_iter().filter_map(|id| gateway.chains.get(id.0))),
+        };
+        Entry { listener: index, host, boundaries }
+    };
+    found.into_iter().map(entry).collect()
+}
+
+/// The address of a listener as a Host header names it.
+pub fn authority(listener: &Listener) -> String {
+    std::net::SocketAddr::new(listener.address, listener.port).to_string()
+}
+
+/// A plain request to a listener.
+pub fn request(listener: &Listener, host: Option<&[u8]>, method: &str, target: &str) -> Request {
+    let host = host.map_or_else(|| authority(listener).into_bytes(), <[u8]>::to_vec);
+    Request {
+        method: method.as_bytes().to_vec(),
+        target: target.as_bytes().to_vec(),
+        headers: vec![(b"Host".to_vec(), host)],
+        version: Version::Http11,
+        client_ip: std::net::IpAddr::from([203, 0, 113, 7]),
+        body: None,
+        body_bytes: 0,
+        port: Some(listener.port),
+        tls: Some(listener.tls),
+        as_client: None,
+    }
+}
+
+fn is_host(host: &[u8]) -> bool {
+    !host.is_empty() && host.iter().all(|byte| byte.is_ascii_alphanumeric() || b".-_:[]".contains(byte))
+}
+
+/// The chain behind the tables that the host alone decides.
+fn entered(gateway: &Gateway, start: ChainId, host: Option<&[u8]>) -> ChainId {
+    let mut at = start;
+    for _ in 0..8 {
+        let Some(chain) = gateway.chains.get(at.0).filter(|chain| chain.clauses.is_empty()) else { return at };
+        let next = match &chain.otherwise {
+            Terminal::Then(next) => Some(*next),
+            Terminal::Select(select) if select.on == Value::Host => {
+                host.and_then(|host| select.find(host)).or(match &select.otherwise {
+                    Terminal::Then(next) => Some(*next),
+                    _ => None,
+                })
+            }
+            _ => None,
+        };
+        match next {
+            Some(next) => at = next,
+            None => return at,
+        }
+    }
+    at
+}
+
+/// Every chain that a request may come to from this one, itself first.
+pub fn reachable(gateway: &Gateway, start: ChainId) -> Vec<ChainId> {
+    let mut found = vec![start];
+    let mut seen: HashSet<ChainId> = HashSet::from([start]);
+    let mut at = 0;
+    while let Some(id) = found.get(at).copied() {
+        at += 1;
+        let Some(chain) = gateway.chains.get(id.0) else { continue };
+        let mut next: Vec<ChainId> = Vec::new();
+        ends(&chain.otherwise, &mut next);
+        for clause in &chain.clauses {
+            ends(&clause.then, &mut next);
+            steps(&clause.steps, &mut next);
+            clause.when.any(&mut |part| {
+                if let Predicate::Subrequest(chain, ..) = part {
+                    next.push(*chain);
+                }
+                false
+            });
+        }
+        found.extend(next.into_iter().filter(|id| seen.insert(*id)));
+    }
+    found
+}
+
+fn ends(terminal: &Terminal, next: &mut Vec<ChainId>) {
+    match terminal {
+        Terminal::Then(chain) | Terminal::Restart(chain) => next.push(*chain),
+        Terminal::Select(select) => {
+            let mut chains: Vec<ChainId> = select.exact.values().chain(select.prefixes.values()).copied().collect();
+            chains.sort_unstable();
+            next.extend(chains);
+            ends(&select.otherwise, next);
+        }
+        _ => {}
+    }
+}
+
+fn steps(steps: &[Step], next: &mut Vec<ChainId>) {
+    for step in steps {
+        match step {
+            Step::Call(chain) => next.push(*chain),
+            Step::OnError(Some(errors)) | Step::Guard(errors) => handlers(errors, next),
+            _ => {}
+        }
+    }
+}
+
+fn handlers(errors: &Errors, next: &mut Vec<ChainId>) {
+    for case in &errors.cases {
+        next.push(case.chain);
+        steps(&case.steps, next);
+    }
+}

@@ -1,0 +1,189 @@
+//! `llmguard lint`: the gaps between existing configs and the policy.
+//!
+//! In: configs, the policy or none. Out: on standard output the findings; on standard error what was read and with which policy.
+
+use std::path::{Path, PathBuf};
+
+use super::configs::{self, Sources};
+use super::{Exit, Global, PolicyArgs, fail, load, print, say};
+use crate::analysis::measure::Measure;
+use crate::analysis::survey::{Survey, survey};
+use crate::diag::{self, Diagnostic, Sink};
+use crate::finding::{self, Severity, baseline, ignore};
+use crate::project::System;
+use crate::report::{Format, Report};
+use crate::rules::{self, Context, Rule};
+use crate::source::SourceFile;
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    #[command(flatten)]
+    sources: Sources,
+    #[command(flatten)]
+    policy: PolicyArgs,
+    /// How to write the findings.
+    #[arg(long, value_enum, default_value = "human")]
+    format: Format,
+    /// Where to write them instead of standard output.
+    #[arg(long, value_name = "FILE")]
+    output: Option<PathBuf>,
+    /// From which severity on findings are a failure.
+    #[arg(long, value_enum, default_value = "warning")]
+    fail_on: FailOn,
+    /// Findings that are known: they are not told.
+    #[arg(long, value_name = "FILE")]
+    baseline: Option<PathBuf>,
+    /// Record all findings as known.
+    #[arg(long, value_name = "FILE", conflicts_with = "baseline")]
+    write_baseline: Option<PathBuf>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum FailOn {
+    Error,
+    Warning,
+    Info,
+    Never,
+}
+
+impl FailOn {
+    fn fails(self, severity: Severity) -> bool {
+        match self {
+            FailOn::Error => severity == Severity::Error,
+            FailOn::Warning => severity <= Severity::Warning,
+            FailOn::Info => true,
+            FailOn::Never => false,
+        }
+    }
+}
+
+pub(super) fn run(args: &Args, global: &Global) -> Exit {
+    match lint(args, global) {
+        Ok(exit) | Err(exit) => exit,
+    }
+}
+
+fn lint(args: &Args, global: &Global) -> Result<Exit, Exit> {
+    let measure = measure(&args.policy, global)?;
+    let paths = args.sources.paths_or_here();
+    let read = configs::read(&args.sources, &paths, args.policy.env_file.as_deref(), false);
+    let configs::Read { systems, problems, complete } = read;
+    if systems.is_empty() && problems.iter().all(|problem| problem.severity != diag::Severity::Error) {
+        let names: Vec<String> = paths.iter().map(|path| path.display().to_string()).collect();
+        let help = "name an nginx.conf, a Caddyfile, Traefik's files or a compose file; --as says what a file is";
+        return Err(fail(&format!("no config in {}", names.join(", ")), Some(help)));
+    }
+    let unset = match complete {
+        true => None,
+        false => Some(configs::read(&args.sources, &paths, args.policy.env_file.as_deref(), true).systems),
+    };
+    let findings = judged(&systems, unset.as_deref(), &problems, &measure);
+    let mut files: Vec<SourceFile> = systems.iter().flat_map(|system| system.gateway.files.clone()).collect();
+    files.extend(problems.iter().filter_map(|problem| problem.file.clone()));
+    files.sort_by(|a, b| a.name.cmp(&b.name));
+    files.dedup_by(|a, b| a.name == b.name);
+    let (findings, suppressed) = ignore::apply(&files, findings, &|rule| Rule::find(rule).is_some());
+    let findings = finding::sorted(findings);
+    if let Some(path) = &args.write_baseline {
+        written(path, &baseline::write(&findings))?;
+    }
+    let (findings, known) = match &args.baseline {
+        None => (findings, 0),
+        Some(path) => known(path, findings)?,
+    };
+    // What has no place can only be said.
+    let (placeless, placed): (Vec<&Diagnostic>, Vec<&Diagnostic>) =
+        problems.iter().partition(|problem| problem.file.is_none() || problem.span.is_none());
+    load::show(Sink { list: placeless.into_iter().cloned().collect() }, global);
+    let report = Report {
+        policy: measure.name.clone(),
+        files: files.iter().map(|file| file.name.replace('\\', "/")).collect(),
+        findings,
+        suppressed: suppressed + known,
+    };
+    let text = report.write(args.format);
+    match &args.output {
+        Some(path) => written(path, &text)?,
+        None => print(&text),
+    }
+    said(&report, global);
+    let refused =
+        placed.iter().copied().chain(problems.iter()).any(|problem| problem.severity == diag::Severity::Error);
+    Ok(match report.findings.iter().any(|finding| args.fail_on.fails(finding.severity)) {
+        _ if refused => Exit::Failed,
+        _ if args.write_baseline.is_some() => Exit::Done,
+        true => Exit::Differs,
+        false => Exit::Done,
+    })
+}
+
+/// The policy to measure with.
+fn measure(args: &PolicyArgs, global: &Global) -> Result<Measure, Exit> {
+    let broken = || fail("the catalogue of upstreams is broken", None);
+    if args.policy.is_none() && load::nearest().is_none() {
+        return Measure::built_in().ok_or_else(broken);
+    }
+    let loaded = load::policy(args, global)?;
+    let name = loaded.file.name.clone();
+    Measure::new(loaded.plan, &loaded.file, Some(name)).ok_or_else(broken)
+}
+
+/// What the rules find in all systems.
+fn judged(
+    systems: &[System],
+    unset: Option<&[System]>,
+    problems: &[Diagnostic],
+    measure: &Measure,
+) -> Vec<finding::Finding> {
+    let refused = |system: &System| {
+        let own = |problem: &&Diagnostic| problem.severity == diag::Severity::Error;
+        let mut errors = problems.iter().filter(own).filter_map(|problem| problem.file.as_ref());
+        errors.any(|file| system.gateway.files.iter().any(|own| own.name == file.name))
+    };
+    let asked: Vec<&System> = systems.iter().filter(|system| !refused(system)).collect();
+    let mut surveys: Vec<Survey> = asked.iter().map(|system| survey(&system.gateway, measure, false)).collect();
+    // Where no server looks like the policy's, any may be it.
+    let every = surveys.iter().all(|survey| survey.routes.is_empty() && survey.gaps.is_empty());
+    if every && surveys.iter().any(|survey| !survey.others.is_empty()) {
+        surveys = asked.iter().map(|system| survey(&system.gateway, measure, true)).collect();
+    }
+    let nothing = Survey::default();
+    let empty = crate::gateway::Gateway::default();
+    let mut found = rules::check(&Context { gateway: &empty, measure, survey: &nothing, unset: None, problems });
+    for (system, own) in asked.iter().zip(&surveys) {
+        let twin = unset.and_then(|all| all.iter().find(|other| other.name == system.name));
+        let open = twin.map(|twin| (&twin.gateway, survey(&twin.gateway, measure, every)));
+        let unset = open.as_ref().map(|(gateway, survey)| (*gateway, survey));
+        let context = Context { gateway: &system.gateway, measure, survey: own, unset, problems: &[] };
+        found.extend(rules::check(&context));
+    }
+    found
+}
+
+fn known(path: &Path, findings: Vec<finding::Finding>) -> Result<(Vec<finding::Finding>, usize), Exit> {
+    let remedy = "write one with --write-baseline FILE";
+    let text = std::fs::read_to_string(path)
+        .map_err(|error| fail(&format!("can't read `{}`: {error}", path.display()), Some(remedy)))?;
+    baseline::apply(&text, findings).map_err(|why| fail(&format!("`{}`: {why}", path.display()), Some(remedy)))
+}
+
+fn written(path: &Path, text: &str) -> Result<(), Exit> {
+    std::fs::write(path, text)
+        .map_err(|error| fail(&format!("can't write `{}`: {error}", path.display()), Some("name another file")))
+}
+
+/// What was read, and with which policy.
+fn said(report: &Report, global: &Global) {
+    if global.quiet {
+        return;
+    }
+    let policy = match &report.policy {
+        Some(name) => format!("the policy `{name}`"),
+        None => "the built-in policy for Ollama".to_owned(),
+    };
+    let files = match report.files.as_slice() {
+        [file] => format!("`{file}`"),
+        files => load::count(files.len(), "file"),
+    };
+    say(&format!("read {files}, measured with {policy}"));
+}

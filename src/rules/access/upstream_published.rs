@@ -1,0 +1,41 @@
+//! The model server is reachable without any gateway.
+//!
+//! ## What it finds
+//!
+//! A port of the model server is published, or its network is the host's: requests reach it past every proxy.
+//!
+//! ## Why it matters
+//!
+//! Whatever the proxy refuses is open on the other port. About 175,000 such servers stand open.
+//!
+//! ## A request that shows it
+//!
+//!     curl -i -X POST http://HOST:11434/api/pull
+//!
+//! ## Wrong
+//!
+//! ```yaml
+//! ports: ["11434:11434"]
+//! ```
+//!
+//! ## Right
+//!
+//! ```yaml
+//! expose: ["11434"]
+//! ```
+
+use super::{Words, findings};
+use crate::finding::{Finding, Severity};
+use crate::rules::{Context, Rule};
+
+/// The rule.
+pub const RULE: Rule =
+    Rule { id: "upstream-published", severity: Severity::Error, source: include_str!("upstream_published.rs"), check };
+
+fn check(context: &Context<'_>, found: &mut Vec<Finding>) {
+    let words = |_: &_| Words {
+        label: "this port leads to the model server with nothing between",
+        help: "take the published port away: the proxy reaches the server by the project's own network".to_owned(),
+    };
+    found.extend(findings(context, RULE.id, RULE.severity, &words));
+}

@@ -1,0 +1,108 @@
+//! The rules: each looks at a gateway beside the policy and says what is wrong. One file a rule; its head is its page.
+//!
+//! In: a [`Context`]. Out: [`Finding`]s. Invariant: rules see gateways, outcomes and facts, never text or syntax; a finding about access
+//! carries the request that shows it.
+
+mod access;
+mod cannot_evaluate;
+mod does_not_load;
+mod fails_open_when_unset;
+mod loads_with_problems;
+mod unused_ignore;
+
+use crate::analysis::measure::Measure;
+use crate::analysis::survey::Survey;
+use crate::diag::Diagnostic;
+use crate::finding::{Finding, Place, Severity};
+use crate::gateway::{Gateway, Origin};
+
+/// A rule.
+#[derive(Debug)]
+pub struct Rule {
+    /// Its name.
+    pub id: &'static str,
+    /// How bad its findings are at most.
+    pub severity: Severity,
+    /// The text of its file, whose head is its page.
+    pub source: &'static str,
+    /// What finds it.
+    pub check: fn(&Context<'_>, &mut Vec<Finding>),
+}
+
+/// Every rule, in the order of the list that `llmguard rules` prints.
+pub const RULES: &[Rule] = &[
+    access::admin_reachable::RULE,
+    access::account_reachable::RULE,
+    access::inference_reachable::RULE,
+    access::metadata_reachable::RULE,
+    access::unlisted_path_reachable::RULE,
+    access::upstream_published::RULE,
+    access::unguarded_server::RULE,
+    access::path_spelling::RULE,
+    access::method_not_guarded::RULE,
+    access::any_key_accepted::RULE,
+    access::empty_key_accepted::RULE,
+    access::inexact_key::RULE,
+    access::client_header_opens::RULE,
+    access::every_key_is_admin::RULE,
+    access::client_exceeds_policy::RULE,
+    fails_open_when_unset::RULE,
+    cannot_evaluate::RULE,
+    does_not_load::RULE,
+    loads_with_problems::RULE,
+    unused_ignore::RULE,
+];
+
+/// What rules look at.
+#[derive(Debug)]
+pub struct Context<'a> {
+    /// What the config means, its secrets hidden.
+    pub gateway: &'a Gateway,
+    /// The policy.
+    pub measure: &'a Measure,
+    /// What becomes of every request that matters.
+    pub survey: &'a Survey,
+    /// The same if every variable that isn't known is unset; absent: all are known.
+    pub unset: Option<(&'a Gateway, &'a Survey)>,
+    /// What reading the config brought up.
+    pub problems: &'a [Diagnostic],
+}
+
+impl Context<'_> {
+    /// The place of an origin of this gateway. `None`: it lies in no file.
+    pub fn place(&self, origin: &Origin) -> Option<Place> {
+        place(self.gateway, origin)
+    }
+}
+
+/// The place of an origin. `None`: it lies in no file.
+pub fn place(gateway: &Gateway, origin: &Origin) -> Option<Place> {
+    Some(Place { file: gateway.files.get(origin.file())?.clone(), span: origin.span() })
+}
+
+impl Rule {
+    /// The rule of this name.
+    pub fn find(id: &str) -> Option<&'static Rule> {
+        RULES.iter().find(|rule| rule.id == id)
+    }
+
+    /// Its page: Markdown.
+    pub fn page(&self) -> String {
+        let lines = self.source.lines().map_while(|line| line.strip_prefix("//!"));
+        let lines = lines.map(|line| line.strip_prefix(' ').unwrap_or(line));
+        format!("# {}\n\n{}\n", self.id, lines.collect::<Vec<_>>().join("\n"))
+    }
+
+    /// The first sentence of its page.
+    pub fn summary(&self) -> String {
+        let lines = self.source.lines().map_while(|line| line.strip_prefix("//! "));
+        lines.take(1).collect()
+    }
+}
+
+/// Everything that all rules find.
+pub fn check(context: &Context<'_>) -> Vec<Finding> {
+    let mut found = Vec::new();
+    RULES.iter().for_each(|rule| (rule.check)(context, &mut found));
+    found
+}
