@@ -9,8 +9,8 @@ use crate::dialect::{Place, Variable};
 use crate::gateway::value::{Join, Row};
 use crate::gateway::*;
 use crate::source::SourceFile;
-use std::path::Path;
 use std::collections::HashMap;
+use std::path::Path;
 use std::sync::Arc;
 
 /// What becomes of placeholders that Caddy doesn't know.
