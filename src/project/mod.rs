@@ -11,6 +11,7 @@ mod entrypoint;
 mod image;
 mod join;
 mod read;
+pub mod repair;
 pub mod secrets;
 mod stock;
 mod traefik;
