@@ -9,7 +9,7 @@ use base64::Engine as _;
 
 use super::boundary::Boundaries;
 use super::measure::{Measure, On, forwards};
-use crate::gateway::HeaderLines;
+use crate::gateway::{self, HeaderLines};
 use crate::gateway::predicate::is_credential;
 use crate::http::Request;
 
@@ -35,6 +35,8 @@ pub struct Caller {
     pub http2: bool,
     /// Whether the credential is the value of an environment variable that isn't known here.
     pub knows_environment: bool,
+    /// Of those variables the only one whose value it is; absent: any.
+    pub variable: Option<String>,
 }
 
 /// Kinds of callers, the plainest first.
@@ -65,7 +67,8 @@ pub enum Trick {
 
 impl Caller {
     fn new(who: Who, on: On, headers: HeaderLines) -> Caller {
-        Caller { who, on, headers, argument: None, as_client: None, http2: false, knows_environment: false }
+        let (argument, as_client, variable) = (None, None, None);
+        Caller { who, on, headers, argument, as_client, http2: false, knows_environment: false, variable }
     }
 
     /// Without any credential.
@@ -86,6 +89,12 @@ impl Caller {
             request.target.extend(name.bytes().chain([b'=']).chain(value.iter().copied()));
         }
         request
+    }
+
+    /// Whether this caller has the value of the variable that isn't known for this reason.
+    pub fn knows(&self, why: &str) -> bool {
+        self.knows_environment
+            && self.variable.as_deref().is_none_or(|own| gateway::environment_variable(why) == Some(own))
     }
 
     /// The client's name in a request that is shown; absent: no client.
