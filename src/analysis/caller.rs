@@ -9,8 +9,8 @@ use base64::Engine as _;
 
 use super::boundary::Boundaries;
 use super::measure::{Measure, On, forwards};
-use crate::gateway::{self, HeaderLines};
 use crate::gateway::predicate::is_credential;
+use crate::gateway::{self, HeaderLines};
 use crate::http::Request;
 
 /// How many credentials of one kind are tried.
@@ -74,6 +74,11 @@ impl Caller {
     /// Without any credential.
     pub fn nobody() -> Caller {
         Caller::new(Who::Nobody, On::Nobody, Vec::new())
+    }
+
+    /// A client whose credential only its owner knows.
+    pub fn client(on: On, as_client: Option<String>) -> Caller {
+        Caller { as_client, ..Caller::new(Who::Client, on, Vec::new()) }
     }
 
     fn stranger(trick: Trick, headers: HeaderLines) -> Caller {
@@ -154,7 +159,7 @@ pub fn candidates(boundaries: &Boundaries, measure: &Measure) -> Vec<Caller> {
     for name in &boundaries.clients {
         let known = measure.plan.clients.iter().any(|client| client.name == *name);
         let on = if known { On::Client(name.clone()) } else { On::SomeClient };
-        list.push(Caller { as_client: Some(name.clone()), ..Caller::new(Who::Client, on, Vec::new()) });
+        list.push(Caller::client(on, Some(name.clone())));
     }
     // Of ten thousand clients the policy's own are the ones that matter, and some others.
     let (named, other): (Vec<Caller>, Vec<Caller>) =

@@ -309,6 +309,8 @@ pub fn asked(gateway: &Gateway, entry: &Entry, caller: &Caller, ask: &Ask) -> (W
         request.version = Version::Http10;
         request.headers.clear();
     }
+    request.body_bytes = ask.body.as_ref().map_or(0, |body| body.len() as u64);
+    request.body.clone_from(&ask.body);
     let request = caller.sends(request);
     let answer = answer(gateway, &request, caller);
     let host = entry.host.clone();
