@@ -9,6 +9,7 @@ mod decide;
 mod key;
 mod lint;
 mod load;
+mod matrix;
 mod prove;
 mod prove_config;
 mod render;
@@ -79,6 +80,8 @@ enum Command {
     Render(render::Args),
     /// Find the gaps between existing configs and the policy, each with the request that shows it.
     Lint(lint::Args),
+    /// Show who reaches what: endpoints against callers, for the policy or for configs beside it.
+    Matrix(matrix::Args),
     /// Decide about requests: JSON lines in, decisions as JSON lines out.
     Decide(decide::Args),
     /// Show what becomes of one request, step by step, each with its place in the files.
@@ -104,6 +107,7 @@ pub fn run() -> ExitCode {
         Command::Check(args) => check::run(&args, &cli.global),
         Command::Render(args) => render::run(&args, &cli.global),
         Command::Lint(args) => lint::run(&args, &cli.global),
+        Command::Matrix(args) => matrix::run(&args, &cli.global),
         Command::Decide(args) => decide::run(&args, &cli.global),
         Command::Trace(args) => trace::run(&args, &cli.global),
         Command::Prove(args) => prove::run(&args, &cli.global),

@@ -5,6 +5,7 @@
 mod concise;
 mod human;
 mod json;
+pub mod matrix;
 
 use crate::finding::{Finding, Severity};
 
