@@ -4,6 +4,7 @@
 //! normalised here; that is each server's own matter.
 
 pub mod line;
+pub mod status;
 
 use std::net::IpAddr;
 

@@ -66,7 +66,7 @@ impl Chains<'_> {
     fn upstream_headers(&mut self) -> ChainId {
         let origin = self.origin("upstream.kind", "");
         let edit =
-            |name: &str, edit: Edit| Step::RequestHeader(HeaderEdit { name: name.to_owned(), edit }, origin.clone());
+            |name: &str, edit: Edit| Step::request_header(HeaderEdit { name: name.to_owned(), edit }, origin.clone());
         let mut steps: Vec<Step> = REMOVED.iter().map(|name| edit(name, Edit::Remove)).collect();
         if self.plan.upstream.api_key.is_some() {
             steps.push(edit("Authorization", Edit::Set(Value::literal("Bearer ***"))));
@@ -83,7 +83,7 @@ impl Chains<'_> {
         let mut clauses = Vec::new();
         if !plan.listen.server_names.is_empty() {
             clauses.push(Clause {
-                when: is_one_of(Value::Host, &plan.listen.server_names).negated(),
+                when: is_one_of(Value::Host, &plan.listen.server_names).negated().into(),
                 steps: Vec::new(),
                 then: Terminal::Respond(421),
                 origin: self.origin("listen.server_names", "the Host is none of the server names"),
@@ -95,7 +95,8 @@ impl Chains<'_> {
                     Predicate::method(&["OPTIONS"]),
                     listed(cors),
                     present("access-control-request-method"),
-                ]),
+                ])
+                .into(),
                 steps: Vec::new(),
                 then: Terminal::Respond(204),
                 origin: self.origin("cors.origins", "a preflight from a listed origin"),
@@ -106,7 +107,8 @@ impl Chains<'_> {
                 when: Predicate::All(vec![
                     Predicate::method(&["GET", "HEAD"]),
                     Predicate::Value(Value::RawPath, Test::Equals(health.clone().into_bytes())),
-                ]),
+                ])
+                .into(),
                 steps: Vec::new(),
                 then: Terminal::Respond(200),
                 origin: self.origin("access.health", "the gateway's own health answer"),
@@ -114,14 +116,14 @@ impl Chains<'_> {
         }
         let mut steps = Vec::new();
         if let Some(rate) = plan.limits.rate {
-            steps.push(Step::Limit(rate_limit(Per::Ip, rate), self.origin("limits.rate", "counted for this address")));
+            steps.push(Step::limit(rate_limit(Per::Ip, rate), self.origin("limits.rate", "counted for this address")));
         }
         if let Some(max) = plan.limits.connections {
             let limit = Limit { per: Per::Ip, kind: LimitKind::Connections { max }, refusal: 429, waits: false };
-            steps.push(Step::Limit(limit, self.origin("limits.connections", "counted for this address")));
+            steps.push(Step::limit(limit, self.origin("limits.connections", "counted for this address")));
         }
         clauses.push(Clause {
-            when: Predicate::Always,
+            when: Predicate::Always.into(),
             steps,
             then: Terminal::Then(counted),
             origin: at(Span::default(), ""),
@@ -137,7 +139,7 @@ impl Chains<'_> {
         if plan.auth.anonymous {
             let everybody = self.set(plan.access.sets.first(), None);
             clauses.push(Clause {
-                when: Predicate::Always,
+                when: Predicate::Always.into(),
                 steps: Vec::new(),
                 then: Terminal::Then(everybody),
                 origin: self.origin("auth.anonymous", "nobody is asked who they are"),
@@ -177,7 +179,7 @@ impl Chains<'_> {
             ])
         };
         Clause {
-            when: Predicate::All(vec![foreign, matters]),
+            when: Predicate::All(vec![foreign, matters]).into(),
             steps: Vec::new(),
             then: Terminal::Respond(403),
             origin: self.origin("cors.origins", "the Origin is not listed"),
@@ -200,7 +202,7 @@ impl Chains<'_> {
                 }
             };
             clauses.push(Clause {
-                when: Predicate::Value(Value::Client, Test::Equals(client.name.clone().into_bytes())),
+                when: Predicate::Value(Value::Client, Test::Equals(client.name.clone().into_bytes())).into(),
                 steps: Vec::new(),
                 then: Terminal::Then(chain),
                 origin: at(client.places.at(""), format!("client {}", client.name)),
@@ -239,7 +241,7 @@ impl Chains<'_> {
             });
             let mut steps = Vec::new();
             if let Some(rate) = rate {
-                steps.push(Step::Limit(rate_limit(Per::Client, rate), self.origin(key, "counted for this client")));
+                steps.push(Step::limit(rate_limit(Per::Client, rate), self.origin(key, "counted for this client")));
             }
             if refused.is_none() {
                 too_large.steps.clone_from(&steps);
@@ -249,7 +251,7 @@ impl Chains<'_> {
             steps.push(Step::Call(self.headers));
             let server = plan.upstream.servers.first().map(Server::to_string).unwrap_or_default();
             clauses.push(Clause {
-                when: Predicate::All(when),
+                when: Predicate::All(when).into(),
                 steps,
                 then: Terminal::Forward(Arc::new(Forward {
                     upstream: Value::literal(server),

@@ -14,7 +14,7 @@ use llmguard::project::{self, Dialect, System};
 
 fn load(paths: &[PathBuf], variables: &[(&str, &str)]) -> (Vec<System>, Vec<String>) {
     let values = variables.iter().map(|(name, value)| (name.to_string(), value.to_string()));
-    let variables = Variables { values: values.collect(), complete: true };
+    let variables = Variables { values: values.collect(), complete: true, ..Default::default() };
     let mut sink = Sink::default();
     let systems = project::load(paths, None, &Options { variables, ..Options::default() }, &mut sink);
     (systems, sink.list.into_iter().map(|problem| problem.message).collect())
@@ -106,4 +106,95 @@ fn folders_are_walked_as_git_sees_them() {
     let (systems, problems) = load(&[places.path().join("notes.txt"), places.path().join("gone")], &[]);
     assert!(systems.is_empty());
     assert_eq!(problems.len(), 2);
+}
+
+/// A folder with these files.
+fn folder(files: &[(&str, &str)]) -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    for (name, text) in files {
+        let path = folder.path().join(name);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, text).unwrap();
+    }
+    folder
+}
+
+#[test]
+fn a_dockerfile_decides_what_a_service_is() {
+    let compose = "services:\n  gate:\n    build: ./gate\n    ports: ['8080:80']\n  app:\n    build: ./app\n    ports: ['8081:5000']\n";
+    let conf =
+        "server {\n  listen 80;\n  location /v1/ { proxy_pass http://app:5000; }\n  location / { return 403; }\n}\n";
+    let dockerfile = "FROM nginx:1.29-alpine\nCOPY default.conf /etc/nginx/conf.d/\n";
+    let files = [
+        ("compose.yaml", compose),
+        ("gate/Dockerfile", dockerfile),
+        ("gate/default.conf", conf),
+        ("app/Dockerfile", "FROM python:3\nCOPY . /app\nCMD python app.py\n"),
+    ];
+    let places = folder(&files);
+    let (systems, problems) = load(&[places.path().to_owned()], &[]);
+    assert!(problems.is_empty(), "{problems:?}");
+    assert_eq!(answer(&systems, 8080, "GET", "/v1/models", None), "app:5000 /v1/models");
+    assert_eq!(answer(&systems, 8080, "GET", "/api/pull", None), "403");
+    assert_eq!(answer(&systems, 8081, "GET", "/x", None), "app:5000 /x");
+    std::fs::write(
+        places.path().join("gate/Dockerfile"),
+        format!("{dockerfile}RUN sed -i s/403/200/ /etc/nginx/conf.d/*\n"),
+    )
+    .unwrap();
+    let (systems, problems) = load(&[places.path().to_owned()], &[]);
+    let told = answer(&systems, 8080, "GET", "/api/pull", None);
+    assert!(told.starts_with("Unknown") && told.contains("line 3"), "{told}");
+    assert!(problems[0].contains("line 3"), "{problems:?}");
+}
+
+#[test]
+fn a_caddy_with_modules_is_caddy() {
+    let compose = "services:\n  web:\n    image: mine\n    build: {context: ., args: {V: 2.11.9}}\n    ports: ['80:8080']\n    environment: [PORT=8080]\n";
+    let dockerfile = "ARG V=2\nFROM caddy:${V}-builder AS builder\nRUN xcaddy build\nFROM caddy:${V}\nENV CODE=418 PORT=1\nCOPY --from=builder /usr/bin/caddy /usr/bin/caddy\nCOPY Caddyfile /etc/caddy/\n";
+    let places =
+        folder(&[("compose.yaml", compose), ("Dockerfile", dockerfile), ("Caddyfile", ":{$PORT}\nrespond {$CODE}\n")]);
+    let (systems, problems) = load(&[places.path().to_owned()], &[]);
+    assert_eq!(answer(&systems, 80, "GET", "/", None), "418", "{problems:?}");
+}
+
+#[test]
+fn one_unknown_variable_makes_no_other_unknown() {
+    let compose = "services:\n  web:\n    image: caddy\n    ports: ['80:8080']\n    environment: {A: '401', B: '${WHERE}'}\n    volumes: ['./Caddyfile:/etc/caddy/Caddyfile']\n";
+    let caddyfile = ":8080\nrespond /a x {env.A}\nrespond /b x {env.B}\nrespond /c {env.C}x 403\n";
+    let places = folder(&[("compose.yaml", compose), ("Caddyfile", caddyfile)]);
+    let options = Options::default();
+    let systems = project::load(&[places.path().to_owned()], None, &options, &mut Sink::default());
+    assert_eq!(answer(&systems, 80, "GET", "/a", None), "401");
+    assert!(answer(&systems, 80, "GET", "/b", None).starts_with("Unknown"));
+    assert_eq!(answer(&systems, 80, "GET", "/c", None), "403");
+}
+
+#[test]
+fn reasons_name_files_as_the_user_does() {
+    let compose = "services:\n  web:\n    image: nginx\n    ports: ['80:80']\n    volumes: ['./conf:/etc/nginx/conf.d', './nginx.conf:/etc/nginx/nginx.conf']\n";
+    let main =
+        "load_module modules/ngx_http_js_module.so;\nevents {}\nhttp {\n  include /etc/nginx/conf.d/*.conf;\n}\n";
+    let conf = "js_import a from a.js;\nserver {\n  listen 80;\n  location / { js_content a.b; }\n}\n";
+    let places = folder(&[("compose.yaml", compose), ("nginx.conf", main), ("conf/a.conf", conf)]);
+    let (systems, problems) = load(&[places.path().to_owned()], &[]);
+    let told = answer(&systems, 80, "GET", "/", None);
+    assert!(told.contains(&format!("{}/conf/a.conf:4", places.path().display())), "{told} {problems:?}");
+}
+
+#[test]
+fn compose_file_names_the_files_of_a_project() {
+    let text = |port: u16| format!("services:\n  a:\n    image: x\n    ports: ['{port}:80']\n");
+    let (one, two) = (text(8001), text(8002));
+    let places = folder(&[("compose.yaml", &one), ("other.yml", &two), (".env", "COMPOSE_FILE=other.yml\n")]);
+    let ports = |systems: &[System]| -> Vec<u16> {
+        systems.iter().flat_map(|system| &system.gateway.listeners).map(|listener| listener.port).collect()
+    };
+    let options = Options::default();
+    let systems = project::load(&[places.path().to_owned()], None, &options, &mut Sink::default());
+    // The file that isn't named is whole: a project of its own.
+    assert_eq!(ports(&systems), [8001, 8002]);
+    let (systems, _) = load(&[places.path().to_owned()], &[("COMPOSE_FILE", "compose.yaml:other.yml")]);
+    assert_eq!(ports(&systems), [8001, 8002]);
+    assert_eq!(systems.len(), 1);
 }

@@ -59,7 +59,7 @@ fn read(policy: &Policy) -> (Gateway, Vec<String>) {
         .filter(|file| file.path.contains("traefik") && file.path.contains(".yml"))
         .map(|file| (PathBuf::from(file.path.trim_end_matches(".tmpl")), file.content.clone()))
         .collect();
-    let variables = Variables { values: policy.values.clone(), complete: true };
+    let variables = Variables { values: policy.values.clone(), complete: true, ..Default::default() };
     let reading = traefik::read_gateway(&files, &Options { variables, ..Options::default() });
     let problems = reading.problems.list.iter().filter(|problem| problem.severity != Severity::Note);
     (reading.gateway, problems.map(|problem| problem.render(false)).collect())

@@ -95,8 +95,9 @@ impl Boundaries {
 
     fn step(&mut self, step: &Step) {
         match step {
-            Step::Set(_, value, _) => self.value(value),
-            Step::Rewrite(rewrite, _) => {
+            Step::Set(said) => self.value(&said.what.1),
+            Step::Rewrite(said) => {
+                let rewrite = &said.what;
                 let parts = [&rewrite.method, &rewrite.path, &rewrite.query, &rewrite.target];
                 parts.into_iter().flatten().for_each(|value| self.value(value));
             }

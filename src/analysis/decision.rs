@@ -43,9 +43,9 @@ pub fn verdict(gateway: &Gateway, outcome: &Outcome) -> Map<String, Value> {
 /// The way of a request, each step with its place.
 pub fn steps(gateway: &Gateway, outcome: &Outcome) -> Value {
     let steps = outcome.steps.iter().filter_map(|origin| {
-        let file = gateway.files.get(origin.file)?;
-        let place = file.line_column(origin.span.start);
-        Some(json!({"file": file.name, "line": place.line, "column": place.column, "note": origin.note}))
+        let file = gateway.files.get(origin.file())?;
+        let place = file.line_column(origin.span().start);
+        Some(json!({"file": file.name, "line": place.line, "column": place.column, "note": &*origin.note}))
     });
     steps.collect()
 }

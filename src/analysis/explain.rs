@@ -185,9 +185,9 @@ fn extremes(all: &[Way]) -> Option<(&Way, &Way)> {
 
 /// The line of a place. `None`: no such file, or a place that isn't in one.
 pub fn place(gateway: &Gateway, origin: &Origin) -> Option<Place> {
-    let file = gateway.files.get(origin.file)?;
+    let file = gateway.files.get(origin.file())?;
     let text: &str = &file.text;
-    let start = origin.span.start.min(text.len());
+    let start = origin.span().start.min(text.len());
     let line = Span {
         start: text[..start].rfind('\n').map_or(0, |at| at + 1),
         end: text[start..].find('\n').map_or(text.len(), |at| start + at),
@@ -327,7 +327,7 @@ impl Teller<'_> {
             _ => None,
         };
         let proxied = upstream.is_some();
-        let place = |origin: &Origin| place(self.gateway, origin).filter(|_| origin.span != Span::default());
+        let place = |origin: &Origin| place(self.gateway, origin).filter(|_| origin.span() != Span::default());
         let bound = |text: String, origin: &Origin, matters: bool| Bound { text, place: place(origin), matters };
         let mut bounds: Vec<Bound> =
             outcome.limits.iter().map(|(limit, origin)| bound(words::limit(limit), origin, true)).collect();
@@ -444,7 +444,7 @@ mod tests {
         let replaced = HeaderEdit { name: "Authorization".to_owned(), edit: Edit::Set(Value::literal("Bearer own")) };
         let clauses = vec![
             Clause::steps(
-                vec![Step::Set("key".into(), name(), at("set $key", "a copy of the key"))],
+                vec![Step::set("key".into(), name(), at("set $key", "a copy of the key"))],
                 Origin::default(),
             ),
             Clause::new(
@@ -453,8 +453,8 @@ mod tests {
                 at("if (lua)", "the code says no"),
             ),
             Clause {
-                when: Predicate::Always,
-                steps: vec![Step::RequestHeader(replaced, at("Authorization", ""))],
+                when: Predicate::Always.into(),
+                steps: vec![Step::request_header(replaced, at("Authorization", ""))],
                 then: Terminal::Forward(Arc::new(forward)),
                 origin: at("proxy_pass", "sent to b"),
             },

@@ -104,6 +104,17 @@ pub fn survey(gateway: &Gateway, measure: &Measure, every_upstream: bool) -> Sur
         work.entry(&entry, &plain);
     }
     let Survey { gaps, refusals, .. } = &mut work.survey;
+    // What is open to everybody is open to clients.
+    let open: Vec<(Option<(usize, Span)>, BTreeSet<usize>)> = gaps
+        .iter()
+        .filter(|gap| gap.witness.caller.on == On::Nobody)
+        .map(|gap| (cause(&gap.actual), gap.also.clone()))
+        .collect();
+    gaps.retain(|gap| {
+        let place = cause(&gap.actual);
+        let covers = |(own, also): &(_, BTreeSet<usize>)| *own == place && gap.also.is_subset(also);
+        gap.witness.caller.on == On::Nobody || !open.iter().any(covers)
+    });
     for gap in gaps.iter_mut() {
         let own = (gap.witness.listener, &gap.witness.host);
         let asked =
@@ -154,6 +165,9 @@ struct Work<'g> {
 
 impl Work<'_> {
     fn entry(&mut self, entry: &Entry, plain: &[Ask]) {
+        if !entry.forwards {
+            return;
+        }
         let candidates = caller::candidates(&entry.boundaries, self.measure);
         let clients = caller::accepted(candidates, &|caller| {
             plain.iter().map(|ask| forwards(&asked(self.gateway, entry, caller, ask).1.outcome.verdict)).collect()
@@ -290,12 +304,12 @@ impl Work<'_> {
 
 /// The place that lets a request through, or stops it: the last one of its way that lies in a file.
 pub fn cause(outcome: &Outcome) -> Option<(usize, Span)> {
-    place(outcome).map(|origin| (origin.file, origin.span))
+    place(outcome).map(|origin| (origin.file(), origin.span()))
 }
 
 /// The last step that lies in a file.
 pub fn place(outcome: &Outcome) -> Option<&Origin> {
-    outcome.steps.iter().rev().find(|origin| origin.span != Span::default()).or(outcome.steps.last())
+    outcome.steps.iter().rev().find(|origin| origin.span() != Span::default()).or(outcome.steps.last())
 }
 
 /// Sends one request, and says what becomes of it.

@@ -5,46 +5,16 @@
 use std::time::Duration;
 
 use crate::gateway::{Limit, LimitKind, Per, Setting, TimeoutOf};
+use crate::http::status::reason;
 
-/// Reason phrases (RFC 9110, section 15, and the two of nginx).
-const STATUSES: &[(u16, &str)] = &[
-    (200, "OK"),
-    (201, "Created"),
-    (204, "No Content"),
-    (301, "Moved Permanently"),
-    (302, "Found"),
-    (303, "See Other"),
-    (304, "Not Modified"),
-    (307, "Temporary Redirect"),
-    (308, "Permanent Redirect"),
-    (400, "Bad Request"),
-    (401, "Unauthorized"),
-    (403, "Forbidden"),
-    (404, "Not Found"),
-    (405, "Method Not Allowed"),
-    (408, "Request Timeout"),
-    (411, "Length Required"),
-    (413, "Content Too Large"),
-    (414, "URI Too Long"),
-    (417, "Expectation Failed"),
-    (418, "I'm a teapot"),
-    (421, "Misdirected Request"),
-    (429, "Too Many Requests"),
-    (431, "Request Header Fields Too Large"),
-    (444, "the connection is closed without an answer"),
-    (499, "Client Closed Request"),
-    (500, "Internal Server Error"),
-    (501, "Not Implemented"),
-    (502, "Bad Gateway"),
-    (503, "Service Unavailable"),
-    (504, "Gateway Timeout"),
-    (505, "HTTP Version Not Supported"),
-];
+/// Statuses of nginx's own.
+const OF_NGINX: &[(u16, &str)] = &[(444, "the connection is closed without an answer"), (499, "Client Closed Request")];
 
 /// A status with its reason.
 pub fn status(status: u16) -> String {
-    match STATUSES.iter().find(|(own, _)| *own == status) {
-        Some((_, reason)) => format!("{status} {reason}"),
+    let own = OF_NGINX.iter().find(|(own, _)| *own == status).map(|(_, reason)| *reason);
+    match own.or_else(|| reason(status)) {
+        Some(reason) => format!("{status} {reason}"),
         None => status.to_string(),
     }
 }

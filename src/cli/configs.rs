@@ -186,6 +186,7 @@ impl Sources {
             root: self.root.clone(),
             variables: variables::variables(env_file, sink),
             nginx_version: self.nginx_version,
+            ..Options::default()
         }
     }
 

@@ -16,8 +16,8 @@ pub mod traefik;
 pub mod tree;
 pub mod yaml;
 
-use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
 
 use crate::diag::Sink;
 use crate::gateway::Gateway;
@@ -39,8 +39,22 @@ pub struct Options {
     pub root: Option<PathBuf>,
     /// The variables that configs name.
     pub variables: Variables,
+    /// What people call the files below some paths: a container's lie elsewhere on the host.
+    pub names: Vec<(PathBuf, String)>,
     /// The version of nginx to assume, as `(1, 22, 1)`; absent: the newest that is known here.
     pub nginx_version: Option<(u32, u32, u32)>,
+}
+
+impl Options {
+    /// What people call a file: by the longest path in [`Options::names`] that leads to it, else by its own.
+    pub fn name(&self, path: &Path) -> String {
+        let fitting = self.names.iter().filter_map(|(start, name)| Some((start, name, path.strip_prefix(start).ok()?)));
+        match fitting.max_by_key(|(start, ..)| start.as_os_str().len()) {
+            Some((_, name, rest)) if rest.as_os_str().is_empty() => name.clone(),
+            Some((_, name, rest)) => format!("{}/{}", name.trim_end_matches('/'), rest.display()),
+            None => path.display().to_string(),
+        }
+    }
 }
 
 /// Variables that a config may name: from the process environment and a file.
@@ -48,6 +62,8 @@ pub struct Options {
 pub struct Variables {
     /// Those that are set.
     pub values: BTreeMap<String, String>,
+    /// Those whose values hang on something that isn't known.
+    pub unknown: BTreeSet<String>,
     /// Whether the others are known to be unset: a file of variables was read.
     pub complete: bool,
 }
@@ -67,6 +83,7 @@ impl Variables {
     /// What is known about a variable.
     pub fn get(&self, name: &str) -> Variable<'_> {
         match (self.values.get(name), self.complete) {
+            _ if self.unknown.contains(name) => Variable::Unknown,
             (Some(value), _) => Variable::Set(value),
             (None, true) => Variable::Unset,
             (None, false) => Variable::Unknown,

@@ -152,6 +152,12 @@ impl Finding {
         self
     }
 
+    /// The same with a change that mends it, if there is one.
+    pub fn fixed_by(mut self, fix: Option<Fix>) -> Finding {
+        self.fix = fix;
+        self
+    }
+
     /// The same with a request that shows it.
     pub fn shown_by(mut self, evidence: Evidence) -> Finding {
         self.evidence = Some(evidence);

@@ -3,12 +3,12 @@
 //! In: the credentials that a gateway knows, and a request. Out: the client's name, or nobody. Invariant: keys and hashes are compared,
 //! never shown; a hash whose scheme isn't known here makes the answer unknown, never yes.
 
-use std::collections::HashMap;
-use std::sync::{Arc, Mutex, OnceLock};
+use std::sync::Arc;
 
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use base64::{Engine as _, alphabet};
 
+use super::password::verify;
 use crate::http::Request;
 use crate::secret::Secret;
 
@@ -154,34 +154,4 @@ pub(super) fn credentials_of<'v>(value: &'v [u8], scheme: &str) -> Option<&'v [u
     let (start, rest) = value.split_at_checked(scheme.len())?;
     let blanks = rest.iter().take_while(|&&byte| byte == b' ').count();
     (start.eq_ignore_ascii_case(scheme.as_bytes()) && blanks > 0).then(|| &rest[blanks..])
-}
-
-/// Whether a password belongs to a hash. Remembered, since each check costs what an attacker's guess should cost.
-fn verify(hash: &Secret, password: &[u8]) -> Option<bool> {
-    type Known = Mutex<HashMap<(String, Vec<u8>), Option<bool>>>;
-    static KNOWN: OnceLock<Known> = OnceLock::new();
-    let key = (hash.reveal().to_owned(), password.to_vec());
-    let known = KNOWN.get_or_init(Known::default);
-    if let Ok(known) = known.lock()
-        && let Some(answer) = known.get(&key)
-    {
-        return *answer;
-    }
-    let answer = check(&key.0, password);
-    if let Ok(mut known) = known.lock() {
-        known.insert(key, answer);
-    }
-    answer
-}
-
-fn check(hash: &str, password: &[u8]) -> Option<bool> {
-    use argon2::PasswordVerifier as _;
-    if hash.starts_with("$argon2id$") {
-        let Ok(parsed) = argon2::password_hash::phc::PasswordHash::new(hash) else { return Some(false) };
-        return Some(argon2::Argon2::default().verify_password(password, &parsed).is_ok());
-    }
-    if hash.starts_with("$2") {
-        return Some(bcrypt::verify(password, hash).unwrap_or(false));
-    }
-    None
 }

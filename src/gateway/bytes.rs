@@ -1,4 +1,4 @@
-//! What servers do to the bytes of a path or a list.
+//! What servers do to the bytes of a path or a list. What Go does to them is in [`super::url`].
 //!
 //! In: bytes. Out: bytes. Invariant: total; what isn't well formed stays as it is.
 
@@ -23,9 +23,6 @@ pub(super) fn escape(bytes: &[u8], kept: &str) -> Vec<u8> {
     }
     out
 }
-
-/// What may stand in a path as it is when a path is escaped anew (Go's `url.PathEscape` without its segments).
-const KEPT_IN_PATHS: &str = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_.~$&+,/:;=@";
 
 /// An escape's two digits, if both are there.
 fn escape_at(bytes: &[u8], at: usize) -> Option<(&[u8], u8)> {
@@ -63,30 +60,6 @@ pub(super) fn normalize_escapes(bytes: &[u8]) -> Vec<u8> {
         if escape_at(&out, at).is_some() {
             out[at..at + 3].make_ascii_uppercase();
         }
-    }
-    out
-}
-
-pub(super) fn escaped_path(bytes: Vec<u8>) -> Vec<u8> {
-    let may_stand = |byte: &u8| KEPT_IN_PATHS.as_bytes().contains(byte) || b"!'()*[]%".contains(byte);
-    if bytes.iter().all(may_stand) { bytes } else { escape(&unescape(&bytes).unwrap_or(bytes), KEPT_IN_PATHS) }
-}
-
-pub(super) fn clean_path(path: Vec<u8>) -> Vec<u8> {
-    if !path.starts_with(b"/") {
-        return path;
-    }
-    let mut kept: Vec<&[u8]> = Vec::new();
-    for part in path.split(|&byte| byte == b'/') {
-        match part {
-            b"" | b"." => {}
-            b".." => drop(kept.pop()),
-            part => kept.push(part),
-        }
-    }
-    let mut out = [b"/", kept.join(&b'/').as_slice()].concat();
-    if path.ends_with(b"/") && !out.ends_with(b"/") {
-        out.push(b'/');
     }
     out
 }

@@ -20,8 +20,8 @@ impl State<'_> {
             }
             Predicate::Header(name, lines, test) => return self.header_passes(name, *lines, test),
             Predicate::Argument(name, test) => {
-                let query = self.query.clone()?;
-                return self.argument_passes(&query, name, test);
+                let (values, _) = self.parameters(name)?;
+                return self.one_passes(values, test);
             }
             Predicate::Client(networks) => networks.iter().any(|network| network.contains(&self.client_ip)),
             Predicate::Parameter(name, test) => {
@@ -71,24 +71,6 @@ impl State<'_> {
     /// The lines of a header with `, ` between them.
     pub fn lines(&self, name: &str) -> Vec<u8> {
         self.header(name, Join::With(", "))
-    }
-
-    fn argument_passes(&mut self, query: &[u8], name: &[u8], test: &Test) -> Option<bool> {
-        let mut known = true;
-        for pair in query.split(|&byte| byte == b'&').filter(|pair| !pair.contains(&b';')) {
-            let key = before(pair, b'=');
-            let value = pair.get(key.len() + 1..).unwrap_or_default();
-            let (Some(key), Some(value)) = (form_decoded(key), form_decoded(value)) else { continue };
-            if key != name {
-                continue;
-            }
-            match self.test(test, &value) {
-                Some(true) => return Some(true),
-                Some(false) => {}
-                None => known = false,
-            }
-        }
-        known.then_some(false)
     }
 
     /// Whether bytes pass a test.

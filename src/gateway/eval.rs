@@ -162,7 +162,7 @@ impl Run<'_> {
         if listener.wire.raw {
             return self.raw(listener, request, outcome);
         }
-        if request.tls.is_some_and(|tls| tls != listener.tls) {
+        if request.tls.is_some_and(|tls| tls != listener.tls) && !(listener.tls && listener.wire.plain_too) {
             outcome.steps.push(listener.origin.noted("this listener doesn't speak that protocol"));
             outcome.verdict = Verdict::Refused(400);
             return outcome;
@@ -453,7 +453,7 @@ fn tell(walk: &mut Walk<'_>, clause: &Clause, holds: bool) {
         false
     });
     who |= clause.steps.iter().any(|step| match step {
-        Step::Set(name, value, _) => predicate::is_own(name) && value.any(&mut Value::is_credential),
+        Step::Set(said) => predicate::is_own(&said.what.0) && said.what.1.any(&mut Value::is_credential),
         _ => false,
     });
     walk.outcome.asks_who |= who;
@@ -466,18 +466,21 @@ fn tell(walk: &mut Walk<'_>, clause: &Clause, holds: bool) {
 /// Does one step.
 fn run(step: &Step, walk: &mut Walk<'_>) {
     match step {
-        Step::Limit(limit, origin) => {
+        Step::Limit(said) => {
+            let Said { what: limit, origin } = &**said;
             note(walk, origin, None);
             walk.outcome.limits.push((limit.clone(), origin.clone()));
         }
-        Step::Set(name, value, origin) => {
+        Step::Set(said) => {
+            let Said { what: (name, value), origin } = &**said;
             let value = walk.state.value(value);
             note(walk, origin, None);
             let before = walk.state.variables.insert(name.clone(), value.clone());
             changed(walk, origin, Changed::Variable(name.clone()), before.unwrap_or(Some(Vec::new())), value);
         }
-        Step::Rewrite(rewrite, origin) => self::rewrite(walk, rewrite, origin),
-        Step::RequestHeader(edit, origin) => {
+        Step::Rewrite(said) => self::rewrite(walk, &said.what, &said.origin),
+        Step::RequestHeader(said) => {
+            let Said { what: edit, origin } = &**said;
             let before = walk.state.lines(&edit.name);
             walk.state.edit(edit);
             let now = walk.state.lines(&edit.name);
@@ -492,12 +495,13 @@ fn run(step: &Step, walk: &mut Walk<'_>) {
             walk.outcome.changes.push(Change { after, origin: origin.clone(), what, before, now });
         }
         Step::OnError(errors) => walk.errors.clone_from(errors),
-        Step::ClientIp(trust, origin) => {
+        Step::ClientIp(said) => {
+            let Said { what: trust, origin } = &**said;
             if walk.state.take_client_ip(trust) {
                 note(walk, origin, None);
             }
         }
-        Step::Setting(setting, origin) => walk.outcome.settings.push((setting.clone(), origin.clone())),
+        Step::Setting(said) => walk.outcome.settings.push((said.what.clone(), said.origin.clone())),
         Step::Guard(_) | Step::Call(_) => {}
     }
 }

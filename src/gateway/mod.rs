@@ -7,9 +7,13 @@
 pub mod auth;
 pub mod body;
 mod bytes;
+mod condition;
 mod conditions;
+mod digest;
 pub mod eval;
+mod origin;
 pub mod outcome;
+mod password;
 pub mod predicate;
 mod state;
 pub mod step;
@@ -23,14 +27,17 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 pub use auth::{Authenticate, Credential, Proof};
+pub use condition::Condition;
+pub use origin::{Note, Origin};
 pub use predicate::{Captures, Lines, ModelTest, Pattern, Predicate, Test};
 pub use step::{
-    Edit, ErrorCase, Errors, HeaderEdit, Limit, LimitKind, Log, Per, Rewrite, Setting, Statuses, Step, TimeoutOf, Trust,
+    Edit, ErrorCase, Errors, HeaderEdit, Limit, LimitKind, Log, Per, Rewrite, Said, Setting, Statuses, Step, TimeoutOf,
+    Trust,
 };
 pub use value::{ChangePath, Function, Lookup, QueryChange, Value};
 pub use wire::{PathView, Wire};
 
-use crate::source::{SourceFile, Span};
+use crate::source::SourceFile;
 
 /// How a reason begins that names a variable of the environment; its name follows in backticks.
 pub const ENVIRONMENT: &str = "depends on the environment variable ";
@@ -66,17 +73,6 @@ pub struct Gateway {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ChainId(pub usize);
 
-/// The place in a file that causes something, and what it says there.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Origin {
-    /// Index into [`Gateway::files`].
-    pub file: usize,
-    /// The place.
-    pub span: Span,
-    /// What happens here, for people; empty: nothing worth a word.
-    pub note: Cow<'static, str>,
-}
-
 /// An address that answers.
 #[derive(Debug, Clone)]
 pub struct Listener {
@@ -109,7 +105,7 @@ pub struct Chain {
 #[derive(Debug, Clone)]
 pub struct Clause {
     /// The condition.
-    pub when: Predicate,
+    pub when: Condition,
     /// What is done, in order.
     pub steps: Vec<Step>,
     /// How it ends.
@@ -126,11 +122,11 @@ pub enum Terminal {
     /// The gateway answers by itself with this status; 444: it closes the connection instead. No error handler is asked.
     Respond(u16),
     /// The same with a computed status; what is no status is 500.
-    RespondWith(Value),
+    RespondWith(Box<Value>),
     /// The gateway fails with this status: the error handlers in force are asked first.
     Error(u16),
     /// The same with a computed status; what is no status is 500.
-    ErrorWith(Value),
+    ErrorWith(Box<Value>),
     /// The next clause of this chain.
     Next,
     /// Another chain decides.
@@ -210,8 +206,15 @@ impl Gateway {
 
     /// Adds a chain.
     pub fn add(&mut self, chain: Chain) -> ChainId {
-        self.chains.push(chain);
+        self.chains.push(chain.fitted());
         ChainId(self.chains.len() - 1)
+    }
+
+    /// Puts a chain in the place of one that was added.
+    pub fn replace(&mut self, id: ChainId, chain: Chain) {
+        if let Some(place) = self.chains.get_mut(id.0) {
+            *place = chain.fitted();
+        }
     }
 
     /// Whether any clause knows this client.
@@ -226,26 +229,53 @@ impl Gateway {
     }
 }
 
-impl Origin {
-    /// A place and what happens there.
-    pub fn new(file: usize, span: Span, note: impl Into<Cow<'static, str>>) -> Origin {
-        Origin { file, span, note: note.into() }
-    }
-
-    /// The same place with another note.
-    pub fn noted(&self, note: impl Into<Cow<'static, str>>) -> Origin {
-        Origin { note: note.into(), ..*self }
+impl Chain {
+    /// The same in as little memory as it needs, since a config has very many: neighbours that hold always become one, and the
+    /// first that only ends it is its end.
+    fn fitted(mut self) -> Chain {
+        let mut clauses: Vec<Clause> = Vec::with_capacity(self.clauses.len());
+        for clause in self.clauses {
+            match clauses.last_mut() {
+                Some(last) if last.goes_on_with(&clause) => {
+                    last.steps.extend(clause.steps);
+                    last.then = clause.then;
+                }
+                _ => clauses.push(clause),
+            }
+        }
+        if let Some(end) = clauses.iter().position(Clause::is_end)
+            && let Some(end) = clauses.drain(end..).next()
+        {
+            (self.otherwise, self.origin) = (end.then, end.origin);
+        }
+        clauses.iter_mut().for_each(|clause| clause.steps.shrink_to_fit());
+        clauses.shrink_to_fit();
+        Chain { clauses, ..self }
     }
 }
 
 impl Clause {
     /// A clause without steps.
-    pub fn new(when: Predicate, then: Terminal, origin: Origin) -> Clause {
-        Clause { when, steps: Vec::new(), then, origin }
+    pub fn new(when: impl Into<Condition>, then: Terminal, origin: Origin) -> Clause {
+        Clause { when: when.into(), steps: Vec::new(), then, origin }
+    }
+
+    /// Whether the next clause does always and silently what could as well be done here.
+    fn goes_on_with(&self, next: &Clause) -> bool {
+        let always = |clause: &Clause| matches!(*clause.when, Predicate::Always);
+        // Errors go on behind the clause of their guard.
+        let guards = |clause: &Clause| clause.steps.iter().any(|step| matches!(step, Step::Guard(_)));
+        let both = always(self) && always(next) && !guards(self) && !guards(next);
+        both && matches!(self.then, Terminal::Next) && next.origin.note.is_empty() && !next.steps.is_empty()
+    }
+
+    /// Whether it ends the chain, always, and does nothing else.
+    fn is_end(&self) -> bool {
+        matches!(*self.when, Predicate::Always) && self.steps.is_empty() && !matches!(self.then, Terminal::Next)
     }
 
     /// Steps that are always done, then the next clause.
     pub fn steps(steps: Vec<Step>, origin: Origin) -> Clause {
-        Clause { when: Predicate::Always, steps, then: Terminal::Next, origin }
+        Clause { when: Condition::default(), steps, then: Terminal::Next, origin }
     }
 }

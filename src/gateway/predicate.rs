@@ -24,7 +24,8 @@ pub enum Predicate {
     Argument(Vec<u8>, Test),
     /// The address of the client is in one of these networks.
     Client(Arc<[IpNet]>),
-    /// A value of a query argument passes. In a query that is malformed none does (Go's `url.ParseQuery`).
+    /// The same by a computed name; here none passes in a query of which any pair doesn't count (Go's `url.ParseQuery`, heeding its
+    /// error).
     Parameter(Value, Test),
     /// The request proves who it is; from then on that is known.
     Authenticated(Arc<Authenticate>),

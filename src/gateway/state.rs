@@ -92,7 +92,7 @@ impl<'r> State<'r> {
             Value::Cookie(name) => self.cookie(name),
             Value::Argument(name) => argument(self.query.as_deref()?, name),
             Value::Parameter(name) => self.parameters(name.as_bytes())?.0.join(&b','),
-            Value::Scheme => if self.listener.tls { "https" } else { "http" }.into(),
+            Value::Scheme => if self.request.tls.unwrap_or(self.listener.tls) { "https" } else { "http" }.into(),
             Value::Protocol => match self.request.version {
                 Version::Http10 => "HTTP/1.0",
                 Version::Http11 => "HTTP/1.1",
@@ -191,14 +191,15 @@ impl<'r> State<'r> {
             Function::Unescape => unescape(&bytes).unwrap_or(bytes),
             Function::Escape(kept) => escape(&bytes, kept),
             Function::StripPrefix(prefix) => bytes.strip_prefix(prefix.as_slice()).map(<[u8]>::to_vec).unwrap_or(bytes),
-            Function::ReplaceStart(from, to) => match bytes.strip_prefix(from.as_slice()) {
-                Some(rest) => [to.as_slice(), rest].concat(),
+            Function::ReplaceStart(parts) => match bytes.strip_prefix(parts.0.as_slice()) {
+                Some(rest) => [parts.1.as_slice(), rest].concat(),
                 None => bytes,
             },
             Function::StripSuffix(suffix) => bytes.strip_suffix(suffix.as_slice()).map(<[u8]>::to_vec).unwrap_or(bytes),
-            Function::CleanPath => clean_path(bytes),
+            Function::CleanRooted if bytes.starts_with(b"/") => url::clean(&bytes, true),
+            Function::CleanRooted => bytes,
             Function::NormalizeEscapes => normalize_escapes(&bytes),
-            Function::EscapedPath => escaped_path(bytes),
+            Function::EscapedPath => url::escaped_path(&bytes),
             Function::UnescapeExcept(kept) => {
                 unescape_if(&bytes, |escape, byte| !(kept.as_bytes().contains(&byte) && is_upper(escape)))
             }
@@ -254,13 +255,20 @@ impl<'r> State<'r> {
             Function::LowerText => url::lower(&bytes),
             Function::Lossy => url::lossy(&bytes),
             Function::Clean(merge) => url::clean(&bytes, *merge),
-            Function::ResendPath => url::resend_path(&bytes),
             Function::EscapePath => url::escape_path(&bytes),
             Function::EscapeForm => url::escape_form(&bytes),
             Function::WithoutPort => url::without_port(&bytes).to_vec(),
             Function::PortOf => url::split_port(&bytes).map(|(_, port)| port.to_vec()).unwrap_or_default(),
             Function::Path(change) => return self.change_path(change, &bytes),
             Function::Query(changes) => return self.change_query(changes, &bytes),
+            Function::MurmurHash2 => digest::murmur2(&bytes).to_string().into_bytes(),
+            Function::Md5 => digest::md5(&[&bytes]).to_vec(),
+            Function::Hex => digest::hex(&bytes),
+            Function::FromBase64Url => digest::from_base64_url(&bytes),
+            Function::Believed(trust) => match parse_address(&bytes) {
+                Some(address) => self.believed(trust, address)?.to_string().into_bytes(),
+                None => bytes,
+            },
             Function::Forwarded(trusted) => forwarded_for(&bytes, trusted.as_deref()),
         })
     }
@@ -319,17 +327,27 @@ impl<'r> State<'r> {
 
     /// The client's address becomes what a trusted peer says; whether it did.
     pub fn take_client_ip(&mut self, trust: &Trust) -> bool {
-        let trusted = |address: IpAddr| trust.peers.iter().any(|network| network.contains(&address));
         let before = self.client_ip;
-        let Some(said) = self.value(&trust.says).filter(|_| trusted(before)) else { return false };
+        self.client_ip = self.believed(trust, before).unwrap_or(before);
+        self.client_ip != before
+    }
+
+    /// Whom this address stands for, as far as it is trusted.
+    fn believed(&mut self, trust: &Trust, address: IpAddr) -> Option<IpAddr> {
+        let trusted = |address: IpAddr| trust.peers.iter().any(|network| network.contains(&address));
+        if !trusted(address) {
+            return Some(address);
+        }
+        let mut nearest = address;
+        let said = self.value(&trust.says)?;
         for word in said.split(|byte| matches!(byte, b',' | b' ')).rev().filter(|word| !word.is_empty()) {
             let Some(address) = parse_address(word) else { break };
-            self.client_ip = address;
+            nearest = address;
             if !(trust.recursive && trusted(address)) {
                 break;
             }
         }
-        self.client_ip != before
+        Some(nearest)
     }
 
     /// Changes a request header.

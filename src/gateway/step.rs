@@ -14,13 +14,13 @@ use super::{ChainId, Origin, Value};
 #[derive(Debug, Clone)]
 pub enum Step {
     /// A limit that applies from here on. It never changes the decision about a single request.
-    Limit(Limit, Origin),
+    Limit(Box<Said<Limit>>),
     /// A variable gets a value.
-    Set(Arc<str>, Value, Origin),
+    Set(Box<Said<(Arc<str>, Value)>>),
     /// Method, path, query or target change.
-    Rewrite(Box<Rewrite>, Origin),
+    Rewrite(Box<Said<Rewrite>>),
     /// A request header changes: what follows sees it so, and the upstream.
-    RequestHeader(HeaderEdit, Origin),
+    RequestHeader(Box<Said<HeaderEdit>>),
     /// From here on these handle the gateway's own errors; absent: nobody.
     OnError(Option<Arc<Errors>>),
     /// Whoever fails from here on asks these first, and then those that were set so before. What handles the error goes on behind this
@@ -29,13 +29,22 @@ pub enum Step {
     /// Another chain runs first; [`super::Terminal::Return`] comes back here.
     Call(ChainId),
     /// The address of the client is what somebody trusted says.
-    ClientIp(Box<Trust>, Origin),
+    ClientIp(Box<Said<Trust>>),
     /// A fact about how the request is treated, for whoever judges that.
-    Setting(Setting, Origin),
+    Setting(Box<Said<Setting>>),
+}
+
+/// Something, and where it is said.
+#[derive(Debug, Clone)]
+pub struct Said<T> {
+    /// What.
+    pub what: T,
+    /// Where.
+    pub origin: Origin,
 }
 
 /// Whose word about the address of a client counts.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Trust {
     /// Peers in these networks are believed.
     pub peers: Arc<[IpNet]>,
@@ -202,12 +211,67 @@ pub enum TimeoutOf {
 }
 
 /// One log.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Default)]
 pub struct Log {
     /// Where it is written; absent: nowhere.
     pub to: Option<String>,
     /// What a row holds; headers that are written wholesale are [`super::Value::Header`]s named `*`.
     pub fields: Vec<Value>,
+    /// Headers whose values are left out where headers are written wholesale, in lower case.
+    pub hidden: Vec<String>,
+    /// The statuses for which a row is written; absent: all.
+    pub only: Option<Statuses>,
+}
+
+impl Step {
+    /// [`Step::Limit`].
+    pub fn limit(what: Limit, origin: Origin) -> Step {
+        Step::Limit(Said::new(what, origin))
+    }
+
+    /// [`Step::Set`].
+    pub fn set(name: Arc<str>, value: Value, origin: Origin) -> Step {
+        Step::Set(Said::new((name, value), origin))
+    }
+
+    /// [`Step::Rewrite`].
+    pub fn rewrite(what: Rewrite, origin: Origin) -> Step {
+        Step::Rewrite(Said::new(what, origin))
+    }
+
+    /// [`Step::RequestHeader`].
+    pub fn request_header(what: HeaderEdit, origin: Origin) -> Step {
+        Step::RequestHeader(Said::new(what, origin))
+    }
+
+    /// [`Step::ClientIp`].
+    pub fn client_ip(what: Trust, origin: Origin) -> Step {
+        Step::ClientIp(Said::new(what, origin))
+    }
+
+    /// [`Step::Setting`].
+    pub fn setting(what: Setting, origin: Origin) -> Step {
+        Step::Setting(Said::new(what, origin))
+    }
+
+    /// Where it is said, for those that say where.
+    pub fn origin_mut(&mut self) -> Option<&mut Origin> {
+        match self {
+            Step::Limit(said) => Some(&mut said.origin),
+            Step::Set(said) => Some(&mut said.origin),
+            Step::Rewrite(said) => Some(&mut said.origin),
+            Step::RequestHeader(said) => Some(&mut said.origin),
+            Step::ClientIp(said) => Some(&mut said.origin),
+            Step::Setting(said) => Some(&mut said.origin),
+            Step::OnError(_) | Step::Guard(_) | Step::Call(_) => None,
+        }
+    }
+}
+
+impl<T> Said<T> {
+    fn new(what: T, origin: Origin) -> Box<Said<T>> {
+        Box::new(Said { what, origin })
+    }
 }
 
 impl Statuses {

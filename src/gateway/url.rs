@@ -2,6 +2,7 @@
 //!
 //! In: bytes. Out: bytes. Invariant: total; a path that can't be decoded is taken as it stands.
 
+use super::bytes::form_decoded;
 use super::wire::unescape;
 
 /// What may stand in a path besides letters and digits, unescaped, where Go writes it anew.
@@ -71,8 +72,8 @@ pub fn escape_path(path: &[u8]) -> Vec<u8> {
     if path == b"*" { path.to_vec() } else { escaped(path, PATH) }
 }
 
-/// A path as sent, as Go sends it on: as it is if nothing in it must be escaped, else written anew as a whole.
-pub fn resend_path(raw: &[u8]) -> Vec<u8> {
+/// A path as sent, as Go sends it on (`URL.EscapedPath`): as it is if nothing in it must be escaped, else written anew as a whole.
+pub fn escaped_path(raw: &[u8]) -> Vec<u8> {
     let valid = raw.iter().all(|byte| byte.is_ascii_alphanumeric() || VALID_PATH.contains(byte));
     match unescape(raw) {
         Some(_) if valid => raw.to_vec(),
@@ -98,8 +99,6 @@ pub fn escape_form(bytes: &[u8]) -> Vec<u8> {
 
 /// The pairs of a query, decoded, and whether all of it was well formed (`url.ParseQuery`).
 pub fn parse_query(query: &[u8]) -> (Pairs, bool) {
-    let decode =
-        |part: &[u8]| unescape(&part.iter().map(|&byte| if byte == b'+' { b' ' } else { byte }).collect::<Vec<_>>());
     let mut well = true;
     let mut pairs = Vec::new();
     for pair in query.split(|&byte| byte == b'&').filter(|pair| !pair.is_empty()) {
@@ -107,7 +106,7 @@ pub fn parse_query(query: &[u8]) -> (Pairs, bool) {
             Some(at) => (&pair[..at], &pair[at + 1..]),
             None => (pair, &b""[..]),
         };
-        match (decode(key), decode(value)) {
+        match (form_decoded(key), form_decoded(value)) {
             (Some(key), Some(value)) if !pair.contains(&b';') => pairs.push((key, value)),
             _ => well = false,
         }
@@ -203,7 +202,7 @@ pub fn replace(bytes: &[u8], find: &[u8], with: &[u8], most: Option<usize>) -> V
 pub fn changed(escaped: &[u8], change: &dyn Fn(&[u8]) -> Vec<u8>) -> Vec<u8> {
     let raw = change(escaped);
     match unescape(&raw) {
-        Some(path) if !path.is_empty() => resend_path(&raw),
+        Some(path) if !path.is_empty() => escaped_path(&raw),
         _ => escape_path(&change(&unescape(escaped).unwrap_or_else(|| escaped.to_vec()))),
     }
 }
@@ -238,7 +237,7 @@ fn canonical(escaped: &[u8]) -> Vec<u8> {
     let path = rooted(&unescape(escaped).unwrap_or_else(|| escaped.to_vec()));
     let path = unescape(&clean(&escape_path(&path), false)).unwrap_or(path);
     let raw = rooted(escaped);
-    if unescape(&raw).is_some_and(|decoded| decoded == path) { resend_path(&raw) } else { escape_path(&path) }
+    if unescape(&raw).is_some_and(|decoded| decoded == path) { escaped_path(&raw) } else { escape_path(&path) }
 }
 
 fn is_escape(text: &[u8], at: usize) -> bool {
@@ -477,7 +476,7 @@ mod tests {
             ("*", "*"),
             ("/(a)", "/(a)"),
         ] {
-            assert_eq!(text(resend_path(raw.as_bytes())), sent, "{raw}");
+            assert_eq!(text(escaped_path(raw.as_bytes())), sent, "{raw}");
         }
     }
 

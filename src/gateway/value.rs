@@ -37,9 +37,9 @@ pub enum Value {
     Header(String, Join),
     /// A cookie.
     Cookie(String),
-    /// A query argument, as it stands in the query.
+    /// The first query argument of this name in any case, as it stands in the query (nginx's `$arg_NAME`).
     Argument(String),
-    /// The decoded values of a query argument with `,` between them (Go's `url.Values`).
+    /// All values of a query argument of just this name, decoded, with `,` between them (Go's `url.Values`).
     Parameter(String),
     /// `http` or `https`.
     Scheme,
@@ -126,15 +126,15 @@ pub enum Function {
     /// Without this beginning, if it is there.
     StripPrefix(Vec<u8>),
     /// With the second as its beginning where the first is.
-    ReplaceStart(Vec<u8>, Vec<u8>),
+    ReplaceStart(Box<(Vec<u8>, Vec<u8>)>),
     /// Without this end, if it is there.
     StripSuffix(Vec<u8>),
-    /// Dot segments resolved, runs of `/` made one (Go's `path.Clean`, keeping a final `/`); what begins otherwise stays.
-    CleanPath,
+    /// [`Function::Clean`] with runs of `/` made one, for what begins with `/`; all else stays (Go's `URL.JoinPath`).
+    CleanRooted,
     /// Escapes of RFC 3986's unreserved characters resolved, the others in capitals.
     NormalizeEscapes,
-    /// The path as it stands if every byte may stand in a path (RFC 3986), else all escapes resolved and set anew (Go's
-    /// `URL.EscapedPath`).
+    /// The path as it stands if its escapes are right and every byte may stand in a path (RFC 3986), else all escapes resolved and set
+    /// anew (Go's `URL.EscapedPath`).
     EscapedPath,
     /// Percent escapes resolved once, but for those of these characters in capitals.
     UnescapeExcept(&'static str),
@@ -172,8 +172,6 @@ pub enum Function {
     Lossy,
     /// `path.Clean` of Go, a final `/` kept; runs of `/` become one only if `true`.
     Clean(bool),
-    /// A path as sent, as Go sends it on.
-    ResendPath,
     /// A decoded path as Go writes it.
     EscapePath,
     /// A query's key or value as Go writes it.
@@ -186,6 +184,16 @@ pub enum Function {
     Path(Box<ChangePath>),
     /// A query after changes to its arguments.
     Query(Box<[QueryChange]>),
+    /// The number that MurmurHash2 makes of it, in decimal digits (32 bits, seed 0; nginx's `split_clients`).
+    MurmurHash2,
+    /// Its MD5 sum, 16 bytes.
+    Md5,
+    /// In hexadecimal digits, small ones.
+    Hex,
+    /// What base64 for URLs (RFC 4648, section 5), padded or not, stands for; nothing where it is malformed.
+    FromBase64Url,
+    /// An address, or the one that is believed to stand behind it.
+    Believed(Arc<super::step::Trust>),
     /// The first address in a list of forwarded ones, or the last that isn't in these networks; nothing if none is an address.
     Forwarded(Option<Arc<[ipnet::IpNet]>>),
 }

@@ -37,6 +37,8 @@ pub struct Wire {
     pub http1_only: bool,
     /// What can't be read ends an HTTP/2 stream without an answer, instead of 400 (Go's net/http 1.26).
     pub resets_streams: bool,
+    /// Where TLS is spoken, what comes without it is read too, and the chain decides about it.
+    pub plain_too: bool,
 }
 
 /// What happens with header names that hold `_`.
@@ -225,6 +227,7 @@ impl Wire {
             host: HostRule::Printable,
             http1_only: false,
             resets_streams: false,
+            plain_too: false,
         }
     }
 
@@ -267,7 +270,9 @@ impl Wire {
         if self.upper_case_methods && !request.method.iter().all(|byte| matches!(byte, b'A'..=b'Z' | b'_' | b'-')) {
             return Err((400, "the method is not in capitals".into()));
         }
-        if request.target.iter().any(|&byte| byte <= b' ' || byte == 0x7f) {
+        // A `:path` has its own frame: a blank in it ends nothing.
+        let framed = self.resets_streams && request.version == Version::Http2;
+        if request.target.iter().any(|&byte| byte < b' ' || byte == 0x7f || (byte == b' ' && !framed)) {
             return Err((400, "the request target holds a blank or a control character".into()));
         }
         let headers = self.headers(request)?;

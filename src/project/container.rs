@@ -9,7 +9,7 @@ use std::path::{Component, Path, PathBuf};
 use tempfile::TempDir;
 
 use crate::diag::Sink;
-use crate::dialect::compose::model::{Service, Source};
+use crate::dialect::compose::model::{Service, Source, Variable};
 use crate::dialect::{Options, Variables};
 use crate::gateway::Gateway;
 use crate::source::SourceFile;
@@ -47,6 +47,15 @@ impl<'s> Container<'s> {
         let mut out = self.folder.path().to_owned();
         out.extend(Path::new(path).components().filter(|part| matches!(part, Component::Normal(_))));
         out
+    }
+
+    /// A path of the container that begins where it works: in `home` unless the service says so.
+    pub fn path(&self, path: &str, home: &str) -> String {
+        let folder = self.service.working_dir.as_ref().map_or(home, |folder| folder.text.as_str());
+        match path.starts_with('/') {
+            true => path.to_owned(),
+            false => format!("{}/{path}", folder.trim_end_matches('/')),
+        }
     }
 
     /// Whether the container has something there, as far as it is known.
@@ -102,13 +111,23 @@ impl<'s> Container<'s> {
 
     /// How a reader sees the container: its files, and the service's environment.
     pub fn options(&self, options: &Options) -> Options {
-        let known = self.service.environment.iter().filter(|variable| variable.unknown.is_none());
-        let values =
-            known.filter_map(|variable| Some((variable.name.clone(), variable.value.as_ref()?.reveal().to_owned())));
-        // A variable of the image's own may be there too; configs don't name those.
-        let complete = self.service.environment.iter().all(|variable| variable.unknown.is_none());
-        let variables = Variables { values: values.collect(), complete };
-        Options { root: Some(self.folder.path().to_owned()), variables, ..options.clone() }
+        let (known, unknown): (Vec<_>, Vec<_>) =
+            self.service.environment.iter().partition(|variable| variable.unknown.is_none());
+        let value = |variable: &Variable| Some((variable.name.clone(), variable.value.as_ref()?.reveal().to_owned()));
+        let variables = Variables {
+            values: known.into_iter().filter_map(value).collect(),
+            unknown: unknown.into_iter().map(|variable| variable.name.clone()).collect(),
+            // A variable of the image's own may be there too; configs don't name those.
+            complete: true,
+        };
+        let mounted = self.service.mounts.iter().filter_map(|mount| match &mount.source {
+            Source::Host(host) => Some((self.at(&mount.target.text), host.display().to_string())),
+            Source::Volume(_) | Source::Content(_) | Source::Memory | Source::Unknown(_) => None,
+        });
+        let made = self.made.iter().map(|(path, (name, _))| (self.at(path), name.clone()));
+        let own = (self.folder.path().to_owned(), format!("{}:", self.service.name));
+        let names = mounted.chain(made).chain([own]).collect();
+        Options { root: Some(self.folder.path().to_owned()), variables, names, ..options.clone() }
     }
 
     /// Gives the files of a gateway and of problems the names that they have on the host.

@@ -10,12 +10,13 @@ use std::path::{Path, PathBuf};
 use super::container::Container;
 use super::discover::Config;
 use super::read::real;
-use super::{Dialect, System, read, stock, traefik};
+use super::{Dialect, System, entrypoint, image, read, stock, traefik};
 use crate::diag::{Diagnostic, Severity, Sink};
 use crate::dialect::Options;
 use crate::dialect::compose::model::{NetworkMode, Project, Protocol, Service};
 use crate::dialect::compose::{self, Role};
 use crate::gateway::{Gateway, Listener};
+use crate::source::SourceFile;
 
 /// What a service runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -28,7 +29,7 @@ enum Proxy {
 /// The systems of all projects that some compose files make, and the files that were read for them.
 pub fn projects(configs: Vec<Config>, options: &Options, sink: &mut Sink) -> (Vec<System>, BTreeSet<PathBuf>) {
     let mut systems = Vec::new();
-    for files in groups(configs) {
+    for files in groups(configs, options) {
         let project = match files.as_slice() {
             [only] if only.name == "<stdin>" => compose::read_text(only.clone(), options, sink),
             files => {
@@ -43,9 +44,10 @@ pub fn projects(configs: Vec<Config>, options: &Options, sink: &mut Sink) -> (Ve
     (systems, claimed)
 }
 
-/// Which files make a project together: those that are named, and in a walked folder those that Compose takes by itself. Another file
+/// Which files make a project together: those that are named, and in a walked folder those that Compose takes by itself, or that
+/// `COMPOSE_FILE` names. Another file
 /// beside them (`docker-compose.prod.yml`) is a project of its own where it is whole, else it is laid over them.
-fn groups(configs: Vec<Config>) -> Vec<Vec<crate::source::SourceFile>> {
+fn groups(configs: Vec<Config>, options: &Options) -> Vec<Vec<SourceFile>> {
     let mut out = Vec::new();
     let (named, walked): (Vec<_>, Vec<_>) = configs.into_iter().partition(|config| config.named);
     let mut by_folder: BTreeMap<PathBuf, Vec<Config>> = BTreeMap::new();
@@ -58,11 +60,16 @@ fn groups(configs: Vec<Config>) -> Vec<Vec<crate::source::SourceFile>> {
         by_folder.entry(config.source.folder().to_owned()).or_default().push(config);
     }
     for (folder, configs) in by_folder {
-        let defaults: Vec<PathBuf> = compose::default_files(&folder).iter().map(|path| real(path)).collect();
-        let place = |config: &Config| defaults.iter().position(|path| *path == real(&config.source.path));
-        let (mut main, others): (Vec<_>, Vec<_>) = configs.into_iter().partition(|config| place(config).is_some());
-        main.sort_by_key(|config| place(config));
-        let main = sources(main);
+        let files = compose::files_of(&folder, &options.variables);
+        let paths: Vec<PathBuf> = files.iter().map(|path| real(path)).collect();
+        let (named, others): (Vec<_>, Vec<_>) =
+            configs.into_iter().partition(|config| paths.contains(&real(&config.source.path)));
+        let read = |path: &PathBuf| {
+            let known = named.iter().find(|config| real(&config.source.path) == real(path));
+            let known = known.map(|config| config.source.clone());
+            known.or_else(|| SourceFile::read_config(path.display().to_string(), path).ok())
+        };
+        let main: Vec<SourceFile> = files.iter().filter_map(read).collect();
         let others: Vec<_> = others.into_iter().filter(|config| !compose::with_override(&config.source.path)).collect();
         for other in others {
             let text = &other.source.text;
@@ -79,7 +86,7 @@ fn groups(configs: Vec<Config>) -> Vec<Vec<crate::source::SourceFile>> {
     out
 }
 
-fn sources(configs: Vec<Config>) -> Vec<crate::source::SourceFile> {
+fn sources(configs: Vec<Config>) -> Vec<SourceFile> {
     configs.into_iter().map(|config| config.source).collect()
 }
 
@@ -88,10 +95,18 @@ fn systems_of(project: &Project, options: &Options, sink: &mut Sink) -> Vec<Syst
     let mut roles: BTreeMap<&str, Role> = BTreeMap::new();
     let mut labelled = false;
     for service in project.services.iter().filter(|service| service.enabled) {
-        let Some(proxy) = proxy(service) else { continue };
-        let read = match Container::new(service) {
-            Ok(container) => system(project, service, proxy, container, options, sink),
-            Err(error) => Err(format!("its files can't be laid out: {}", crate::source::io_reason(&error))),
+        let image = service.build.as_ref().map(|build| image::built(service, build));
+        let (built, unknown) = match image {
+            Some(Ok((built, unknown))) => (Some(built), unknown),
+            Some(Err(why)) => (None, Some(why)),
+            None => (None, None),
+        };
+        let inside = built.as_ref().unwrap_or(service);
+        let Some(proxy) = proxy(inside) else { continue };
+        let read = match (unknown, Container::new(inside)) {
+            (Some(why), _) => Err(why),
+            (None, Ok(container)) => system(project, inside, proxy, container, options, sink),
+            (None, Err(error)) => Err(format!("its files can't be laid out: {}", crate::source::io_reason(&error))),
         };
         match read {
             Ok(mut system) => {
@@ -155,17 +170,25 @@ fn system(
     let mut system = match proxy {
         Proxy::Traefik => return Ok(traefik::read(project, Some((service, &container)), options, sink)),
         Proxy::Nginx => {
-            let own = option(service, "-c");
+            // A relative name starts from nginx's own folder.
+            let prefix = option(service, "-p").unwrap_or_else(|| "/etc/nginx".to_owned());
+            let own = option(service, "-c").map(|main| match main.starts_with('/') {
+                true => main,
+                false => format!("{}/{main}", prefix.trim_end_matches('/')),
+            });
             if own.is_none() && !service.mounts.iter().any(|mount| mount.target.text.contains("nginx")) {
                 return Err("none is mounted".to_owned());
             }
-            stock::nginx(&mut container, &inside.variables).map_err(|error| crate::source::io_reason(&error))?;
+            stock::nginx(&mut container).map_err(|error| crate::source::io_reason(&error))?;
+            entrypoint::fill_templates(&mut container, &inside.variables)?;
+            let inside = container.options(options);
             let mounted = stock::MAIN.iter().rev().find(|path| container.has(path)).map(|path| (*path).to_owned());
             let main = own.or(mounted).unwrap_or_default();
             read::nginx(container.read(&main).map_err(|reason| format!("`{main}`: {reason}"))?, &inside, &mut problems)
         }
         Proxy::Caddy => {
             let main = option(service, "--config").unwrap_or_else(|| "/etc/caddy/Caddyfile".to_owned());
+            let main = container.path(&main, "/srv");
             let file = container.read(&main).map_err(|reason| format!("`{main}`: {reason}"))?;
             match Path::new(&main).extension().is_some_and(|extension| extension == "json") {
                 true => read::caddy_json(file, &inside, &mut problems),

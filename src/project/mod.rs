@@ -6,8 +6,12 @@
 pub mod classify;
 mod container;
 pub mod discover;
+mod dockerfile;
+mod entrypoint;
+mod image;
 mod join;
 mod read;
+pub mod repair;
 pub mod secrets;
 mod stock;
 mod traefik;

@@ -116,17 +116,7 @@ pub fn hide_notes(gateway: &mut Gateway, hidden: &Hidden) {
         hide(&mut chain.origin);
         for clause in &mut chain.clauses {
             hide(&mut clause.origin);
-            for step in &mut clause.steps {
-                match step {
-                    Step::Limit(_, origin)
-                    | Step::Set(_, _, origin)
-                    | Step::Rewrite(_, origin)
-                    | Step::RequestHeader(_, origin)
-                    | Step::ClientIp(_, origin)
-                    | Step::Setting(_, origin) => hide(origin),
-                    _ => {}
-                }
-            }
+            clause.steps.iter_mut().filter_map(Step::origin_mut).for_each(hide);
         }
     }
 }

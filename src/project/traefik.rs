@@ -77,8 +77,10 @@ fn settings(
         found.map(|flag| flag.text[start.len()..].to_owned())
     };
     let named = value("configfile");
+    let named = named.map(|path| container.path(&path, "/"));
     let file =
         named.into_iter().chain(CONFIGURATION.iter().map(|path| (*path).to_owned())).find(|path| container.has(path));
+    let from = |path: &str| container.path(path, "/");
     let document = file.and_then(|path| document(system, container, &path, sink));
     let provider = |key: &str| match document.as_ref().and_then(Document::root) {
         Some(root) => root.path(&["providers", "file", key]).and_then(|node| node.printed()),
@@ -86,8 +88,8 @@ fn settings(
     };
     let mut files: Vec<PathBuf> = Vec::new();
     match (provider("directory"), provider("filename")) {
-        (Some(folder), _) => dynamic_files(&container.at(&folder), &mut files),
-        (None, Some(file)) => files.push(container.at(&file)),
+        (Some(folder), _) => dynamic_files(&container.at(&from(&folder)), &mut files),
+        (None, Some(file)) => files.push(container.at(&from(&file))),
         (None, None) => {}
     }
     system.configuration = document;
@@ -97,14 +99,14 @@ fn settings(
     });
     system.environment = environment.filter(|(name, ..)| name.to_ascii_uppercase().starts_with("TRAEFIK_")).collect();
     for path in files {
-        match SourceFile::read_config(path.display().to_string(), &path) {
+        match SourceFile::read_config(options.name(&path), &path) {
             Ok(file) => {
                 let read = traefik::read_dynamic(system.files.len(), &file, options, sink);
                 system.files.push(file);
                 system.dynamic.push(read);
             }
             Err(reason) => {
-                let message = format!("can't read `{}`: {reason}", path.display());
+                let message = format!("can't read `{}`: {reason}", options.name(&path));
                 sink.push(crate::diag::Diagnostic::new(crate::diag::Severity::Error, message));
             }
         }

@@ -237,7 +237,8 @@ impl Case<'_> {
                 None => (host, &b"1"[..]),
             };
             let named = name.iter().all(|byte| byte.is_ascii_alphanumeric() || b".-_".contains(byte));
-            named && !name.is_empty() && !name.ends_with(b".") && port.iter().all(u8::is_ascii_digit)
+            let dots = name.ends_with(b".") || name.windows(2).any(|pair| pair == b"..");
+            named && !name.is_empty() && !dots && port.iter().all(u8::is_ascii_digit)
         };
         !request.header("host").chain(authority).all(plain) || request.header("host").next().is_none()
     }

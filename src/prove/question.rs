@@ -48,6 +48,13 @@ impl Question {
         self
     }
 
+    /// The same question with a body of so many bytes, which are made when it is sent.
+    pub fn sized(mut self, length: u64, chunked: bool) -> Question {
+        (self.request.body, self.request.body_bytes) = (None, length);
+        self.chunked = chunked;
+        self
+    }
+
     /// The request on an HTTP/1 wire. `id` finds it again at the upstream.
     pub fn bytes(&self, id: u64) -> Vec<u8> {
         let request = &self.request;

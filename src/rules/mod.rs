@@ -13,8 +13,9 @@ mod unused_ignore;
 use crate::analysis::measure::Measure;
 use crate::analysis::survey::Survey;
 use crate::diag::Diagnostic;
-use crate::finding::{Finding, Place, Severity};
+use crate::finding::{Edit, Finding, Fix, Place, Severity};
 use crate::gateway::{Gateway, Origin};
+pub use crate::project::repair::{self, Repair};
 
 /// A rule.
 #[derive(Debug)]
@@ -73,11 +74,22 @@ impl Context<'_> {
     pub fn place(&self, origin: &Origin) -> Option<Place> {
         place(self.gateway, origin)
     }
+
+    /// The change that makes something hold at the place of an origin: that of the setting where it is written, else that of what it is about
+    /// (the `proxy_pass`, the entry point, the port). `None`: the file can't be changed so, or it holds already. Whether it is
+    /// safe is the repair's own word; a rule that knows better says `Fix { safe: …, ..fix }`.
+    pub fn repair(&self, repair: Repair, origin: &Origin) -> Option<Fix> {
+        let file = self.gateway.files.get(origin.file())?;
+        let changes = repair::repair(&self.gateway.files, origin.file(), origin.span(), &repair)?;
+        let edit = |change: repair::Change| Edit { file: file.name.clone(), span: change.span, text: change.text };
+        let edits = changes.into_iter().map(edit).collect();
+        Some(Fix { description: repair.description(), safe: repair.is_safe(), edits })
+    }
 }
 
 /// The place of an origin. `None`: it lies in no file.
 pub fn place(gateway: &Gateway, origin: &Origin) -> Option<Place> {
-    Some(Place { file: gateway.files.get(origin.file)?.clone(), span: origin.span })
+    Some(Place { file: gateway.files.get(origin.file())?.clone(), span: origin.span() })
 }
 
 impl Rule {

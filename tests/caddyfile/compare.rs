@@ -38,7 +38,8 @@ pub fn ours(path: &Path) -> Outcome {
     let mut sink = Sink::default();
     let values: BTreeMap<String, String> =
         VARIABLES.iter().map(|(name, value)| ((*name).into(), (*value).into())).collect();
-    let options = Options { variables: Variables { values, complete: true }, ..Options::default() };
+    let options =
+        Options { variables: Variables { values, complete: true, ..Default::default() }, ..Options::default() };
     let adapted = adapt(path, &path.display().to_string(), &options, &mut sink);
     if let Some(first) = sink.list.iter().find(|problem| problem.severity == Severity::Error) {
         let place = first.file.as_ref().zip(first.span.as_ref());

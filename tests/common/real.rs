@@ -7,12 +7,14 @@
 //! Placeholders, in configs, requests and expectations alike: `@PORT@` (a port of its own), `@LISTEN@` (`127.0.0.1:` and that port),
 //! `@PORT2@`, `@LISTEN2@` and so on up to 4; `@UPSTREAM@`, `@UPSTREAM2@`, `@UPSTREAM3@` (stand-ins that answer 200, or as the request's
 //! `X-Llmguard-Script: status:404` says); `@AUTH@` (one that answers 200 too, but isn't an upstream: what only it sees isn't proxied);
-//! `@CLOSED@` (an address where nobody listens); `@ADMIN@` (one for Traefik's API); `@DIR@` (the folder); `@A8000@` (8000
+//! `@CLOSED@` (an address where nobody listens); `@ADMIN@` (one for Traefik's API); `@DIR@` (the folder); `@CERT@` and
+//! `@KEY@` (files with a certificate for `*.test` and its key, made when a config names them); `@A8000@` (8000
 //! times `a`); `@READY@` (among the routers of a Traefik file: one that tells when the file is loaded).
 
 use std::collections::BTreeMap;
 use std::net::{SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU16, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
@@ -132,8 +134,8 @@ impl Given {
     /// The same as a reader takes it.
     pub fn options(&self) -> Options {
         let values = self.variables.clone();
-        let variables = Variables { values, complete: true };
-        Options { root: None, variables, nginx_version: Some(self.version) }
+        let variables = Variables { values, complete: true, ..Default::default() };
+        Options { root: None, variables, nginx_version: Some(self.version), ..Options::default() }
     }
 }
 
@@ -149,6 +151,15 @@ fn port() -> u16 {
         }
     }
     panic!("no free port");
+}
+
+/// A certificate for `*.test` and its key, the same for all configs.
+fn identity() -> &'static (String, String) {
+    static MADE: OnceLock<(String, String)> = OnceLock::new();
+    MADE.get_or_init(|| {
+        let made = rcgen::generate_simple_self_signed(vec!["*.test".to_owned()]).unwrap();
+        (made.cert.pem(), made.signing_key.serialize_pem())
+    })
 }
 
 impl Laid {
@@ -185,6 +196,13 @@ impl Laid {
                 config.files.entry(config.main.clone()).or_insert_with(|| TRAEFIK_STATIC.to_owned());
             }
             Proxy::Caddy => {}
+        }
+        let all: String = config.files.values().map(String::as_str).collect();
+        for (place, name, text) in [("@CERT@", "tls.pem", &identity().0), ("@KEY@", "tls.key", &identity().1)] {
+            if all.contains(place) {
+                std::fs::write(folder.path().join(name), text).unwrap();
+            }
+            places.push((place.to_owned(), folder.path().join(name).display().to_string()));
         }
         let laid = Laid { folder, config, ports, places, admin };
         for (path, text) in &laid.config.files {

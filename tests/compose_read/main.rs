@@ -29,7 +29,7 @@ fn compose() -> Option<PathBuf> {
 fn files(folder: &Path) -> Vec<PathBuf> {
     match std::fs::read_to_string(folder.join("files")) {
         Ok(names) => names.split_whitespace().map(|name| folder.join(name)).collect(),
-        Err(_) => llmguard::dialect::compose::default_files(folder),
+        Err(_) => llmguard::dialect::compose::files_of(folder, &Default::default()),
     }
 }
 

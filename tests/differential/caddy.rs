@@ -560,7 +560,8 @@ impl Generator for Caddy {
 
     fn read(&self, given: &Given) -> Gateway {
         let values = given.variables.clone();
-        let options = Options { variables: Variables { values, complete: true }, ..Options::default() };
+        let options =
+            Options { variables: Variables { values, complete: true, ..Default::default() }, ..Options::default() };
         caddy::read_caddyfile(&given.main, "Caddyfile", &options).gateway
     }
 }

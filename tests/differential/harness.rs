@@ -372,8 +372,8 @@ fn attempt(
 fn told(laid: &Laid, gateway: &Gateway, line: &Value, observed: &Answer, outcome: &Outcome) -> String {
     let mut text = format!("request: {line}\nserver:    {observed:?}\nevaluator: {:?}\n", Answer::of(outcome));
     for step in &outcome.steps {
-        let Some(file) = gateway.files.get(step.file) else { continue };
-        let place = file.line_column(step.span.start);
+        let Some(file) = gateway.files.get(step.file()) else { continue };
+        let place = file.line_column(step.span().start);
         let _ = writeln!(text, "  {}:{}:{}: {}", file.name, place.line, place.column, step.note);
     }
     laid.unfilled(&text)

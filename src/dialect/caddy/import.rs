@@ -180,7 +180,7 @@ impl Parser<'_> {
             return Ok(*file);
         }
         let real = glob::below(self.options.root.as_deref(), path);
-        let read = SourceFile::read_config(real.display().to_string(), &real);
+        let read = SourceFile::read_config(self.options.name(&real), &real);
         let source = read.map_err(|reason| self.tokens.fault(format!("`import {}`: {reason}", path.display())))?;
         self.files.push((source, PathBuf::from(path)));
         self.by_path.insert(path.into(), self.files.len() - 1);

@@ -176,7 +176,8 @@ mod tests {
 
     #[test]
     fn files_mean_what_compose_makes_of_them() {
-        let known = Variables { values: [("H".to_owned(), "host".to_owned())].into(), complete: true };
+        let known =
+            Variables { values: [("H".to_owned(), "host".to_owned())].into(), complete: true, ..Default::default() };
         let text = "\u{feff}# c\nA=1\n export B = two words # c\nC='$A \\n'\nD=\"$A\\n\\$A\\\"\"\nE: ${A}#x\nH\nG\nH=own\nI=$H\nJ=\nK='a\nb'\nL=last";
         let lines = parse(text, &known).unwrap();
         let lines: Vec<_> = lines.iter().map(|line| (line.name.as_str(), line.value.as_str())).collect();

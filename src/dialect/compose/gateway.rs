@@ -36,7 +36,7 @@ pub fn gateway(project: &Project, role: &dyn Fn(&Service) -> Role) -> Gateway {
             open.listen(service, end.clone(), &mut gateway);
         }
     }
-    gateway.listeners.sort_by_key(|listener| (listener.origin.file, listener.origin.span));
+    gateway.listeners.sort_by_key(|listener| (listener.origin.file(), listener.origin.span()));
     gateway
 }
 

@@ -200,7 +200,7 @@ mod tests {
 
     fn variables(complete: bool) -> Variables {
         let values = [("A", "a"), ("E", "")].map(|(name, value)| (name.to_owned(), value.to_owned()));
-        Variables { values: values.into(), complete }
+        Variables { values: values.into(), complete, ..Variables::default() }
     }
 
     /// Measured with Compose 2.40.3, with A=a, E= and nothing else.

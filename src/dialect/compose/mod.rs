@@ -29,7 +29,7 @@ use super::Options;
 use crate::diag::Sink;
 use crate::source::SourceFile;
 
-pub use find::{default_files, with_override};
+pub use find::{files_of, with_override};
 pub use gateway::{Role, gateway};
 pub use model::Project;
 pub use neighbours::{Neighbour, neighbours};

@@ -67,13 +67,15 @@ pub struct Service {
     /// Its image.
     pub image: Option<Text>,
     /// Whether it is built here.
-    pub build: Option<Place>,
+    pub build: Option<Build>,
     /// The container's name.
     pub container_name: Option<Text>,
     /// What is started; absent: the image's own.
     pub command: Option<Vec<Text>>,
     /// What starts it; absent: the image's own.
     pub entrypoint: Option<Vec<Text>>,
+    /// The folder in which that runs; absent: the image's own.
+    pub working_dir: Option<Text>,
     /// Its environment, `env_file`s included, in the order of the names.
     pub environment: Vec<Variable>,
     /// Its labels, `label_file`s included, in the order of the names.
@@ -94,6 +96,23 @@ pub struct Service {
     pub gpus: Option<Place>,
     /// Its health check; absent: the image's own.
     pub healthcheck: Option<Healthcheck>,
+}
+
+/// How an image is made.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Build {
+    /// Where that is said.
+    pub place: Place,
+    /// The folder whose files the image is made of; absent: it is none of this machine's.
+    pub context: Option<PathBuf>,
+    /// The Dockerfile's name, from that folder on.
+    pub dockerfile: Text,
+    /// The Dockerfile's text, where it stands in the compose file.
+    pub inline: Option<Text>,
+    /// The stage that is made; absent: the last.
+    pub target: Option<Text>,
+    /// The arguments of the Dockerfile.
+    pub arguments: Vec<Label>,
 }
 
 /// A variable of a container.

@@ -88,6 +88,13 @@ impl Loader<'_> {
         all.into_iter().map(label).collect()
     }
 
+    /// The arguments of a build; one without a value has none that is known.
+    pub(super) fn arguments(&mut self, build: NodeId) -> Vec<Label> {
+        let named = self.get(build, "args").map(|id| self.named(id)).unwrap_or_default();
+        let value = |(name, (value, _)): (String, (Option<Text>, Place))| Some(Label { name, value: value? });
+        named.into_iter().filter_map(value).collect()
+    }
+
     /// What the files below a key hold; a later file wins.
     fn in_files(&mut self, map: NodeId, key: &str, known: &Variables) -> Pairs {
         let mut out = Pairs::new();

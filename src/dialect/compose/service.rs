@@ -7,7 +7,7 @@ use std::collections::HashSet;
 use super::super::document::{Entry, NodeId};
 use super::super::{Place, Variables};
 use super::load::Loader;
-use super::model::{Attachment, Healthcheck, Network, NetworkMode, Service, Text};
+use super::model::{Attachment, Build, Healthcheck, Network, NetworkMode, Service, Text};
 use super::words;
 use crate::diag::Severity;
 
@@ -43,6 +43,7 @@ impl Loader<'_> {
             || profiles.iter().any(|profile| active.contains(&profile.text))
             || active.iter().any(|on| on == "*");
         let text = |loader: &Self, key| loader.get(node, key).and_then(|id| loader.text(id));
+        let build = self.get(node, "build").filter(|id| !self.at(*id).is_null()).map(|id| self.build(id));
         let deploy_labels = self.get(node, "deploy").map(|deploy| self.labels(deploy)).unwrap_or_default();
         let service = Service {
             name: entry.key.to_string(),
@@ -51,10 +52,11 @@ impl Loader<'_> {
             enabled,
             profiles,
             image: text(self, "image"),
-            build: self.get(node, "build").filter(|id| !self.at(*id).is_null()).map(|id| self.place(id)),
+            build,
             container_name: text(self, "container_name"),
             command: self.command(node, "command"),
             entrypoint: self.command(node, "entrypoint"),
+            working_dir: text(self, "working_dir"),
             environment: self.environment(node, variables),
             labels: self.labels(node),
             deploy_labels,
@@ -72,6 +74,26 @@ impl Loader<'_> {
             self.problem(Severity::Warning, Some(entry.key_place), message);
         }
         service
+    }
+
+    /// How an image is made: a folder, or a map.
+    fn build(&mut self, node: NodeId) -> Build {
+        let arguments = self.arguments(node);
+        let text = |key: &str| self.get(node, key).and_then(|id| self.text(id));
+        let context = if self.at(node).is_map() { text("context") } else { self.text(node) };
+        let here = Text { text: ".".to_owned(), place: self.place(node), unknown: None };
+        let context = context.unwrap_or(here);
+        // A repository elsewhere, or a name that isn't known.
+        let away = context.unknown.is_some() || context.text.contains("://") || context.text.starts_with("git@");
+        let named = Text { text: "Dockerfile".to_owned(), ..Text::default() };
+        Build {
+            place: self.place(node),
+            dockerfile: text("dockerfile").unwrap_or(named),
+            inline: text("dockerfile_inline"),
+            target: text("target"),
+            arguments,
+            context: (!away).then(|| self.folder(context.place).join(&context.text)),
+        }
     }
 
     /// Tells of names of containers that are given twice.

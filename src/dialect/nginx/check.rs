@@ -193,16 +193,16 @@ impl Check<'_> {
 
     /// What to do where a directive begins on a later line among the words of this one: the `;` before it is missing.
     fn missing_end(&self, directive: &Directive, context: Context) -> Option<String> {
-        let file = self.config.files.get(directive.place.file)?;
-        let mut end = directive.name.place.span.end;
+        let file = self.config.files.get(directive.place().file)?;
+        let mut end = directive.name.place().span.end;
         for word in &directive.args {
-            let start = word.place.span.start;
+            let start = word.place().span.start;
             let between = file.bytes().get(end..start).unwrap_or_default();
-            let begins_line = !word.quoted && word.place.file == directive.place.file && between.contains(&b'\n');
+            let begins_line = !word.quoted && word.place().file == directive.place().file && between.contains(&b'\n');
             if begins_line && TABLE.find(&self.config.value(*word)).any(|(_, rule)| rule.fits(context)) {
                 return Some(format!("end line {} with `;`", file.line_column(end).line));
             }
-            end = word.place.span.end;
+            end = word.place().span.end;
         }
         None
     }
@@ -214,7 +214,7 @@ impl Check<'_> {
 
     fn push(&mut self, directive: &Directive, problem: Diagnostic) {
         self.told += 1;
-        let Some(file) = self.config.files.get(directive.place.file) else { return };
+        let Some(file) = self.config.files.get(directive.place().file) else { return };
         self.sink.push(problem.at(file, self.last_line(directive), ""));
         if self.told == MOST {
             self.sink.push(Diagnostic::new(Severity::Error, format!("{} has more problems than are told", file.name)));
@@ -223,8 +223,8 @@ impl Check<'_> {
 
     /// The directive as far as its `;` or `{`, from the beginning of that line on.
     fn last_line(&self, directive: &Directive) -> Span {
-        let Span { start, end } = directive.place.span;
-        let bytes = self.config.files.get(directive.place.file).map_or(&b""[..], |file| file.bytes());
+        let Span { start, end } = directive.place().span;
+        let bytes = self.config.files.get(directive.place().file).map_or(&b""[..], |file| file.bytes());
         let end = if directive.block.is_some() { self.opening(directive, bytes) } else { end };
         let text = bytes.get(start..end).unwrap_or_default();
         let line = text.iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1);
@@ -235,7 +235,7 @@ impl Check<'_> {
     /// Behind the `{` of a directive.
     fn opening(&self, directive: &Directive, bytes: &[u8]) -> usize {
         let last = directive.args.last().unwrap_or(&directive.name);
-        let mut at = last.place.span.end;
+        let mut at = last.place().span.end;
         let mut comment = false;
         while let Some(&byte) = bytes.get(at) {
             at += 1;
@@ -246,6 +246,6 @@ impl Check<'_> {
                 _ => {}
             }
         }
-        last.place.span.end
+        last.place().span.end
     }
 }

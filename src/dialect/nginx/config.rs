@@ -33,22 +33,38 @@ pub struct Directive {
     /// The first word.
     pub name: Word,
     /// The words behind it.
-    pub args: Vec<Word>,
-    /// From the first word to the `;` or the closing brace.
-    pub place: Place,
+    pub args: Box<[Word]>,
+    /// One past its `;` or its closing brace.
+    pub(super) end: u32,
     /// What stands in its braces; absent: it has none.
     pub block: Option<Vec<DirectiveId>>,
 }
 
-/// A word.
+/// A word. A place in a config fits 32 bits: none is longer.
 #[derive(Debug, Clone, Copy)]
 pub struct Word {
-    /// With its quotes.
-    pub place: Place,
+    pub(super) file: u32,
+    pub(super) start: u32,
+    pub(super) end: u32,
     /// Whether it stands in quotes.
     pub quoted: bool,
     /// Whether it holds a backslash.
     pub escaped: bool,
+}
+
+impl Word {
+    /// Its place, quotes included.
+    pub fn place(&self) -> Place {
+        let span = Span { start: self.start as usize, end: self.end as usize };
+        Place { file: self.file as usize, span }
+    }
+}
+
+impl Directive {
+    /// From the first word to the `;` or the closing brace.
+    pub fn place(&self) -> Place {
+        Word { end: self.end, ..self.name }.place()
+    }
 }
 
 impl Config {
@@ -60,8 +76,8 @@ impl Config {
     /// The bytes that a word stands for: quotes gone, escapes resolved (facts measured on nginx 1.22.1: a backslash goes only before
     /// quotes and backslashes; `\t`, `\r`, `\n` are the control characters; every other pair stays).
     pub fn value(&self, word: Word) -> Cow<'_, [u8]> {
-        let Span { start, end } = word.place.span;
-        let bytes = self.files.get(word.place.file).and_then(|file| file.bytes().get(start..end)).unwrap_or_default();
+        let Place { file, span: Span { start, end } } = word.place();
+        let bytes = self.files.get(file).and_then(|file| file.bytes().get(start..end)).unwrap_or_default();
         let bytes = if word.quoted && bytes.len() >= 2 { &bytes[1..bytes.len() - 1] } else { bytes };
         if !word.escaped {
             return Cow::Borrowed(bytes);

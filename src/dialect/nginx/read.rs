@@ -37,7 +37,7 @@ pub fn read(main: &Path, name: &str, options: &Options, sink: &mut Sink) -> Conf
 
 /// Reads a config whose main file, or the output of `nginx -T`, is in memory.
 pub fn read_file(main: SourceFile, options: &Options, sink: &mut Sink) -> Config {
-    let (main, store) = Store::open(main, options.root.as_deref());
+    let (main, store) = Store::open(main, options);
     let mut reader = Reader {
         store,
         config: Config::default(),
@@ -148,10 +148,9 @@ impl Reader<'_> {
                 None => into,
                 Some((name, args)) => {
                     let end = node.tokens.end.checked_sub(1).and_then(|last| tree.tokens.get(last as usize));
-                    let end = end.map_or(name.place.span.end, |token| token.end as usize);
-                    let place = Place { file, span: Span::new(name.place.span.start..end) };
+                    let end = end.map_or(name.end, |token| token.end);
                     let block = node.block.then(Vec::new);
-                    let directive = Directive { name: *name, args: args.to_vec(), place, block };
+                    let directive = Directive { name: *name, args: args.into(), end, block };
                     if self.is_include(&directive, into) {
                         self.include(&directive, into);
                         continue;
@@ -177,7 +176,13 @@ impl Reader<'_> {
         let bytes = self.config.files.get(file)?.bytes().get(token.start as usize..token.end as usize)?;
         let raw = token.kind == TokenKind::Raw;
         let quoted = token.kind == TokenKind::Quoted && lexer::is_closed(bytes);
-        Some(Word { place: Place { file, span: token.span() }, quoted, escaped: !raw && bytes.contains(&b'\\') })
+        Some(Word {
+            file: file as u32,
+            start: token.start,
+            end: token.end,
+            quoted,
+            escaped: !raw && bytes.contains(&b'\\'),
+        })
     }
 
     fn push(&mut self, directive: Directive, into: Option<DirectiveId>) -> DirectiveId {
@@ -206,14 +211,14 @@ impl Reader<'_> {
             let again =
                 before.flatten().and_then(|file| self.files.get(file)).map_or(0, |file| file.tree.nodes.len() + 1);
             self.repeated += again;
-            match before.unwrap_or_else(|| self.open(&path, directive.place)) {
+            match before.unwrap_or_else(|| self.open(&path, directive.place())) {
                 Some(file) if self.files.get(file).is_some_and(|file| file.open.is_some()) => {
-                    self.cycle(file, directive.place)
+                    self.cycle(file, directive.place())
                 }
                 Some(_) if again > 0 && was_over => {}
                 Some(_) if again > 0 && self.repeated > MOST_REPEATED => {
                     let message = "files are included again and again: from here on only new ones are read";
-                    self.error(directive.place, message, "");
+                    self.error(directive.place(), message, "");
                 }
                 Some(file) => found.push(file),
                 None => {}
@@ -221,7 +226,7 @@ impl Reader<'_> {
         }
         // The last that is entered is read first.
         for file in found.into_iter().rev() {
-            self.enter(file, into, Some(directive.place));
+            self.enter(file, into, Some(directive.place()));
         }
     }
 

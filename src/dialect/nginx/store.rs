@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 use crate::source::{SourceFile, names_in};
 
 use super::glob;
+use crate::dialect::Options;
 
 /// What stands before each file in the output of `nginx -T`.
 const HEADER: &str = "# configuration file ";
@@ -24,22 +25,22 @@ const MOST_FOLDERS: usize = 4;
 pub struct Store {
     /// The folder of the main file.
     folder: PathBuf,
-    /// Absolute names are looked up below this folder.
-    root: Option<PathBuf>,
+    /// Absolute names are looked up below its root.
+    options: Options,
     /// The files of a dump by their names; absent: they lie in the file system.
     dump: Option<BTreeMap<PathBuf, SourceFile>>,
 }
 
 impl Store {
     /// The main file and where those that it includes come from.
-    pub fn open(main: SourceFile, root: Option<&Path>) -> (SourceFile, Store) {
+    pub fn open(main: SourceFile, options: &Options) -> (SourceFile, Store) {
         let mut parts = parts(&main).into_iter();
         let (main, dump) = match parts.next() {
             None => (main, None),
             Some(first) => (first, Some(parts.map(|part| (part.path.clone(), part)).collect())),
         };
         let folder = main.path.parent().unwrap_or(Path::new("")).to_owned();
-        (main, Store { folder, root: root.map(Path::to_owned), dump })
+        (main, Store { folder, options: options.clone(), dump })
     }
 
     /// The main file is only a part of a configuration: names are relative to the nearest folder above it that has a whole one.
@@ -54,7 +55,7 @@ impl Store {
     /// The path that a config means by a name.
     pub fn path(&self, name: &[u8]) -> PathBuf {
         let name = Path::new(OsStr::from_bytes(name));
-        match (&self.root, name.strip_prefix("/")) {
+        match (&self.options.root, name.strip_prefix("/")) {
             (Some(root), Ok(below)) if self.dump.is_none() => root.join(below),
             _ => self.folder.join(name),
         }
@@ -75,19 +76,20 @@ impl Store {
         match &self.dump {
             Some(files) => files.get(path).cloned().ok_or_else(|| "the dump doesn't have it".to_owned()),
             None => {
+                let name = self.options.name(path);
                 let path = &self.behind(path);
                 // Reading a pipe or a device could last for ever.
                 if path.metadata().is_ok_and(|about| !about.is_file() && !about.is_dir()) {
                     return Err("it is no file".to_owned());
                 }
-                SourceFile::read_config(path.display().to_string(), path)
+                SourceFile::read_config(name, path)
             }
         }
     }
 
     /// In a copied tree a link with an absolute target means a file of the copy.
     fn behind(&self, path: &Path) -> PathBuf {
-        match (&self.root, path.read_link()) {
+        match (&self.options.root, path.read_link()) {
             (Some(root), Ok(target)) if target.is_absolute() => root.join(target.strip_prefix("/").unwrap_or(&target)),
             _ => path.to_owned(),
         }

@@ -136,7 +136,7 @@ pub fn basic(builder: &Builder<'_>, node: &Node, at: &Origin) -> Result<Vec<Clau
 
 /// What `headerField` and `removeHeader` do.
 fn who(node: &Node, at: &Origin) -> Vec<Step> {
-    let edit = |name: &str, edit: Edit| Step::RequestHeader(HeaderEdit { name: name.to_owned(), edit }, at.clone());
+    let edit = |name: &str, edit: Edit| Step::request_header(HeaderEdit { name: name.to_owned(), edit }, at.clone());
     let field = Some(node.text("headerField")).filter(|name| !name.is_empty());
     let remove = node.flag("removeHeader").then(|| edit("Authorization", Edit::Remove));
     field.map(|name| edit(name, Edit::Set(Value::Client))).into_iter().chain(remove).collect()

@@ -52,6 +52,8 @@ pub struct Router {
     pub tls: Option<String>,
     /// Whether something is said about its logs, which only roots may.
     pub observed: bool,
+    /// Whether its requests are written to the access log; absent: as the entry point says.
+    pub logged: Option<bool>,
 }
 
 impl Router {
@@ -71,6 +73,7 @@ impl Router {
             parents: node.get("parentRefs").map(|_| list("parentRefs")).filter(|parents| !parents.is_empty()),
             tls: node.get("tls").filter(|tls| !switched_off(tls)).map(|tls| tls.text("options").to_owned()),
             observed: node.get("observability").is_some(),
+            logged: node.get("observability").and_then(|node| node.bool("accessLogs")),
         }
     }
 }

@@ -63,20 +63,20 @@ fn fragment(at: &Origin) -> Clause {
 fn normalised(entry: &EntryPoint, at: &Origin) -> Clause {
     let path = apply(Function::Before(b'?'), Value::OriginalTarget);
     let path = apply(Function::EscapedPath, apply(Function::NormalizeEscapes, path));
-    let path = if entry.sanitizes { apply(Function::CleanPath, path) } else { path };
+    let path = if entry.sanitizes { apply(Function::CleanRooted, path) } else { path };
     let to = if entry.escapes_semicolons { "%3B" } else { "&" };
     let semicolons = |value: Value| apply(Function::ReplaceText(vec![(b";".to_vec(), to.into())]), value);
     let query = semicolons(apply(Function::From(b'?'), Value::OriginalTarget));
     let mut steps =
-        vec![Step::Set(HOST.into(), Value::Authority, at.clone()), Step::Set(QUERY.into(), query, at.clone())];
+        vec![Step::set(HOST.into(), Value::Authority, at.clone()), Step::set(QUERY.into(), query, at.clone())];
     let parsed = crate::gateway::Rewrite { query: Some(semicolons(Value::Query)), ..Default::default() };
-    steps.push(Step::Rewrite(Box::new(parsed), at.clone()));
+    steps.push(Step::rewrite(parsed, at.clone()));
     steps.extend(moved(path, at));
     Clause::steps(steps, at.clone())
 }
 
 fn edit(name: &str, edit: Edit, at: &Origin) -> Step {
-    Step::RequestHeader(HeaderEdit { name: name.to_owned(), edit }, at.clone())
+    Step::request_header(HeaderEdit { name: name.to_owned(), edit }, at.clone())
 }
 
 /// The forwarding headers of peers that aren't trusted go.
@@ -88,7 +88,7 @@ fn untrusted(entry: &EntryPoint, at: &Origin) -> Option<Clause> {
     };
     let names = MANAGED.iter().flat_map(|name| [(*name).to_owned(), name.replace('-', "_")]);
     let steps = names.map(|name| edit(&name, Edit::Remove, at)).collect();
-    Some(Clause { when, steps, then: Terminal::Next, origin: at.clone() })
+    Some(Clause { when: when.into(), steps, then: Terminal::Next, origin: at.clone() })
 }
 
 /// The forwarding headers that Traefik sets; what `Connection` names goes.
@@ -121,7 +121,7 @@ fn framed(at: &Origin) -> Clause {
     let chunked = Predicate::Header("Transfer-Encoding".to_owned(), crate::gateway::Lines::Any, Test::Anything);
     let when = Predicate::All(vec![Predicate::BodyOver(0), chunked.negated()]);
     let steps = vec![edit("Content-Length", Edit::Default(Value::BodyLength), at)];
-    Clause { when, steps, then: Terminal::Next, origin: at.clone() }
+    Clause { when: when.into(), steps, then: Terminal::Next, origin: at.clone() }
 }
 
 fn settings(entry: &EntryPoint, log: Option<&Log>, at: &Origin) -> Vec<Step> {
@@ -134,7 +134,7 @@ fn settings(entry: &EntryPoint, log: Option<&Log>, at: &Origin) -> Vec<Step> {
         Setting::BodyLimit(None),
     ];
     settings.extend(log.cloned().map(Setting::Log));
-    let mut steps: Vec<Step> = settings.into_iter().map(|setting| Step::Setting(setting, at.clone())).collect();
+    let mut steps: Vec<Step> = settings.into_iter().map(|setting| Step::setting(setting, at.clone())).collect();
     steps.extend(super::service::settings(at));
     steps
 }

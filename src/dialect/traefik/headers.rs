@@ -118,10 +118,10 @@ fn request_headers(node: &Node) -> Vec<Step> {
             None => Value::literal(value),
         };
         if name.eq_ignore_ascii_case("host") && !value.is_empty() {
-            return Step::Set(HOST.into(), known(value), origin);
+            return Step::set(HOST.into(), known(value), origin);
         }
         let edit = if value.is_empty() { Edit::Remove } else { Edit::Set(known(value)) };
-        Step::RequestHeader(HeaderEdit { name, edit }, origin)
+        Step::request_header(HeaderEdit { name, edit }, origin)
     });
     steps.collect()
 }
@@ -143,7 +143,7 @@ fn response_headers(node: &Node, at: &Origin) -> Vec<Step> {
     }
     let edits = edits.into_iter().map(|(name, value)| {
         let edit = if value.is_empty() { Edit::Remove } else { Edit::Set(Value::literal(value)) };
-        Step::Setting(Setting::ResponseHeader(HeaderEdit { name, edit }, true), at.clone())
+        Step::setting(Setting::ResponseHeader(HeaderEdit { name, edit }, true), at.clone())
     });
     edits.collect()
 }

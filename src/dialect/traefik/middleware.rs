@@ -141,12 +141,13 @@ fn errors(
             origin: at.noted(""),
         });
     }
-    let errors = Errors { cases, recursive: false };
+    builder.caught.extend(cases);
+    let errors = Errors { cases: builder.caught.clone(), recursive: false };
     Ok(vec![Clause::steps(vec![Step::OnError(Some(errors.into()))], at.noted(""))])
 }
 
 /// Ranges of statuses such as `500-599` or `404`. Errors: what is no number.
-fn statuses<'t>(texts: impl IntoIterator<Item = &'t str>) -> Result<Vec<(u16, u16)>, String> {
+pub(super) fn statuses<'t>(texts: impl IntoIterator<Item = &'t str>) -> Result<Vec<(u16, u16)>, String> {
     let number = |text: &str| text.parse::<i64>().map_err(|_| format!("`{text}` is no status"));
     let mut ranges = Vec::new();
     for text in texts {
@@ -188,7 +189,7 @@ fn rate_limit(node: &Node, at: &Origin) -> Result<Vec<Clause>, String> {
     let burst = u32::try_from(node.int("burst").unwrap_or(1).max(1)).unwrap_or(u32::MAX);
     let kind = LimitKind::Rate { requests, window, burst };
     let limit = Limit { per, kind, refusal: 429, waits: false };
-    Ok(vec![Clause::steps(vec![Step::Limit(limit, at.clone())], at.noted(""))])
+    Ok(vec![Clause::steps(vec![Step::limit(limit, at.clone())], at.noted(""))])
 }
 
 fn in_flight(node: &Node, at: &Origin) -> Result<Vec<Clause>, String> {
@@ -197,7 +198,7 @@ fn in_flight(node: &Node, at: &Origin) -> Result<Vec<Clause>, String> {
         return Ok(vec![refuse(Predicate::Always, 429, at.noted("`inFlightReq` allows no request at all"))]);
     };
     let limit = Limit { per, kind: LimitKind::Connections { max }, refusal: 429, waits: false };
-    Ok(vec![Clause::steps(vec![Step::Limit(limit, at.clone())], at.noted(""))])
+    Ok(vec![Clause::steps(vec![Step::limit(limit, at.clone())], at.noted(""))])
 }
 
 fn buffering(node: &Node, at: &Origin) -> Result<Vec<Clause>, String> {
@@ -210,9 +211,9 @@ fn buffering(node: &Node, at: &Origin) -> Result<Vec<Clause>, String> {
     let most = node.int("maxRequestBodyBytes").and_then(|bytes| u64::try_from(bytes).ok()).filter(|bytes| *bytes > 0);
     let mut clauses = vec![Clause::steps(
         vec![
-            Step::Setting(Setting::BodyLimit(most), at.clone()),
-            Step::Setting(Setting::BufferRequests(true), at.clone()),
-            Step::Setting(Setting::BufferResponses(true), at.clone()),
+            Step::setting(Setting::BodyLimit(most), at.clone()),
+            Step::setting(Setting::BufferRequests(true), at.clone()),
+            Step::setting(Setting::BufferResponses(true), at.clone()),
         ],
         at.noted(""),
     )];
@@ -260,7 +261,7 @@ fn compress(node: &Node, at: &Origin) -> Result<Vec<Clause>, String> {
     if excluded.iter().chain(&included).any(media) {
         return Err("a content type can't be read".to_owned());
     }
-    Ok(vec![Clause::steps(vec![Step::Setting(Setting::Compress(true), at.clone())], at.noted(""))])
+    Ok(vec![Clause::steps(vec![Step::setting(Setting::Compress(true), at.clone())], at.noted(""))])
 }
 
 fn retry(node: &Node) -> Result<Vec<Clause>, String> {

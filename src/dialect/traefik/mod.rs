@@ -18,6 +18,7 @@ mod log;
 pub mod matcher;
 mod middleware;
 pub mod node;
+mod own;
 mod path;
 mod redirect;
 mod router;
@@ -87,7 +88,7 @@ pub fn gateway(mut system: System, options: &Options, sink: &mut Sink) -> Gatewa
     let files = std::mem::take(&mut system.files);
     let mut problems = Problems { files: &files, sink };
     let (mut statics, known) = read_static(&system, &mut problems);
-    let mut all = read_providers(&system, &statics, &mut problems);
+    let mut all = read_providers(&system, &statics, known, &mut problems);
     if !known {
         assume_entry_points(&mut statics, &all, &mut problems);
     }
@@ -143,8 +144,8 @@ fn read_static(system: &System, problems: &mut Problems<'_>) -> (Static, bool) {
     (statics, given)
 }
 
-/// What the providers deliver.
-fn read_providers(system: &System, statics: &Static, problems: &mut Problems<'_>) -> Dynamic {
+/// What the providers deliver; `known`: whether there is a static configuration.
+fn read_providers(system: &System, statics: &Static, known: bool, problems: &mut Problems<'_>) -> Dynamic {
     let mut all = Dynamic::default();
     let mut tops = Vec::new();
     let mut refused = false;
@@ -174,9 +175,18 @@ fn read_providers(system: &System, statics: &Static, problems: &mut Problems<'_>
             problems.add(Severity::Warning, place, why, None);
         }
     }
-    if !system.labels.is_empty() {
-        let default = Docker { exposed_by_default: true, default_rule: String::new(), constraints: String::new() };
-        read_labels(&system.labels, statics.docker.as_ref().unwrap_or(&default), &mut all, problems);
+    let default = Docker { exposed_by_default: true, default_rule: String::new(), constraints: String::new() };
+    match &statics.docker {
+        Some(docker) => read_labels(&system.labels, docker, &mut all, problems),
+        None if !known => read_labels(&system.labels, &default, &mut all, problems),
+        None => {
+            let labels = system.labels.iter().flat_map(|set| &set.labels);
+            let own = labels.into_iter().find(|(name, ..)| name.to_ascii_lowercase().starts_with("traefik."));
+            if let Some((.., place)) = own {
+                let why = "Traefik reads no labels: its settings have no `providers.docker`";
+                problems.add(Severity::Warning, *place, why, None);
+            }
+        }
     }
     all
 }
@@ -242,7 +252,7 @@ fn build(gateway: &mut Gateway, all: &Dynamic, statics: &Static, options: &Optio
     let log = log::access_log(statics);
     let mut dropped: BTreeMap<String, String> = family.dropped.clone();
     dropped.retain(|name, _| all.routers.get(name).is_some_and(|router| router.parents.is_some()));
-    let mut builder = Builder { gateway, dynamic: all, statics, options, services: HashMap::new() };
+    let mut builder = Builder { gateway, dynamic: all, statics, options, caught: Vec::new(), services: HashMap::new() };
     for entry in statics.entry_points.iter().filter(|entry| !entry.udp) {
         let on = |tls: bool| -> Vec<&String> {
             let here = all.routers.iter().filter(|(_, router)| {

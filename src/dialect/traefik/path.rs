@@ -62,7 +62,7 @@ pub fn moved(path: Value, origin: &Origin) -> Vec<Step> {
         target: Some(Value::concat(vec![Value::First(vec![variable(PATH), Value::literal("/")]), variable(QUERY)])),
         ..Rewrite::default()
     };
-    vec![Step::Set(PATH.into(), path, origin.noted("")), Step::Rewrite(Box::new(rewrite), origin.clone())]
+    vec![Step::set(PATH.into(), path, origin.noted("")), Step::rewrite(rewrite, origin.clone())]
 }
 
 /// A chain that runs and comes back.
@@ -71,12 +71,12 @@ fn called(chain: ChainId, origin: &Origin) -> Clause {
 }
 
 fn add(name: &str, value: Value, origin: &Origin) -> Step {
-    Step::RequestHeader(HeaderEdit { name: name.to_owned(), edit: Edit::Add(value) }, origin.clone())
+    Step::request_header(HeaderEdit { name: name.to_owned(), edit: Edit::Add(value) }, origin.clone())
 }
 
 /// The chain that refuses a path with dots in it, which a middleware has made.
 fn clean(builder: &mut Builder<'_>, origin: &Origin) -> ChainId {
-    let cleaned = apply(Function::Unescape, apply(Function::CleanPath, variable(PATH)));
+    let cleaned = apply(Function::Unescape, apply(Function::CleanRooted, variable(PATH)));
     let is_clean = Predicate::Value(cleaned, Test::Same(Box::new(decoded())));
     let when = Predicate::All(vec![Predicate::Value(variable(PATH), Test::NotEmpty), is_clean.negated()]);
     let refused = origin.noted("what is left of the path isn't clean");
@@ -130,7 +130,7 @@ pub fn strip_prefix(builder: &mut Builder<'_>, node: &Node, origin: &Origin) -> 
         let mut steps = moved(cut(Value::literal(prefix), slash), &origin);
         steps.push(add("X-Forwarded-Prefix", Value::literal(prefix), &origin));
         let when = Predicate::Value(decoded(), Test::Prefix(prefix.into()));
-        Clause { when, steps, then: Terminal::Then(clean), origin: origin.noted("") }
+        Clause { when: when.into(), steps, then: Terminal::Then(clean), origin: origin.noted("") }
     });
     let chain = Chain { clauses: clauses.collect(), otherwise: Terminal::Return, origin: origin.noted("") };
     vec![called(builder.gateway.add(chain), origin)]
@@ -151,7 +151,7 @@ pub fn strip_prefix_regex(builder: &mut Builder<'_>, node: &Node, origin: &Origi
         ]);
         let mut steps = vec![add("X-Forwarded-Prefix", Value::Capture(0), &origin)];
         steps.extend(moved(cut(Value::Capture(0), false), &origin));
-        clauses.push(Clause { when, steps, then: Terminal::Then(clean), origin: origin.noted("") });
+        clauses.push(Clause { when: when.into(), steps, then: Terminal::Then(clean), origin: origin.noted("") });
     }
     let chain = Chain { clauses, otherwise: Terminal::Return, origin: origin.noted("") };
     Ok(vec![called(builder.gateway.add(chain), origin)])
@@ -196,11 +196,11 @@ pub fn replace_path_regex(builder: &mut Builder<'_>, node: &Node, origin: &Origi
     let replaced = Function::Replace(Box::new(Replace { pattern: pattern.clone(), with, all: true }));
     let steps = vec![
         add("X-Replaced-Path", variable(PATH), origin),
-        Step::Set(REPLACED.into(), apply(replaced, variable(PATH)), origin.noted("")),
+        Step::set(REPLACED.into(), apply(replaced, variable(PATH)), origin.noted("")),
     ];
     let when = Predicate::Value(variable(PATH), Test::Regex(pattern, Captures::Dropped));
     let chain = Chain {
-        clauses: vec![Clause { when, steps, then: Terminal::Then(checked), origin: origin.noted("") }],
+        clauses: vec![Clause { when: when.into(), steps, then: Terminal::Then(checked), origin: origin.noted("") }],
         otherwise: Terminal::Return,
         origin: origin.noted(""),
     };
@@ -230,9 +230,9 @@ pub fn page(query: &str, status: Value, origin: &Origin) -> Vec<Step> {
     let (own, more) = query.split_at(query.find('?').unwrap_or(query.len()));
     let method = Rewrite { method: Some(Value::literal("GET")), ..Rewrite::default() };
     let mut steps = vec![
-        Step::Set("page".into(), apply(Function::EscapedPath, filled(own)), origin.noted("")),
-        Step::Set(QUERY.into(), filled(more), origin.noted("")),
-        Step::Rewrite(Box::new(method), origin.noted("")),
+        Step::set("page".into(), apply(Function::EscapedPath, filled(own)), origin.noted("")),
+        Step::set(QUERY.into(), filled(more), origin.noted("")),
+        Step::rewrite(method, origin.noted("")),
     ];
     steps.extend(moved(variable("page"), origin));
     steps

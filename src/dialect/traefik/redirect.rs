@@ -63,7 +63,7 @@ fn redirect(
         Clause::new(Predicate::All(when), Terminal::Error(status), at.noted(format!("{}: it redirects", at.note)))
     };
     Ok(vec![
-        Clause::steps(vec![Step::Set(URL.into(), url, at.noted(""))], at.noted("")),
+        Clause::steps(vec![Step::set(URL.into(), url, at.noted(""))], at.noted("")),
         Clause::new(broken, Terminal::Error(502), at.noted(format!("{}: where it redirects to is no URL", at.note))),
         end(vec![matches.clone(), changed.clone(), is_get.clone()], get),
         end(vec![matches, changed, is_get.negated()], other),

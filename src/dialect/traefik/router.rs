@@ -11,7 +11,7 @@ use super::matcher::{Syntax, predicate};
 use super::rule::Rule;
 use super::statics::EntryPoint;
 use super::template::unknown_in;
-use crate::gateway::{Chain, ChainId, Clause, Predicate, Terminal, Value};
+use crate::gateway::{Chain, ChainId, Clause, Log, Predicate, Setting, Step, Terminal, Value};
 
 /// Providers in the order in which they win at equal priority.
 const PROVIDERS: [&str; 4] = ["swarm", "docker", "file", "internal"];
@@ -222,13 +222,23 @@ impl Muxer<'_, '_> {
         };
         let at = origin(router.place, "");
         let mut clauses = Vec::new();
+        // A service of Traefik's own is its own matter (middlewares/observability: `ShouldAddAccessLogs`).
+        let internal = router.service.ends_with("@internal");
+        let logged = router.logged.or(self.entry.logged).unwrap_or(true);
+        if root
+            && self.builder.statics.access_log.is_some()
+            && (!logged || (internal && !self.builder.statics.logs_internals))
+        {
+            let nowhere = Step::setting(Setting::Log(Log::default()), at.clone());
+            clauses.push(Clause::steps(vec![nowhere], at.clone()));
+        }
         if root && let Some(allowed) = &self.entry.encoded {
             let allowed = |name: &str| allowed.contains(&name.to_ascii_lowercase());
             clauses.extend(super::middleware::encoded_characters(&allowed, &origin(self.entry.place, "")));
         }
         let before = if root { self.entry.middlewares.as_slice() } else { &[] };
         let names: Vec<_> = before.iter().chain(&router.middlewares).cloned().collect();
-        clauses.extend(self.builder.middlewares(&names, provider, &mut open)?);
+        clauses.extend(self.builder.chained(&names, provider, &mut open)?);
         Ok(self.builder.gateway.add(Chain { clauses, otherwise: Terminal::Then(next), origin: at }))
     }
 

@@ -55,6 +55,8 @@ pub struct Static {
     pub plugins: Option<BTreeSet<String>>,
     /// The access log, if it is on.
     pub access_log: Option<Node>,
+    /// Whether requests for Traefik's own services are logged too.
+    pub logs_internals: bool,
     /// How long an upstream may take to be reached and to begin its answer.
     pub forwarding: (Option<Duration>, Option<Duration>),
 }
@@ -112,6 +114,8 @@ pub struct EntryPoint {
     pub underscores: Underscores,
     /// Whose forwarding headers are believed.
     pub trusted: Trusted,
+    /// Whether requests are written to the access log; absent: all but those for Traefik's own services.
+    pub logged: Option<bool>,
     /// Whole request, answer, idle connection.
     pub timeouts: [Option<Duration>; 3],
 }
@@ -169,7 +173,8 @@ impl Static {
                 .push(EntryPoint { place: api.map(|api| api.place).unwrap_or_default(), ..EntryPoint::new(OWN, 8080) });
         }
         let resolvers = top.get("certificatesResolvers").map(|node| node.children.as_slice()).unwrap_or_default();
-        let docker = top.path(&["providers", "docker"]).filter(|node| !switched_off(node)).map(|docker| Docker {
+        let provider = |name: &str| top.path(&["providers", name]).filter(|node| !switched_off(node));
+        let docker = provider("docker").or_else(|| provider("swarm")).map(|docker| Docker {
             exposed_by_default: docker.bool("exposedByDefault").unwrap_or(true),
             default_rule: docker.text("defaultRule").to_owned(),
             constraints: docker.text("constraints").to_owned(),
@@ -207,6 +212,7 @@ impl Static {
             acme: resolvers.iter().any(|resolver| resolver.path(&["acme", "httpChallenge"]).is_some()),
             plugins: Some(plugins),
             access_log: on("accessLog").cloned(),
+            logs_internals: on("accessLog").is_some_and(|log| log.flag("addInternals")),
             forwarding: (time("dialTimeout").or(Some(Duration::from_secs(30))), time("responseHeaderTimeout")),
             entry_points,
         }
@@ -239,6 +245,7 @@ impl EntryPoint {
             head_bytes: 1 << 20,
             underscores: Underscores::Kept,
             trusted: Trusted::Peers(Vec::new()),
+            logged: None,
             timeouts: [Some(Duration::from_secs(60)), None, Some(Duration::from_secs(180))],
         }
     }
@@ -257,6 +264,7 @@ fn entry_point(node: &Node, refused: &mut Vec<(Place, String)>) -> EntryPoint {
         None => refuse(node, "address", format!("the address `{address}` of an entry point isn't `HOST:PORT`")),
     }
     entry.as_default = node.flag("asDefault");
+    entry.logged = node.get("observability").and_then(|node| node.bool("accessLogs"));
     if let Some(http) = node.get("http") {
         entry.middlewares =
             http.list("middlewares").into_iter().map(|(name, place)| (name.to_owned(), place)).collect();

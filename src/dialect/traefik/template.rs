@@ -437,7 +437,11 @@ mod tests {
     use super::*;
 
     fn variables(complete: bool) -> Variables {
-        Variables { values: [("KEY".to_owned(), "0123456789abcdef".to_owned())].into(), complete }
+        Variables {
+            values: [("KEY".to_owned(), "0123456789abcdef".to_owned())].into(),
+            complete,
+            ..Variables::default()
+        }
     }
 
     const GUARD: &str = "{{ $k := env \"KEY\" }}{{ if lt (len $k) 16 }}{{ fail \"short\" }}{{ end }}a: {{ $k }}!";

@@ -33,8 +33,12 @@ pub fn start(proxy: Proxy, own: &Gateway, program: &Path, version: &str, options
             let config = dialect::nginx::read::read_file(main.clone(), options, &mut Sink::default());
             let from = nginx::From { root: options.root.as_deref(), program };
             let moved = nginx::stage(&config, from, &mut world)?;
-            let options =
-                Options { root: None, nginx_version: Some(numbers(version)), variables: options.variables.clone() };
+            let options = Options {
+                root: None,
+                nginx_version: Some(numbers(version)),
+                variables: options.variables.clone(),
+                ..Options::default()
+            };
             let reading = dialect::nginx::read_gateway(&moved, &moved.display().to_string(), &options);
             let launch = nginx::launch(&moved, program, &world)?;
             understood(&reading.problems, &world)?;

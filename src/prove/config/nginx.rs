@@ -97,7 +97,7 @@ impl Mover<'_> {
 
     /// Where a directive stands, for messages.
     fn at(&self, directive: &Directive) -> String {
-        let place = directive.place;
+        let place = directive.place();
         self.config
             .files
             .get(place.file)
@@ -174,8 +174,8 @@ impl Mover<'_> {
     }
 
     fn insert_inside(&mut self, directive: &Directive, text: &str) {
-        let file = directive.place.file;
-        let after = directive.args.last().unwrap_or(&directive.name).place.span.end;
+        let file = directive.place().file;
+        let after = directive.args.last().unwrap_or(&directive.name).place().span.end;
         let Some(opens) = self.opens.get(file) else { return };
         if let Some((_, end)) = opens.get(opens.partition_point(|(start, _)| *start < after)) {
             self.edits.insert(file, *end, text);
@@ -194,7 +194,7 @@ impl Mover<'_> {
                 self.put(first, &nobody.to_string());
                 for word in directive.args.iter().skip(1) {
                     if !self.text(*word).contains('=') {
-                        self.edits.replace(word.place, "");
+                        self.edits.replace(word.place(), "");
                     }
                 }
             }
@@ -204,7 +204,7 @@ impl Mover<'_> {
                 self.put_path(first, &path);
             }
             Act::Cache => {
-                let path = self.world.path(&format!("cache/{}/x", first.place.span.start))?;
+                let path = self.world.path(&format!("cache/{}/x", first.place().span.start))?;
                 self.put_path(first, path.parent().unwrap_or(&path));
             }
             Act::Certificate => {
@@ -238,14 +238,14 @@ impl Mover<'_> {
     }
 
     fn remove(&mut self, directive: &Directive) {
-        if let Some(file) = self.config.files.get(directive.place.file) {
-            self.edits.remove(directive.place, file.bytes());
+        if let Some(file) = self.config.files.get(directive.place().file) {
+            self.edits.remove(directive.place(), file.bytes());
         }
     }
 
     fn put(&mut self, word: Word, value: &str) {
         let quoted = value.replace('\\', "\\\\").replace('"', "\\\"");
-        self.edits.replace(word.place, format!("\"{quoted}\""));
+        self.edits.replace(word.place(), format!("\"{quoted}\""));
     }
 
     fn put_path(&mut self, word: Word, path: &Path) {
@@ -255,7 +255,7 @@ impl Mover<'_> {
     fn listen(&mut self, directive: &Directive, value: &str, context: Context) -> Result<(), String> {
         let Some(first) = directive.args.first().copied() else { return Ok(()) };
         if value.starts_with("unix:") {
-            let path = self.world.path(&format!("{}.sock", first.place.span.start))?;
+            let path = self.world.path(&format!("{}.sock", first.place().span.start))?;
             self.world.notes.push(format!("{}: `listen {value}` is not asked: it is no port", self.at(directive)));
             self.put(first, &format!("unix:{}", path.display()));
             return Ok(());
@@ -272,7 +272,7 @@ impl Mover<'_> {
         }
         self.put(first, &addr.to_string());
         for (word, _) in flags.iter().filter(|(_, flag)| flag.starts_with("ipv6only=")) {
-            self.edits.replace(word.place, "");
+            self.edits.replace(word.place(), "");
         }
         Ok(())
     }
@@ -293,7 +293,7 @@ impl Mover<'_> {
             for word in server.args.iter().skip(1) {
                 let flag = self.text(*word);
                 if flag == "resolve" || flag.starts_with("service=") {
-                    self.edits.replace(word.place, "");
+                    self.edits.replace(word.place(), "");
                 }
             }
         }
@@ -367,7 +367,7 @@ impl Mover<'_> {
         let path = if own.is_empty() && !self.own_path(value).exists() {
             self.world.path("users/none")?
         } else {
-            self.world.write(&format!("users/{}-{}", word.place.file, word.place.span.start), text.as_bytes())?
+            self.world.write(&format!("users/{}-{}", word.place().file, word.place().span.start), text.as_bytes())?
         };
         self.put_path(word, &path);
         Ok(())

@@ -97,6 +97,10 @@ pub fn balance(plan: &Plan) -> Result<Option<Value>, String> {
     Ok(Some(context! { policy => caddy_word(policy)?, rest => duration(rest)? }))
 }
 
+/// The ports that Caddy takes for HTTP and for TLS unless it is told otherwise.
+const HTTP: u16 = 80;
+const HTTPS: u16 = 443;
+
 /// Address, names, protocols and TLS.
 pub fn listener(listen: &Listen) -> Result<Value, String> {
     let (scheme, protocols) = match listen.tls {
@@ -112,9 +116,16 @@ pub fn listener(listen: &Listen) -> Result<Value, String> {
     let acme = match &listen.tls {
         Tls::Auto { email, ca } => {
             let text = |value: &Option<String>| value.as_deref().map(caddy_argument).transpose();
-            Some(context! { port => listen.port, email => text(email)?, ca => text(ca)? })
+            Some(context! { email => text(email)?, ca => text(ca)? })
         }
         Tls::Off | Tls::Files { .. } | Tls::Internal => None,
+    };
+    // Caddy speaks HTTP on its HTTP port only and TLS on its HTTPS port only: the one that is in the way is named otherwise.
+    let http_port = (listen.port == HTTP && listen.tls != Tls::Off).then_some(HTTP + 1);
+    let https_port = match listen.tls {
+        Tls::Auto { .. } => Some(listen.port),
+        Tls::Off => (listen.port == HTTPS).then_some(HTTPS + 1),
+        Tls::Files { .. } | Tls::Internal => None,
     };
     let site = |name: &str| format!("{scheme}://{name}:{}", listen.port);
     let named = !listen.server_names.is_empty();
@@ -123,6 +134,8 @@ pub fn listener(listen: &Listen) -> Result<Value, String> {
         scheme => caddy_word(scheme)?,
         protocols => words(protocols.split(' ').map(str::to_owned))?,
         acme,
+        http_port,
+        https_port,
         tls => listen.tls != Tls::Off,
         pair,
         bind => caddy_word(&listen.address.to_string())?,

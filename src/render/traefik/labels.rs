@@ -186,10 +186,7 @@ fn before(plan: &Plan, labels: &mut Labels) -> Result<(), String> {
         } else {
             let writes = |endpoint: &&Endpoint| !["GET", "HEAD"].contains(&endpoint.method.as_str());
             let writing: Vec<Endpoint> = plan.access.public.allow.iter().filter(writes).cloned().collect();
-            format!(
-                "{foreign} && (HeaderRegexp(`Authorization`, `^(?i:basic)( |$)`) || {})",
-                rules::endpoints(&writing)
-            )
+            format!("{foreign} && (HeaderRegexp(`Authorization`, `^(?i:basic) `) || {})", rules::endpoints(&writing))
         };
         labels.router("lg-foreign-origin", 6_000_000, &rule, &[], "lg-forbidden");
     }

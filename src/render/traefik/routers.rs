@@ -212,7 +212,7 @@ impl Tree {
                 .cloned()
                 .collect();
             let public = if writing.is_empty() { String::new() } else { format!(" || {}", rules::endpoints(&writing)) };
-            format!("{foreign} && (HeaderRegexp(`Authorization`, `^(?i:basic)( |$)`){public})")
+            format!("{foreign} && (HeaderRegexp(`Authorization`, `^(?i:basic) `){public})")
         };
         self.answer("lg-foreign-origin", limits, 4_000_000, rule, 403, &[]);
     }

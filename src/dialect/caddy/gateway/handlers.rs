@@ -28,9 +28,10 @@ impl<'d> Compiler<'d, '_> {
             "map" => clauses.push(self.map(node)),
             "authentication" => self.authentication(node, clauses),
             "request_body" => self.request_body(node, clauses),
+            "intercept" => clauses.push(self.intercept(node)),
             "reverse_proxy" => self.reverse_proxy(node, clauses),
             "encode" => {
-                let setting = Step::Setting(Setting::Compress(true), self.origin(node.place(), ""));
+                let setting = Step::setting(Setting::Compress(true), self.origin(node.place(), ""));
                 clauses.push(Clause::steps(vec![setting], Origin::default()));
             }
             "rate_limit" => self.rate_limit(node, clauses),
@@ -68,7 +69,7 @@ impl<'d> Compiler<'d, '_> {
             for value in texts(Some(values)) {
                 let edit = Edit::Set(self.value(&value, Unknown::Stays, place));
                 let edit = HeaderEdit { name: entry.key.to_string(), edit };
-                steps.push(Step::Setting(Setting::ResponseHeader(edit, true), self.origin(values.place(), "")));
+                steps.push(Step::setting(Setting::ResponseHeader(edit, true), self.origin(values.place(), "")));
             }
         }
         let code = text(node, "status_code").unwrap_or_default();
@@ -78,16 +79,18 @@ impl<'d> Compiler<'d, '_> {
         };
         let origin = self.origin(place, note);
         if code.is_empty() {
+            clauses.extend(self.intercepted(&default_status()));
             clauses.push(Clause {
-                when: Predicate::Always,
+                when: Predicate::Always.into(),
                 steps,
-                then: Terminal::RespondWith(default_status()),
+                then: Terminal::RespondWith(Box::new(default_status())),
                 origin,
             });
             return;
         }
         let status = self.value(code, Unknown::Empty, place);
         clauses.extend(self.no_number(&status, place));
+        clauses.extend(self.intercepted(&status));
         let then = match status.as_literal().and_then(status_number) {
             Some(103) => Terminal::Next,
             // Other informational answers are followed by an empty one.
@@ -95,9 +98,9 @@ impl<'d> Compiler<'d, '_> {
             Some(status @ 200..=999) => Terminal::Respond(status),
             // Go's server panics on what is no status, which closes the connection.
             Some(_) => Terminal::Respond(444),
-            None => Terminal::RespondWith(status),
+            None => Terminal::RespondWith(Box::new(status)),
         };
-        clauses.push(Clause { when: Predicate::Always, steps, then, origin });
+        clauses.push(Clause { when: Predicate::Always.into(), steps, then, origin });
     }
 
     /// Fails with 500 where a computed status is no number.
@@ -132,10 +135,13 @@ impl<'d> Compiler<'d, '_> {
                 Value::Literal(name) => {
                     let name = String::from_utf8_lossy(&name).into_owned();
                     let origin = self.origin(place, format!("the variable `{name}` is set"));
+                    if name == "log_skip" && value == Value::literal("true") {
+                        steps.push(self.no_log(node));
+                    }
                     if name == "http.auth.user.id" {
                         steps.push(set(&name, value.clone()));
                     }
-                    steps.push(Step::Set(format!("http.vars.{name}").into(), value, origin));
+                    steps.push(Step::set(format!("http.vars.{name}").into(), value, origin));
                 }
                 _ => {
                     let why = self.reason(place, "a variable whose name is computed");
@@ -154,8 +160,12 @@ impl<'d> Compiler<'d, '_> {
 
     fn request_body(&mut self, node: Ref<'d>, clauses: &mut Vec<Clause>) {
         let place = node.place();
-        if text(node, "set").is_some_and(|set| !set.is_empty()) {
-            return;
+        let own = text(node, "set").filter(|own| !own.is_empty());
+        if let Some(own) = own {
+            let body = self.value(own, Unknown::Empty, place);
+            let origin = self.origin(place, "`request_body` puts another body in the place of the client's");
+            let steps = vec![set(var::BODY_SET, Value::literal("1")), set(var::BODY, body)];
+            clauses.push(Clause::steps(steps, origin));
         }
         let Some(most) = node.get("max_size").and_then(number).and_then(|most| u64::try_from(most).ok()) else {
             return;
@@ -165,17 +175,29 @@ impl<'d> Compiler<'d, '_> {
         }
         // A body without a length is refused only by whoever reads it.
         let chunked = Predicate::Header("transfer-encoding".to_owned(), Lines::Any, Test::Anything);
-        let setting = Step::Setting(Setting::BodyLimit(Some(most)), self.origin(place, ""));
+        let setting = Step::setting(Setting::BodyLimit(Some(most)), self.origin(place, ""));
         clauses.push(Clause::steps(vec![setting], Origin::default()));
         let origin = self.origin(place, format!("the body is longer than {most} bytes"));
-        let over = Predicate::BodyOver(most);
+        let mut over = Predicate::BodyOver(most);
+        if self.body_changes {
+            let why = self.reason(place, "how long the body is that `request_body` sets");
+            let theirs = match own {
+                Some(own) if !own.contains('{') && u64::try_from(own.len()).is_ok_and(|bytes| bytes > most) => {
+                    Predicate::Always
+                }
+                Some(own) if !own.contains('{') => Predicate::Always.negated(),
+                _ => Predicate::Opaque(why),
+            };
+            let theirs = Predicate::All(vec![is_set(var::BODY_SET), theirs]);
+            over = Predicate::Any(vec![Predicate::All(vec![is_set(var::BODY_SET).negated(), over]), theirs]);
+        }
         let message = Value::literal("http: request body too large");
         let refused = Predicate::All(vec![over.clone(), chunked.negated()]);
         let mut refusal = self.fails(refused, Value::literal("413"), message, origin);
         refusal.steps.push(set(var::BODY_OVER, Value::literal("1")));
         clauses.push(refusal);
         let later = vec![set(var::BODY_OVER, Value::literal("1"))];
-        clauses.push(Clause { when: over, steps: later, then: Terminal::Next, origin: Origin::default() });
+        clauses.push(Clause { when: over.into(), steps: later, then: Terminal::Next, origin: Origin::default() });
     }
 
     /// The plugin mholt/caddy-ratelimit.
@@ -196,8 +218,8 @@ impl<'d> Compiler<'d, '_> {
             let limit = Limit { per, kind, refusal: 429, waits: false };
             let origin = self.origin(place, format!("counted in the zone `{}`", entry.key));
             clauses.push(Clause {
-                when,
-                steps: vec![Step::Limit(limit, origin)],
+                when: when.into(),
+                steps: vec![Step::limit(limit, origin)],
                 then: Terminal::Next,
                 origin: Origin::default(),
             });

@@ -36,11 +36,11 @@ impl<'d> Compiler<'d, '_> {
             if let Edit::Set(value) = edit.edit {
                 // Also an empty value is a header here.
                 let remove = HeaderEdit { name: edit.name.clone(), edit: Edit::Remove };
-                steps.push(Step::RequestHeader(remove, Origin::default()));
-                steps.push(Step::RequestHeader(HeaderEdit { name: edit.name, edit: Edit::Add(value) }, origin));
+                steps.push(Step::request_header(remove, Origin::default()));
+                steps.push(Step::request_header(HeaderEdit { name: edit.name, edit: Edit::Add(value) }, origin));
                 continue;
             }
-            steps.push(Step::RequestHeader(edit, origin));
+            steps.push(Step::request_header(edit, origin));
         }
         steps
     }
@@ -50,7 +50,7 @@ impl<'d> Compiler<'d, '_> {
         let Some(ops) = ops else { return Vec::new() };
         let deferred = text(ops, "deferred") == Some("true") || ops.get("require").is_some();
         let edits = self.edits(ops).into_iter();
-        edits.map(|(edit, origin)| Step::Setting(Setting::ResponseHeader(edit, !deferred), origin)).collect()
+        edits.map(|(edit, origin)| Step::setting(Setting::ResponseHeader(edit, !deferred), origin)).collect()
     }
 
     fn edits(&mut self, ops: Ref<'d>) -> Vec<(HeaderEdit, Origin)> {
@@ -114,7 +114,7 @@ impl<'d> Compiler<'d, '_> {
             if edit.name.contains('{') {
                 let message =
                     format!("the header name `{}` holds a placeholder, which is not followed here", edit.name);
-                let place = crate::dialect::Place { file: origin.file, span: origin.span };
+                let place = crate::dialect::Place { file: origin.file(), span: origin.span() };
                 self.problem(crate::diag::Severity::Warning, place, message, "");
             }
         }

@@ -4,10 +4,14 @@
 //! chain, a handler is one or more clauses, "the next handler" is the next clause or the return to the calling chain. Invariant: a module
 //! that isn't known here makes what depends on it unknown, never absent.
 
+mod admin;
 mod auth;
 mod cel;
+mod fields;
 mod handlers;
 mod headers;
+mod intercept;
+mod log;
 mod matchers;
 mod network;
 mod path;
@@ -23,6 +27,7 @@ use crate::diag::{Diagnostic, Severity, Sink};
 use crate::dialect::document::{Document, Ref};
 use crate::dialect::{Options, Place};
 use crate::gateway::*;
+use crate::http::status;
 use crate::source::SourceFile;
 
 /// Variables that Caddy keeps for a request beside those that a config names.
@@ -43,6 +48,9 @@ mod var {
     pub const FIRST_ERROR: &str = "error:first";
     /// Set when the body is longer than a limit that only its reader meets.
     pub const BODY_OVER: &str = "body:over";
+    /// Set when the body is another than the client's, and what it is then.
+    pub const BODY_SET: &str = "body:set";
+    pub const BODY: &str = "body:text";
 }
 
 /// Gives a config its meaning. `files` are those that the document's places point into.
@@ -56,6 +64,9 @@ pub fn gateway(document: &Document, files: Vec<SourceFile>, options: &Options, s
         maps: Vec::new(),
         roots: Vec::new(),
         method_changes: false,
+        body_changes: false,
+        logging: None,
+        intercepts: Vec::new(),
         host_changes: false,
         mapping: std::cell::Cell::new(0),
         named: HashMap::new(),
@@ -85,6 +96,12 @@ struct Compiler<'d, 'o> {
     maps: Vec<MapHandler<'d>>,
     /// Whether a handler computes the method.
     method_changes: bool,
+    /// Whether a handler replaces the body.
+    body_changes: bool,
+    /// The config's `logging`.
+    logging: Option<Ref<'d>>,
+    /// What looks at the answers of the handlers behind it, on the server in hand.
+    intercepts: Vec<intercept::Intercept>,
     /// Every root that is set for `file_server`.
     roots: Vec<String>,
     /// Whether a handler changes the Host on the way.
@@ -110,6 +127,9 @@ impl<'d> Compiler<'d, '_> {
             if text(node, "method").is_some_and(|method| method.contains('{')) {
                 self.method_changes = true;
             }
+            if text(node, "handler") == Some("request_body") && text(node, "set").is_some_and(|set| !set.is_empty()) {
+                self.body_changes = true;
+            }
             if text(node, "handler") == Some("vars") {
                 self.roots.extend(text(node, "root").map(str::to_owned));
             }
@@ -118,18 +138,23 @@ impl<'d> Compiler<'d, '_> {
                 self.maps.push(MapHandler { node, destinations });
             }
         }
-        let Some(http) = root.get("apps").and_then(|apps| apps.get("http")) else {
-            self.problem(Severity::Warning, root.place(), "no HTTP server is configured", "");
-            return;
-        };
-        let port = |name: &str| http.get(name).and_then(number).and_then(|port| u16::try_from(port).ok());
-        self.http_port = port("http_port").unwrap_or(80);
-        self.https_port = port("https_port").unwrap_or(443);
-        self.servers(http);
+        self.fields(root);
+        self.logging = root.get("logging");
+        match root.get("apps").and_then(|apps| apps.get("http")) {
+            Some(http) => {
+                let port = |name: &str| http.get(name).and_then(number).and_then(|port| u16::try_from(port).ok());
+                self.http_port = port("http_port").unwrap_or(80);
+                self.https_port = port("https_port").unwrap_or(443);
+                self.servers(http);
+            }
+            None => self.problem(Severity::Warning, root.place(), "no HTTP server is configured", ""),
+        }
+        // Behind the others: a request that names no port isn't meant for it.
+        self.admin(root);
     }
 
     /// A place, with what happens there.
-    fn origin(&self, place: Place, note: impl Into<std::borrow::Cow<'static, str>>) -> Origin {
+    fn origin(&self, place: Place, note: impl Into<crate::gateway::Note>) -> Origin {
         Origin::new(place.file, place.span, note)
     }
 
@@ -169,7 +194,7 @@ impl<'d> Compiler<'d, '_> {
     /// A clause that fails as Caddy's handlers do: with a status and a message that error routes see.
     fn fails(&self, when: Predicate, status: Value, message: Value, origin: Origin) -> Clause {
         let text = match status.as_literal().and_then(|status| std::str::from_utf8(status).ok()?.parse().ok()) {
-            Some(status) => Value::literal(status_text(status)),
+            Some(status) => Value::literal(status::reason(status).unwrap_or_default()),
             None => Value::Opaque("depends on the text of a computed status".into()),
         };
         let error = vec![
@@ -187,21 +212,21 @@ impl<'d> Compiler<'d, '_> {
         ];
         let then = match status.as_literal().and_then(|status| std::str::from_utf8(status).ok()?.parse().ok()) {
             Some(status) => Terminal::Error(status),
-            None => Terminal::ErrorWith(status),
+            None => Terminal::ErrorWith(Box::new(status)),
         };
-        Clause { when, steps, then, origin }
+        Clause { when: when.into(), steps, then, origin }
     }
 
     /// A clause that fails with an error that carries no status: 500 unless an error route answers, which sees no status.
     fn breaks(&self, when: Predicate, message: &str, origin: Origin) -> Clause {
         let steps = vec![set(var::ERROR_STATUS, Value::literal("")), set("http.error", Value::literal(message))];
-        Clause { when, steps, then: Terminal::Error(500), origin }
+        Clause { when: when.into(), steps, then: Terminal::Error(500), origin }
     }
 }
 
 /// A variable gets a value, without a word in the trace.
 fn set(name: &str, value: Value) -> Step {
-    Step::Set(name.into(), value, Origin::default())
+    Step::set(name.into(), value, Origin::default())
 }
 
 fn variable(name: &str) -> Value {
@@ -240,54 +265,4 @@ fn truth(node: Ref<'_>, key: &str) -> bool {
 /// What stands between a placeholder's braces.
 fn bare(text: &str) -> &str {
     text.strip_prefix('{').and_then(|text| text.strip_suffix('}')).unwrap_or(text)
-}
-
-/// Go's `http.StatusText`.
-fn status_text(status: u16) -> &'static str {
-    const TEXTS: &[(u16, &str)] = &[
-        (200, "OK"),
-        (201, "Created"),
-        (202, "Accepted"),
-        (204, "No Content"),
-        (206, "Partial Content"),
-        (301, "Moved Permanently"),
-        (302, "Found"),
-        (303, "See Other"),
-        (304, "Not Modified"),
-        (307, "Temporary Redirect"),
-        (308, "Permanent Redirect"),
-        (400, "Bad Request"),
-        (401, "Unauthorized"),
-        (402, "Payment Required"),
-        (403, "Forbidden"),
-        (404, "Not Found"),
-        (405, "Method Not Allowed"),
-        (406, "Not Acceptable"),
-        (408, "Request Timeout"),
-        (409, "Conflict"),
-        (410, "Gone"),
-        (411, "Length Required"),
-        (412, "Precondition Failed"),
-        (413, "Request Entity Too Large"),
-        (414, "Request URI Too Long"),
-        (415, "Unsupported Media Type"),
-        (416, "Requested Range Not Satisfiable"),
-        (417, "Expectation Failed"),
-        (418, "I'm a teapot"),
-        (421, "Misdirected Request"),
-        (422, "Unprocessable Entity"),
-        (425, "Too Early"),
-        (426, "Upgrade Required"),
-        (428, "Precondition Required"),
-        (429, "Too Many Requests"),
-        (431, "Request Header Fields Too Large"),
-        (451, "Unavailable For Legal Reasons"),
-        (500, "Internal Server Error"),
-        (501, "Not Implemented"),
-        (502, "Bad Gateway"),
-        (503, "Service Unavailable"),
-        (504, "Gateway Timeout"),
-        (505, "HTTP Version Not Supported"),
-    ];
-    TEXTS.iter().find(|(own, _)| *own == status).map_or("", |(_, text)| text)
 }

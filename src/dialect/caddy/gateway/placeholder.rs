@@ -4,9 +4,13 @@
 //! code for that place has it; one that can't be computed here is opaque, with its name.
 
 use super::{Compiler, apply, text, var, variable};
+use crate::dialect::caddy::glob::below;
 use crate::dialect::{Place, Variable};
 use crate::gateway::value::{Join, Row};
 use crate::gateway::*;
+use crate::source::SourceFile;
+use std::collections::HashMap;
+use std::path::Path;
 use std::sync::Arc;
 
 /// What becomes of placeholders that Caddy doesn't know.
@@ -27,6 +31,9 @@ pub(super) enum Known {
     /// Nothing.
     Nothing,
 }
+
+/// Caddy reads no more of a file.
+const MOST_FILE_BYTES: u64 = 1 << 20;
 
 /// How many maps may need each other.
 const MOST_MAPS: usize = 3;
@@ -110,6 +117,9 @@ impl Compiler<'_, '_> {
                 Variable::Unknown => Value::Opaque(format!("{ENVIRONMENT}`{name}` ({})", self.shown(place)).into()),
             });
         }
+        if let Some(bytes) = key.strip_prefix("file.").and_then(|path| self.file_text(path)) {
+            return Known::Value(Value::literal(bytes));
+        }
         if let Some(value) = self.of_request(key, place) {
             return Known::Value(value);
         }
@@ -134,6 +144,17 @@ impl Compiler<'_, '_> {
             Some(value) => Known::Maybe(value),
             None => Known::Nothing,
         }
+    }
+
+    /// What stands in a file, without the end of its last line (`fileReplacementProvider`, Caddy 2.11.9). `None`: it isn't here, or
+    /// where it is depends on the folder in which Caddy runs.
+    fn file_text(&self, path: &str) -> Option<Vec<u8>> {
+        let path = Path::new(path).is_absolute().then(|| below(self.options.root.as_deref(), Path::new(path)))?;
+        let length = path.metadata().ok().filter(std::fs::Metadata::is_file)?.len();
+        let file = (length <= MOST_FILE_BYTES).then(|| SourceFile::read_config("", &path).ok())??;
+        let text = file.bytes();
+        let text = text.strip_suffix(b"\n").unwrap_or(text);
+        Some(text.strip_suffix(b"\r").unwrap_or(text).to_vec())
     }
 
     /// What the request itself tells (`addHTTPVarsToReplacer`).
@@ -187,6 +208,7 @@ impl Compiler<'_, '_> {
             "uri.query" => Value::Query,
             "uri.query_escaped" => apply(Function::EscapeForm, Value::Query),
             "uri.prefixed_query" => lead(Value::Query),
+            "body" if self.body_changes => replaced_body(),
             "body" => Value::Body,
             "orig_method" | "orig_uri" | "orig_uri.path" | "orig_uri.query" => variable(&format!("http.request.{key}")),
             "orig_uri.path.file" => last_segment(variable("http.request.orig_uri.path"), "$1"),
@@ -270,6 +292,19 @@ impl Compiler<'_, '_> {
             Err(why) => Pattern::Opaque(self.reason(place, format!("a regular expression: {why}"))),
         })
     }
+}
+
+/// The body as it stands, where `request_body` may set another.
+fn replaced_body() -> Value {
+    Value::Lookup(Arc::new(Lookup {
+        name: "the body".to_owned(),
+        on: Value::literal(""),
+        exact: HashMap::new(),
+        any_case: false,
+        rows: vec![(Row::When(super::is_set(var::BODY_SET)), variable(var::BODY))],
+        otherwise: Value::Body,
+        volatile: true,
+    }))
 }
 
 /// A table that is computed anew at each use.

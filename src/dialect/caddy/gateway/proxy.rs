@@ -72,7 +72,10 @@ impl<'d> Compiler<'d, '_> {
         steps.extend(self.response_headers(headers.and_then(|headers| headers.get("response"))));
         steps.extend(self.settings(node));
         let forward = Forward {
-            upstream: apply(Function::ReplaceStart(b":".to_vec(), b"localhost:".to_vec()), variable(UPSTREAM)),
+            upstream: apply(
+                Function::ReplaceStart(Box::new((b":".to_vec(), b"localhost:".to_vec()))),
+                variable(UPSTREAM),
+            ),
             target: Value::Target,
             host: valid_host(Value::First(vec![variable(var::HOST), variable(UPSTREAM)])),
         };
@@ -146,7 +149,7 @@ impl<'d> Compiler<'d, '_> {
             let chain = self.routes(one.get("routes"), Terminal::Return, Origin::default());
             let origin =
                 self.origin(one.place(), format!("{shown} is asked first: this is what follows if its answer fits"));
-            clauses.push(Clause { when, steps: vec![Step::Call(chain)], then: Terminal::Return, origin });
+            clauses.push(Clause { when: when.into(), steps: vec![Step::Call(chain)], then: Terminal::Return, origin });
         }
         let origin = self.origin(place, format!("the answer of {shown} goes to the client"));
         let chain = self.chain(clauses, Terminal::Unknown(why), origin);
@@ -155,8 +158,9 @@ impl<'d> Compiler<'d, '_> {
 
     /// The connection's own headers go, those about the way come (prepareRequest, addForwardedHeaders).
     fn forwarded(&mut self, node: Ref<'d>) -> Vec<Step> {
-        let edit =
-            |name: &str, edit: Edit| Step::RequestHeader(HeaderEdit { name: name.to_owned(), edit }, Origin::default());
+        let edit = |name: &str, edit: Edit| {
+            Step::request_header(HeaderEdit { name: name.to_owned(), edit }, Origin::default())
+        };
         let mut steps: Vec<Step> = HOP.iter().map(|name| edit(name, Edit::Remove)).collect();
         let trusted = node.get("trusted_proxies").is_some() || self.client_ip;
         if trusted {
@@ -193,7 +197,7 @@ impl<'d> Compiler<'d, '_> {
         let h2c = versions.iter().any(|version| version == "h2c");
         settings.push(Setting::UpstreamHttp(if h2c { "2" } else { "1.1" }));
         let origin = self.origin(transport.unwrap_or(node).place(), "");
-        settings.into_iter().map(|setting| Step::Setting(setting, origin.clone())).collect()
+        settings.into_iter().map(|setting| Step::setting(setting, origin.clone())).collect()
     }
 }
 

@@ -23,7 +23,7 @@ impl<'d> Compiler<'d, '_> {
         let value = |template: &str| self.value(template, Unknown::Empty, place);
         if let Some(method) = text(node, "method").filter(|method| !method.is_empty()) {
             let method = Some(apply(Function::Upper, value(method)));
-            steps.push(Step::Rewrite(Box::new(Rewrite { method, ..Rewrite::default() }), origin.clone()));
+            steps.push(Step::rewrite(Rewrite { method, ..Rewrite::default() }, origin.clone()));
         }
         if let Some(uri) = text(node, "uri").filter(|uri| !uri.is_empty()) {
             self.uri(uri, place, &origin, &mut steps);
@@ -182,7 +182,7 @@ pub(super) fn settle(origin: &Origin, steps: &mut Vec<Step>) {
         query: Some(variable(var::QUERY)),
         target: Some(target()),
     };
-    steps.push(Step::Rewrite(Box::new(rewrite), origin.clone()));
+    steps.push(Step::rewrite(rewrite, origin.clone()));
 }
 
 /// Go's `URL.RequestURI`.

@@ -42,7 +42,7 @@ impl<'d> Compiler<'d, '_> {
             steps.push(Step::Call(chain));
         }
         let then = if truth(route, "terminal") { ends() } else { Terminal::Next };
-        clauses.push(Clause { when, steps, then, origin: self.origin(place, words) });
+        clauses.push(Clause { when: when.into(), steps, then, origin: self.origin(place, words) });
     }
 
     /// A route's handlers, one after the other.
@@ -109,7 +109,7 @@ pub(super) fn guard(chain: ChainId, steps: Vec<Step>, origin: Origin) -> Arc<Err
 
 /// The end of a terminal route that nothing answered: an empty 200, while an error is handled its status.
 pub(super) fn ends() -> Terminal {
-    Terminal::RespondWith(Value::First(vec![Value::ErrorStatus, Value::literal("200")]))
+    Terminal::RespondWith(Box::new(Value::First(vec![Value::ErrorStatus, Value::literal("200")])))
 }
 
 /// Whether a matcher reads the request's body.

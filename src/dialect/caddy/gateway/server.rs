@@ -110,6 +110,7 @@ impl<'d> Compiler<'d, '_> {
         self.tls = tls;
         let trusted = server.get("trusted_proxies");
         self.client_ip = trusted.is_some();
+        self.intercepts.clear();
         self.named_routes(server.get("named_routes"));
         // Redirects stand behind the routes with host names, and before those without.
         let http_hosts: Vec<String> =
@@ -197,6 +198,8 @@ impl<'d> Compiler<'d, '_> {
     /// Where the requests of a server start.
     fn entry(&mut self, server: Ref<'d>, routes: ChainId) -> ChainId {
         let place = server.place();
+        // Error routes stand outside of what intercepts answers.
+        self.intercepts.clear();
         let mut steps = Vec::new();
         if let Some(trusted) = server.get("trusted_proxies") {
             steps.push(set(var::CLIENT_IP, self.client_behind(server, trusted)));
@@ -204,14 +207,14 @@ impl<'d> Compiler<'d, '_> {
         if let Some(errors) =
             server.get("errors").filter(|errors| errors.get("routes").is_some_and(|list| list.items().next().is_some()))
         {
-            let failed = Terminal::RespondWith(variable(var::FIRST_ERROR));
+            let failed = Terminal::RespondWith(Box::new(variable(var::FIRST_ERROR)));
             let failed = self.chain(
                 Vec::new(),
                 failed,
                 self.origin(errors.place(), "the error routes fail: the first error's status answers"),
             );
             steps.push(Step::Guard(guard(failed, Vec::new(), Origin::default())));
-            let end = Terminal::RespondWith(Value::ErrorStatus);
+            let end = Terminal::RespondWith(Box::new(Value::ErrorStatus));
             let chain = self.routes(
                 errors.get("routes"),
                 end,
@@ -221,7 +224,7 @@ impl<'d> Compiler<'d, '_> {
             let mut before = vec![set(var::FIRST_ERROR, Value::ErrorStatus)];
             let original = |name: &str| variable(&format!("http.request.{name}"));
             let method = Some(original("orig_method"));
-            before.push(Step::Rewrite(Box::new(Rewrite { method, ..Rewrite::default() }), Origin::default()));
+            before.push(Step::rewrite(Rewrite { method, ..Rewrite::default() }, Origin::default()));
             before.push(set(var::PATH, variable("url:orig_path")));
             before.push(set(var::QUERY, original("orig_uri.query")));
             super::rewrite::settle(&Origin::default(), &mut before);
@@ -229,11 +232,12 @@ impl<'d> Compiler<'d, '_> {
             steps.push(Step::Guard(guard(chain, before, origin)));
         }
         steps.extend(self.settings_of(server));
+        steps.push(Step::Call(self.logs(server)));
         self.before_routes(steps, routes, place)
     }
 
     fn before_routes(&mut self, more: Vec<Step>, routes: ChainId, place: Place) -> ChainId {
-        let escaped = apply(Function::ResendPath, Value::RawPath);
+        let escaped = apply(Function::EscapedPath, Value::RawPath);
         let mut steps = vec![
             set(var::HOST, Value::Authority),
             set(var::PATH, escaped.clone()),
@@ -269,12 +273,12 @@ impl<'d> Compiler<'d, '_> {
         let origin = self.origin(place, "the Host holds what may not stand in one");
         clauses.push(self.fails(invalid, Value::literal("400"), Value::literal("invalid host"), origin));
         let remove = |name: &str| {
-            Step::RequestHeader(HeaderEdit { name: name.to_owned(), edit: Edit::Remove }, Origin::default())
+            Step::request_header(HeaderEdit { name: name.to_owned(), edit: Edit::Remove }, Origin::default())
         };
         clauses.push(Clause::steps(vec![remove("*_*"), remove("*.*")], Origin::default()));
         let origin = self.origin(place, "no route answered: an empty 200");
         clauses.push(Clause {
-            when: Predicate::Always,
+            when: Predicate::Always.into(),
             steps: vec![Step::Call(routes)],
             then: Terminal::Respond(200),
             origin: Origin::default(),
@@ -322,7 +326,7 @@ impl<'d> Compiler<'d, '_> {
             Setting::ShowsVersion(false),
         ];
         let origin = self.origin(server.place(), "");
-        settings.into_iter().map(|setting| Step::Setting(setting, origin.clone())).collect()
+        settings.into_iter().map(|setting| Step::setting(setting, origin.clone())).collect()
     }
 
     fn wire(&mut self, server: Ref<'d>) -> Wire {

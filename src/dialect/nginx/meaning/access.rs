@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use crate::gateway::value::Join;
 use crate::gateway::{
-    Authenticate, Chain, Clause, Function, Origin, Predicate, Rewrite, Statuses, Step, Terminal, Test, Value,
+    Authenticate, Chain, Clause, Condition, Function, Origin, Predicate, Rewrite, Statuses, Step, Terminal, Test, Value,
 };
 
 use super::block::Line;
@@ -33,20 +33,20 @@ fn access_is(value: &str) -> Predicate {
 
 impl Way {
     /// The clause for a request that the module lets in.
-    fn yes(self, when: Predicate, origin: Origin) -> Clause {
+    fn yes(self, when: impl Into<Condition>, origin: Origin) -> Clause {
         let steps = if self.any { vec![state::set(state::ACCESS, LET_IN)] } else { Vec::new() };
         Clause { steps, ..Clause::new(when, Terminal::Return, origin) }
     }
 
     /// The clause for a request that it refuses.
-    fn no(self, when: Predicate, status: u16, origin: Origin) -> Clause {
+    fn no(self, when: impl Into<Condition>, status: u16, origin: Origin) -> Clause {
         if !self.any {
             return Clause::new(when, Terminal::Error(status), origin);
         }
         // 401 is kept in preference to 403.
         let kept = vec![(access_is("401"), Value::literal("401"))];
         let value = state::either("access", kept, Value::literal(status.to_string()));
-        let steps = vec![Step::Set(state::ACCESS.into(), value, Origin::default())];
+        let steps = vec![Step::set(state::ACCESS.into(), value, Origin::default())];
         Clause { steps, ..Clause::new(when, Terminal::Return, origin) }
     }
 }
@@ -69,14 +69,20 @@ impl<'c> Reader<'c> {
         if modules.is_empty() {
             return Vec::new();
         }
-        let mut clauses = vec![Clause::new(state::is_set(state::SUBREQUEST), Terminal::Return, Origin::default())];
+        let subrequest = self.shared(b"subrequest", || state::is_set(state::SUBREQUEST));
+        let mut clauses = vec![Clause::new(subrequest, Terminal::Return, Origin::default())];
         if way.any {
             clauses.push(Clause::steps(vec![state::set(state::ACCESS, "")], Origin::default()));
         }
+        let last = if way.any { None } else { modules.pop() };
         for module in modules {
             let call = vec![Step::Call(self.gateway.add(module))];
             let when = if way.any { access_is(LET_IN).negated() } else { Predicate::Always };
             clauses.push(Clause { steps: call, ..Clause::new(when, Terminal::Next, Origin::default()) });
+        }
+        if let Some(last) = last {
+            clauses.extend(last.clauses);
+            clauses.push(Clause::new(Predicate::Always, last.otherwise, last.origin));
         }
         if way.any {
             for status in [401, 403] {
@@ -111,16 +117,22 @@ impl<'c> Reader<'c> {
             UserFile::Named(name) => match self.users(name) {
                 Users::Known(credentials) => authenticate.credentials = credentials,
                 Users::Missing => {
-                    let given = Value::Header("authorization".to_owned(), Join::First);
-                    let user = Value::Apply(Function::BasicUser, Box::new(given));
+                    let user = self.shared(b"user", || {
+                        let given = Value::Header("authorization".to_owned(), Join::First);
+                        Predicate::Value(Value::Apply(Function::BasicUser, Box::new(given)), Test::NotEmpty)
+                    });
                     let note = "the file of users is missing: any user gets 403";
-                    clauses.push(way.no(Predicate::Value(user, Test::NotEmpty), 403, origin.noted(note)));
+                    clauses.push(way.no(user, 403, origin.noted(note)));
                     refused = "no user and password are given (401)";
                 }
                 Users::Unknown(why) => authenticate.incomplete = Some(why),
             },
         }
-        let who = Predicate::Authenticated(Arc::new(authenticate));
+        let key = match file {
+            UserFile::Computed => b"users".to_vec(),
+            UserFile::Named(name) => [b"users of ", name.as_slice()].concat(),
+        };
+        let who = self.shared(&key, || Predicate::Authenticated(Arc::new(authenticate)));
         clauses.push(way.yes(who, origin.noted("the user's password is right")));
         clauses.push(way.no(Predicate::Always, 401, origin.noted(refused)));
         Some(Chain { clauses, otherwise: Terminal::Return, origin: Origin::default() })
@@ -131,7 +143,7 @@ impl<'c> Reader<'c> {
         let line = Line {
             name: "auth_request".into(),
             args: Rc::from([]),
-            head: crate::dialect::Place { file: origin.file, span: origin.span },
+            head: crate::dialect::Place { file: origin.file(), span: origin.span() },
             block: None,
         };
         // The name is a complex value that is never split: a `?` belongs to the path.

@@ -7,7 +7,7 @@ use std::rc::Rc;
 
 use crate::dialect::Place;
 use crate::dialect::nginx::config::{Directive, DirectiveId};
-use crate::gateway::Origin;
+use crate::gateway::{Note, Origin};
 use crate::source::Span;
 
 use super::Reader;
@@ -46,6 +46,7 @@ impl<'c> Line<'c> {
         let mut shown = self.name.to_string();
         for arg in self.args.iter() {
             shown.push(' ');
+            shown.push_str(if arg.is_empty() { "\"\"" } else { "" });
             shown.push_str(&String::from_utf8_lossy(arg));
         }
         match shown.char_indices().nth(100) {
@@ -55,7 +56,7 @@ impl<'c> Line<'c> {
     }
 
     /// Its place, and what happens there.
-    pub fn origin(&self, note: impl Into<Cow<'static, str>>) -> Origin {
+    pub fn origin(&self, note: impl Into<Note>) -> Origin {
         Origin::new(self.head.file, self.head.span, note)
     }
 
@@ -82,8 +83,8 @@ impl<'c> Reader<'c> {
             Cow::Borrowed(bytes) => String::from_utf8_lossy(bytes),
             Cow::Owned(bytes) => Cow::Owned(String::from_utf8_lossy(&bytes).into_owned()),
         };
-        let last = directive.args.last().copied().unwrap_or(directive.name).place;
-        let start = directive.name.place;
+        let last = directive.args.last().copied().unwrap_or(directive.name).place();
+        let start = directive.name.place();
         let end = if last.file == start.file { last.span.end } else { start.span.end };
         Line {
             name,

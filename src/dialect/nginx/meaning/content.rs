@@ -31,6 +31,9 @@ impl<'c> Reader<'c> {
     /// What begins the work of a location: its error handlers, `internal`, the body limit.
     pub fn head(&mut self, server: &mut Server<'c>, scope: &Scope, origin: &Origin, found: bool) -> Vec<Clause> {
         let mut clauses = vec![Clause::steps(vec![self.on_error(server, scope)], origin.clone())];
+        if let Some(first) = clauses.first_mut() {
+            first.steps.extend(self.take_referers(server, scope));
+        }
         if !found {
             return clauses;
         }
@@ -40,7 +43,7 @@ impl<'c> Reader<'c> {
         }
         if let Some(limit) = scope.body_limit {
             let at = scope.body_limit_at.as_ref().unwrap_or(&server.origin);
-            let call = Step::Call(self.body_limit(limit, at));
+            let call = Step::Call(self.body_limit(limit, at, false));
             match clauses.last_mut() {
                 Some(last) if scope.internal.is_none() => last.steps.push(call),
                 _ => clauses.push(Clause::steps(vec![call], Origin::default())),
@@ -49,15 +52,15 @@ impl<'c> Reader<'c> {
         clauses
     }
 
-    /// The chain that measures bodies whose length is known beforehand.
-    fn body_limit(&mut self, limit: u64, at: &Origin) -> ChainId {
-        let key = (limit, at.file, at.span.start);
+    /// The chain that measures bodies whose length is known beforehand, or those in chunks, which are measured when they are read.
+    pub fn body_limit(&mut self, limit: u64, at: &Origin, read: bool) -> ChainId {
+        let key = (limit, at.file(), at.span().start, read);
         if let Some(&chain) = self.body_limits.get(&key) {
             return chain;
         }
         let when = Predicate::All(vec![
             Predicate::BodyOver(limit),
-            chunked().negated(),
+            if read { chunked() } else { chunked().negated() },
             state::is_set(state::DISCARDED).negated(),
         ]);
         let chain =
@@ -162,7 +165,7 @@ impl<'c> Reader<'c> {
         let own_trust = server.locations.first().is_none_or(|null| !Rc::ptr_eq(&null.scope.trusted, &scope.trusted));
         if let Some(trust) = scope.trust().filter(|_| own_trust) {
             let origin = server.origin.noted("a trusted peer says the client's address");
-            clauses.push(Clause::steps(vec![Step::ClientIp(Box::new(trust), origin)], Origin::default()));
+            clauses.push(Clause::steps(vec![Step::client_ip(trust, origin)], Origin::default()));
         }
         clauses.extend(limits(&scope.limit_req, state::LIMITED));
         clauses.extend(limits(&scope.limit_conn, state::CONNECTED));
@@ -176,8 +179,8 @@ impl<'c> Reader<'c> {
     fn content(&mut self, server: &mut Server<'c>, scope: &Scope) -> Chain {
         match scope.content.as_deref() {
             None => self.files(scope, &server.origin.clone()),
-            Some(Content::Proxy(pass)) => self.proxy(scope, pass),
-            Some(Content::Other(scheme, pass)) => self.other_pass(scope, scheme, pass),
+            Some(Content::Proxy(pass)) => self.proxy(&server.origin, scope, pass),
+            Some(Content::Other(scheme, pass)) => self.other_pass(&server.origin, scope, scheme, pass),
             Some(Content::Fixed(status, get_only, origin)) => {
                 let other = Predicate::method(&["GET", "HEAD"]).negated();
                 let clause =
@@ -185,6 +188,7 @@ impl<'c> Reader<'c> {
                 let clauses = if *get_only { vec![clause] } else { Vec::new() };
                 Chain { clauses, otherwise: Terminal::Respond(*status), origin: origin.clone() }
             }
+            Some(Content::Choice(choice)) => self.choice(server, scope, choice),
             Some(Content::Opaque(why, origin)) => {
                 Chain { clauses: Vec::new(), otherwise: Terminal::Unknown(why.clone().into()), origin: origin.clone() }
             }
@@ -224,7 +228,7 @@ impl<'c> Reader<'c> {
         if root.name.contains(&b'$') {
             return Folder::Unknown;
         }
-        let path = self.path(&root.name);
+        let path = self.below_prefix(&root.name);
         if let Some(&known) = self.folders.get(&path) {
             return known;
         }
@@ -240,8 +244,8 @@ impl<'c> Reader<'c> {
             let name = String::from_utf8_lossy(&root.name);
             let message = format!("the folder `{name}` is not here: its files are taken for absent");
             let mut problem = Diagnostic::new(Severity::Warning, message);
-            if let Some(file) = self.config.files.get(origin.file) {
-                problem = problem.at(file, origin.span, "");
+            if let Some(file) = self.config.files.get(origin.file()) {
+                problem = problem.at(file, origin.span(), "");
             }
             self.sink.push(problem.help(
                 "where the server runs it may answer with a file; run this there, or name a copied tree with --root",
@@ -253,12 +257,12 @@ impl<'c> Reader<'c> {
 }
 
 /// The body comes in chunks: its length isn't known beforehand.
-pub fn chunked() -> Predicate {
+fn chunked() -> Predicate {
     Predicate::Header("transfer-encoding".to_owned(), Lines::Any, Test::NotEmpty)
 }
 
 /// The clause for a body that is too long.
-pub fn too_long(when: Predicate, limit: u64, at: &Origin) -> Clause {
+fn too_long(when: Predicate, limit: u64, at: &Origin) -> Clause {
     let note = format!("the body is longer than `client_max_body_size` allows ({limit} bytes): 413");
     let steps = vec![state::set(state::DISCARDED, "1")];
     Clause { steps, ..Clause::new(when, Terminal::Error(413), at.noted(note)) }
@@ -270,7 +274,7 @@ fn limits(limits: &[(crate::gateway::Limit, Origin)], asked: &'static str) -> Op
         return None;
     }
     let mut steps: Vec<Step> =
-        limits.iter().map(|(limit, origin)| Step::Limit(limit.clone(), origin.clone())).collect();
+        limits.iter().map(|(limit, origin)| Step::limit(limit.clone(), origin.clone())).collect();
     steps.push(state::set(asked, "1"));
     Some(Clause { steps, ..Clause::new(state::is_set(asked).negated(), Terminal::Next, Origin::default()) })
 }

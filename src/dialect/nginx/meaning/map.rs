@@ -10,11 +10,14 @@ use ipnet::IpNet;
 
 use crate::dialect::nginx::config::Directive;
 use crate::dialect::pcre;
-use crate::gateway::value::Row;
-use crate::gateway::{Captures, Function, Lookup, Pattern, Predicate, Test, Value};
+use crate::gateway::value::{Join, Row};
+use crate::gateway::{Captures, Function, Lookup, Pattern, Predicate, Test, Trust, Value};
 
 use super::block::Line;
 use super::{Reader, inherit};
+
+/// All shares together, in hundredths of a percent.
+const ALL: i64 = 10_000;
 
 impl<'c> Reader<'c> {
     /// What a table gives.
@@ -23,16 +26,14 @@ impl<'c> Reader<'c> {
         match line.name.as_ref() {
             "map" => self.map(name, &line),
             "geo" => self.geo(name, &line),
-            _ => {
-                let why = format!("depends on `split_clients` at {}", self.place(&line));
-                Value::Opaque(why.into())
-            }
+            _ => self.split_clients(name, &line),
         }
     }
 
     fn map(&mut self, name: &str, line: &Line<'c>) -> Value {
         let entries = self.inner(line);
         let source = self.template(line, line.arg(0));
+        let longest = self.names.longest_key();
         let hostnames = entries.iter().any(|entry| entry.is("hostnames") && entry.args.is_empty());
         let mut table = Lookup {
             name: name.to_owned(),
@@ -48,6 +49,7 @@ impl<'c> Reader<'c> {
         }
         let mut wildcards: Vec<(Vec<u8>, bool, Value)> = Vec::new();
         let mut patterns = Vec::new();
+        let mut has_default = false;
         for entry in &entries {
             if entry.args.is_empty() && matches!(entry.name.as_ref(), "hostnames" | "volatile") {
                 continue;
@@ -59,7 +61,12 @@ impl<'c> Reader<'c> {
             let result = self.template(entry, entry.arg(0));
             let key = entry.name.as_bytes();
             match key {
-                b"default" => table.otherwise = result,
+                b"default" => {
+                    if std::mem::replace(&mut has_default, true) {
+                        self.error(entry, format!("`default` stands twice in `map ${name}`"), "take one of them out");
+                    }
+                    table.otherwise = result;
+                }
                 [b'~', pattern @ ..] => {
                     let (pattern, caseless) = match pattern {
                         [b'*', pattern @ ..] => (pattern, true),
@@ -69,6 +76,10 @@ impl<'c> Reader<'c> {
                     patterns.push((Row::Test(Test::Regex(pattern, Captures::Numbered)), result));
                 }
                 key => {
+                    if key.len() > longest {
+                        let message = format!("a key of `map ${name}` is longer than {longest} bytes");
+                        self.error(entry, message, "write `map_hash_bucket_size 256;` in `http`");
+                    }
                     let key = key.strip_prefix(b"\\").unwrap_or(key).to_ascii_lowercase();
                     match (hostnames, key.as_slice()) {
                         (true, [b'*', suffix @ ..]) => wildcards.push((suffix.to_vec(), true, result)),
@@ -102,6 +113,43 @@ impl<'c> Reader<'c> {
         Value::Lookup(Arc::new(table))
     }
 
+    /// `split_clients`: shares of the numbers that a digest can be, one after the other (`ngx_http_split_clients_module.c`).
+    fn split_clients(&mut self, name: &str, line: &Line<'c>) -> Value {
+        let source = self.template(line, line.arg(0));
+        let mut table = Lookup {
+            name: name.to_owned(),
+            on: Value::Apply(Function::MurmurHash2, Box::new(source)),
+            exact: HashMap::new(),
+            any_case: false,
+            rows: Vec::new(),
+            otherwise: Value::literal(""),
+            volatile: false,
+        };
+        // In hundredths of a percent, and as numbers.
+        let (mut sum, mut last) = (0, 0);
+        for entry in self.inner(line) {
+            let result = Value::literal(entry.arg(0));
+            let most = match (entry.name.as_ref(), entry.name.strip_suffix('%').and_then(hundredths)) {
+                ("*", _) => i64::MAX,
+                (_, Some(share @ 1..)) if sum + share <= ALL => {
+                    sum += share;
+                    last += share * i64::from(u32::MAX) / ALL;
+                    if sum == ALL { i64::MAX } else { last - 1 }
+                }
+                (_, Some(1..)) => {
+                    self.error(&entry, "the shares are more than 100%", "make them smaller");
+                    continue;
+                }
+                _ => {
+                    self.error(&entry, format!("`{}` is not a share", entry.name), "write `12.5%` or `*`");
+                    continue;
+                }
+            };
+            table.rows.push((Row::Test(Test::Between(0, most)), result));
+        }
+        Value::Lookup(Arc::new(table))
+    }
+
     fn geo(&mut self, name: &str, line: &Line<'c>) -> Value {
         let entries = self.inner(line);
         let opaque = |why: String| Value::Opaque(why.into());
@@ -109,6 +157,14 @@ impl<'c> Reader<'c> {
         let source = match source {
             None | Some(b"$remote_addr") => None,
             Some(source) => Some(self.template(line, source)),
+        };
+        let proxies = self.proxies(&entries);
+        let source = match proxies {
+            None => source,
+            Some(trust) => {
+                let address = source.unwrap_or(Value::ClientIp);
+                Some(Value::Apply(Function::Believed(Arc::new(trust)), Box::new(address)))
+            }
         };
         let mut table = Lookup {
             name: name.to_owned(),
@@ -123,11 +179,8 @@ impl<'c> Reader<'c> {
         let ranges = entries.iter().any(|entry| entry.is("ranges") && entry.args.is_empty());
         for entry in &entries {
             match (entry.name.as_ref(), entry.args.len()) {
-                ("ranges", 0) => {}
+                ("ranges" | "proxy_recursive" | "volatile", 0) | ("proxy", 1) => {}
                 ("default", 1) => table.otherwise = Value::literal(entry.arg(0)),
-                ("proxy" | "proxy_recursive", _) => {
-                    return opaque(format!("depends on whom `geo` trusts at {}", self.place(entry)));
-                }
                 ("delete", 1) => match inherit::network(entry.arg(0)) {
                     Some(gone) => networks.retain(|(networks, _)| *networks != gone),
                     None => return opaque(format!("depends on `geo` at {}", self.place(entry))),
@@ -187,6 +240,24 @@ impl<'c> Reader<'c> {
         Value::Lookup(Arc::new(table))
     }
 
+    /// Whose `X-Forwarded-For` a `geo` believes; absent: nobody's.
+    fn proxies(&mut self, entries: &[Line<'c>]) -> Option<Trust> {
+        let mut peers = Vec::new();
+        for entry in entries.iter().filter(|entry| entry.is("proxy") && entry.args.len() == 1) {
+            match inherit::network(entry.arg(0)) {
+                Some(networks) => peers.extend(networks),
+                None => self.error(
+                    entry,
+                    format!("`{}` is not an address or network", entry.text(0)),
+                    "write `proxy 10.0.0.0/8;`",
+                ),
+            }
+        }
+        let recursive = entries.iter().any(|entry| entry.is("proxy_recursive") && entry.args.is_empty());
+        let says = Value::Header("x-forwarded-for".to_owned(), Join::With(", "));
+        (!peers.is_empty()).then(|| Trust { peers: peers.into(), says, recursive })
+    }
+
     /// A regular expression; one that nginx refuses is an error and matches nobody knows what.
     pub fn pattern(&mut self, line: &Line<'c>, text: &[u8], caseless: bool) -> Pattern {
         match pcre::pattern(text, caseless) {
@@ -198,6 +269,14 @@ impl<'c> Reader<'c> {
             }
         }
     }
+}
+
+/// A percentage with at most two digits behind its point, in hundredths.
+fn hundredths(text: &str) -> Option<i64> {
+    let (whole, part) = text.split_once('.').unwrap_or((text, ""));
+    let digits = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit()).then_some(());
+    digits(whole).and(digits(part)).filter(|()| part.len() <= 2 && !(whole.is_empty() && part.is_empty()))?;
+    format!("{whole}{part:0<2}").parse().ok()
 }
 
 /// The networks that a range of IPv4 addresses is made of.

@@ -7,14 +7,14 @@ use std::sync::Arc;
 
 use crate::gateway::value::{Replace, Row};
 use crate::gateway::{
-    Captures, Chain, ChainId, Clause, Edit, Forward, Function, HeaderEdit, Lookup, Origin, Pattern, Predicate, Rewrite,
-    Step, Terminal, Test, Value,
+    Captures, Chain, ChainId, Clause, Edit, Forward, Function, Gateway, HeaderEdit, Lookup, Origin, Pattern, Predicate,
+    Rewrite, Step, Terminal, Test, Value,
 };
 
 use super::block::Line;
 use super::scope::{Pass, Scope};
 use super::upstream::with_port;
-use super::{Reader, content, state};
+use super::{Reader, state};
 
 /// The parts of a URL that are known.
 struct Url {
@@ -28,7 +28,7 @@ struct Url {
 
 impl<'c> Reader<'c> {
     /// The chain of a `proxy_pass`.
-    pub fn proxy(&mut self, scope: &Scope, pass: &Pass) -> Chain {
+    pub fn proxy(&mut self, server: &Origin, scope: &Scope, pass: &Pass) -> Chain {
         let line = lone(pass);
         let Some(url) = (match pass.url.contains(&b'$') {
             true => self.computed(&line, scope, pass),
@@ -41,25 +41,52 @@ impl<'c> Reader<'c> {
                 origin: pass.origin.clone(),
             };
         };
-        let mut clauses: Vec<Clause> = body_limit(scope, pass).into_iter().collect();
+        let mut clauses: Vec<Clause> = self.read_limit(server, scope).into_iter().collect();
         clauses.extend(url.refusals);
-        let mut steps = vec![Step::Set(state::PROXY_HOST.into(), url.host, Origin::default())];
+        let mut steps = vec![self.proxy_host(url.host)];
         if let Some(method) = scope.method.as_deref() {
             let rewrite = Rewrite { method: Some(method.clone()), ..Rewrite::default() };
-            steps.push(Step::Rewrite(Box::new(rewrite), pass.origin.noted("`proxy_method` makes the method")));
+            steps.push(Step::rewrite(rewrite, pass.origin.noted("`proxy_method` makes the method")));
         }
         let (headers, host) = self.headers(scope);
         steps.push(Step::Call(headers));
         let target = match url.target.as_literal().is_some() || matches!(url.target, Value::Target) {
             true => url.target,
             false => {
-                steps.insert(0, Step::Set(" target".into(), url.target, Origin::default()));
+                steps.insert(0, Step::set(" target".into(), url.target, Origin::default()));
                 state::variable(" target")
             }
         };
         clauses.push(Clause::steps(steps, Origin::default()));
-        let forward = Forward { upstream: url.upstream, target, host };
-        Chain { clauses, otherwise: Terminal::Forward(Arc::new(forward)), origin: pass.origin.clone() }
+        let forward = self.forward(&pass.url, Forward { upstream: url.upstream, target, host });
+        Chain { clauses, otherwise: Terminal::Forward(forward), origin: pass.origin.clone() }
+    }
+
+    /// Where a URL leads, one for all locations that pass the same on.
+    fn forward(&mut self, url: &[u8], forward: Forward) -> Arc<Forward> {
+        let parts = |forward: &Forward| [forward.upstream.clone(), forward.target.clone(), forward.host.clone()];
+        match self.forwards.get(url) {
+            Some(known) if parts(known) == parts(&forward) => known.clone(),
+            _ => {
+                let forward = Arc::new(forward);
+                self.forwards.insert(url.to_vec(), forward.clone());
+                forward
+            }
+        }
+    }
+
+    /// Sets [`state::PROXY_HOST`]; many upstreams have the same.
+    fn proxy_host(&mut self, host: Value) -> Step {
+        let key = host.as_literal().map(<[u8]>::to_vec);
+        let set = Step::set(state::PROXY_HOST.into(), host, Origin::default());
+        let Some(key) = key else { return set };
+        if let Some(&known) = self.proxy_hosts.get(&key) {
+            return Step::Call(known);
+        }
+        let clauses = vec![Clause::steps(vec![set], Origin::default())];
+        let chain = self.gateway.add(Chain { clauses, otherwise: Terminal::Return, origin: Origin::default() });
+        self.proxy_hosts.insert(key, chain);
+        Step::Call(chain)
     }
 
     /// A URL without variables.
@@ -79,6 +106,11 @@ impl<'c> Reader<'c> {
         if authority.is_empty() {
             self.error(line, "no host in upstream", "write `http://host:port`");
             return None;
+        }
+        let before_port = authority.split(|&byte| byte == b':').next().unwrap_or_default();
+        if before_port.len() < authority.len() && self.upstreams.contains_key(before_port) {
+            let message = format!("the upstream `{}` has its own ports", String::from_utf8_lossy(before_port));
+            self.error(line, message, "take the port out of `proxy_pass`");
         }
         let upstream = match self.upstreams.get(authority) {
             Some(upstream) => upstream.first.clone(),
@@ -160,20 +192,18 @@ impl<'c> Reader<'c> {
         let mut host = None;
         let (mut steps, mut edits) = (Vec::new(), Vec::new());
         let edit = |name: &str, edit: Edit, origin: Origin| {
-            Step::RequestHeader(HeaderEdit { name: name.to_owned(), edit }, origin)
+            Step::request_header(HeaderEdit { name: name.to_owned(), edit }, origin)
         };
         if !scope.pass_headers {
             edits.push(edit("*", Edit::Remove, Origin::default()));
         }
-        for name in NOT_PASSED {
-            edits.push(edit(name, Edit::Remove, Origin::default()));
-        }
+        edits.push(self.not_passed());
         for (index, (name, value, origin)) in scope.headers.iter().enumerate() {
-            let value = match value.as_literal() {
-                Some(_) => value.clone(),
-                None => {
+            let value = match is_same_always(value) {
+                true => value.clone(),
+                false => {
                     let own = format!(" header {index}");
-                    steps.push(Step::Set(own.as_str().into(), value.clone(), Origin::default()));
+                    steps.push(Step::set(own.as_str().into(), value.clone(), Origin::default()));
                     state::variable(&own)
                 }
             };
@@ -193,8 +223,27 @@ impl<'c> Reader<'c> {
         (chain, host)
     }
 
+    /// Removes the headers that nginx itself doesn't pass on.
+    fn not_passed(&mut self) -> Step {
+        let remove = |name: &&str| {
+            Step::request_header(HeaderEdit { name: (*name).to_owned(), edit: Edit::Remove }, Origin::default())
+        };
+        let add = |gateway: &mut Gateway| {
+            let clauses = vec![Clause::steps(NOT_PASSED.iter().map(remove).collect(), Origin::default())];
+            gateway.add(Chain { clauses, otherwise: Terminal::Return, origin: Origin::default() })
+        };
+        Step::Call(*self.not_passed.get_or_insert_with(|| add(&mut self.gateway)))
+    }
+
+    /// A body in chunks is measured when it is read.
+    pub fn read_limit(&mut self, server: &Origin, scope: &Scope) -> Option<Clause> {
+        let at = scope.body_limit_at.as_ref().unwrap_or(server);
+        let chain = self.body_limit(scope.body_limit?, at, true);
+        Some(Clause::steps(vec![Step::Call(chain)], Origin::default()))
+    }
+
     /// The chain of `fastcgi_pass` and the like.
-    pub fn other_pass(&mut self, scope: &Scope, scheme: &'static str, pass: &Pass) -> Chain {
+    pub fn other_pass(&mut self, server: &Origin, scope: &Scope, scheme: &'static str, pass: &Pass) -> Chain {
         let mut url = pass.url.as_slice();
         for prefix in [&b"grpc://"[..], b"grpcs://"] {
             url = url.strip_prefix(prefix).unwrap_or(url);
@@ -205,7 +254,7 @@ impl<'c> Reader<'c> {
             (false, None) => Value::literal(with_port(url, if scheme == "grpc" { 80 } else { 0 })),
         };
         let forward = Forward { upstream, target: Value::Target, host: Value::Authority };
-        let clauses = body_limit(scope, pass).into_iter().collect();
+        let clauses = self.read_limit(server, scope).into_iter().collect();
         Chain { clauses, otherwise: Terminal::Forward(Arc::new(forward)), origin: pass.origin.clone() }
     }
 }
@@ -213,13 +262,14 @@ impl<'c> Reader<'c> {
 /// Request headers that nginx itself doesn't pass on, unless `proxy_set_header` says so (`ngx_http_proxy_headers`, 1.22.1 and 1.31.3).
 const NOT_PASSED: &[&str] = &["Connection", "Keep-Alive", "TE", "Expect", "Upgrade"];
 
-/// A body in chunks is measured when it is read.
-fn body_limit(scope: &Scope, pass: &Pass) -> Option<Clause> {
-    let limit = scope.body_limit?;
-    let at = scope.body_limit_at.as_ref().unwrap_or(&pass.origin);
-    let when =
-        Predicate::All(vec![Predicate::BodyOver(limit), content::chunked(), state::is_set(state::DISCARDED).negated()]);
-    Some(content::too_long(when, limit, at))
+/// Whether changes to headers leave a value as it is.
+fn is_same_always(value: &Value) -> bool {
+    match value {
+        Value::Literal(_) | Value::Scheme | Value::Host | Value::ClientIp | Value::Port | Value::Protocol => true,
+        Value::Variable(name) => name.starts_with(' '),
+        Value::First(parts) | Value::Concat(parts) => parts.iter().all(is_same_always),
+        _ => false,
+    }
 }
 
 /// The target of a URL with a path: the path of the URL in place of the location's name, then the rest of the path, then the query.
@@ -261,7 +311,7 @@ fn lone<'c>(pass: &Pass) -> Line<'c> {
     Line {
         name: std::borrow::Cow::Borrowed("proxy_pass"),
         args: std::rc::Rc::from([]),
-        head: crate::dialect::Place { file: pass.origin.file, span: pass.origin.span },
+        head: crate::dialect::Place { file: pass.origin.file(), span: pass.origin.span() },
         block: None,
     }
 }

@@ -37,7 +37,12 @@ impl<'c> Reader<'c> {
         around: Option<&mut Around>,
     ) -> Vec<Clause> {
         let mut around = around;
+        self.link = match &scope.secure_link {
+            Some(link) => link.value(),
+            None => Some(Value::literal("")),
+        };
         let mut clauses = self.block(server, lines, scope, &mut around, 0);
+        self.link = None;
         if !clauses.is_empty() {
             clauses.insert(0, Clause::steps(vec![state::set(state::UNQUOTED, "")], Origin::default()));
         }
@@ -82,11 +87,11 @@ impl<'c> Reader<'c> {
             // What goes upstream follows the new query.
             let rewrite = Rewrite { query: Some(value), ..Rewrite::default() };
             return Some(Clause::steps(
-                vec![Step::Rewrite(Box::new(rewrite), origin), state::target_takes_query()],
+                vec![Step::rewrite(rewrite, origin), state::target_takes_query()],
                 line.silent(),
             ));
         }
-        Some(Clause::steps(vec![Step::Set(name.into(), value, origin)], line.silent()))
+        Some(Clause::steps(vec![Step::set(name.into(), value, origin)], line.silent()))
     }
 
     fn return_(&mut self, line: &Line<'c>) -> Option<Clause> {
@@ -250,7 +255,7 @@ impl<'c> Reader<'c> {
             let chain = self.phases(server, &own);
             let key = (location.ifs.len() + 1).to_string().into_bytes();
             steps.push(Step::OnError(self.errors(server, &own)));
-            steps.push(Step::Set(state::IF.into(), Value::literal(key.clone()), Origin::default()));
+            steps.push(Step::set(state::IF.into(), Value::literal(key.clone()), Origin::default()));
             location.ifs.push((key, chain));
         }
         let clauses = self.block(server, &inner, &own, around, depth + 1);
@@ -258,7 +263,8 @@ impl<'c> Reader<'c> {
             let body = Chain { clauses, otherwise: Terminal::Return, origin: Origin::default() };
             steps.push(Step::Call(self.gateway.add(body)));
         }
-        let note = format!("`if {}` holds", line.shown_args());
+        // Blanks beside the parentheses are words of their own.
+        let note = format!("`if {}` holds", line.shown_args().replacen("( ", "(", 1).replace(" )", ")"));
         Some(Clause { steps, ..Clause::new(when, Terminal::Next, line.origin(note)) })
     }
 

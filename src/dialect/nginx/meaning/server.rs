@@ -11,6 +11,7 @@ use crate::gateway::value::Join;
 use crate::gateway::{Chain, ChainId, Clause, Errors, Lines, Listener, Origin, Predicate, Step, Terminal, Test, Value};
 
 use super::block::Line;
+use super::listen::Socket;
 use super::location::Location;
 use super::scope::{ErrorPage, Gate, Scope};
 use super::server_name::ServerNames;
@@ -37,6 +38,8 @@ pub struct Server<'c> {
     pub gates: HashMap<Gate, (Scope, ChainId)>,
     /// Chains that go on elsewhere, by their targets.
     pub redirects: HashMap<Vec<u8>, ChainId>,
+    /// Its names.
+    pub names: Vec<Vec<u8>>,
     /// Where it is said.
     pub origin: Origin,
 }
@@ -64,11 +67,17 @@ impl<'c> Reader<'c> {
         }
         let mut starts: Vec<(ChainId, usize)> = Vec::new();
         for socket in sockets {
+            self.certificates(outer, &socket, &sketches);
             let Some(&first) = socket.servers.first() else { continue };
             let default = socket.default.unwrap_or(first);
             let names: Vec<(&ServerNames, ChainId)> =
                 socket.servers.iter().map(|&index| (&sketches[index].names, sketches[index].start)).collect();
-            let chain = self.choose_server(&names, sketches[default].start, &sketches[default].origin);
+            let mut chain = self.choose_server(&names, sketches[default].start, &sketches[default].origin);
+            if socket.tls {
+                let clause = Clause::steps(vec![state::set(state::TLS, "1")], Origin::default());
+                let otherwise = Terminal::Then(chain);
+                chain = self.gateway.add(Chain { clauses: vec![clause], otherwise, origin: Origin::default() });
+            }
             starts.push((chain, default));
             self.gateway.listeners.push(Listener {
                 address: socket.address,
@@ -79,11 +88,32 @@ impl<'c> Reader<'c> {
                 origin: socket.origin,
             });
         }
-        let refusals: Vec<(ChainId, Arc<Errors>)> =
-            sketches.into_iter().map(|sketch| (sketch.start, self.server(sketch))).collect();
+        let mut refusals: Vec<(ChainId, Arc<Errors>)> = Vec::new();
+        for sketch in sketches {
+            refusals.push((sketch.start, self.server(sketch)));
+            self.forget();
+        }
         self.gateway.refusals.extend(refusals.iter().cloned());
         for (start, default) in starts {
             self.gateway.refusals.extend(refusals.get(default).map(|(_, errors)| (start, errors.clone())));
+        }
+    }
+
+    /// A socket with TLS needs a certificate in its default server, or one in each other where that one refuses handshakes.
+    fn certificates(&mut self, outer: &Scope, socket: &Socket, sketches: &[Sketch<'c>]) {
+        if !socket.tls {
+            return;
+        }
+        let first = socket.default.or(socket.servers.first().copied()).and_then(|index| sketches.get(index));
+        let others = socket.servers.iter().filter_map(|&index| sketches.get(index));
+        let refuses = first.is_some_and(|first| first.scope.rejects_handshake);
+        let asked: Vec<&Sketch<'c>> = if refuses { others.collect() } else { first.into_iter().collect() };
+        for sketch in asked {
+            if !(sketch.scope.certificate || sketch.scope.rejects_handshake || outer.certificate) {
+                let listens = sketch.lines.iter().find(|line| line.is("listen"));
+                let Some(line) = listens.or(sketch.lines.first()).cloned() else { continue };
+                self.error(&line, "TLS without `ssl_certificate`", "name a certificate and its key in this server");
+            }
         }
     }
 
@@ -100,27 +130,29 @@ impl<'c> Reader<'c> {
             errors: HashMap::new(),
             gates: HashMap::new(),
             redirects: HashMap::new(),
+            names: names.all(),
             origin: origin.clone(),
         };
         self.locations(&mut server, &scope, &lines);
         let errors = self.errors(&mut server, &scope);
         let mut steps = vec![
             Step::OnError(errors),
-            Step::Set(state::SERVER_NAME.into(), Value::literal(names.first), Origin::default()),
+            Step::set(state::SERVER_NAME.into(), Value::literal(names.first), Origin::default()),
             state::set(state::MOVED, ""),
-            Step::Set(state::PEER.into(), Value::ClientIp, Origin::default()),
+            Step::set(state::PEER.into(), Value::ClientIp, Origin::default()),
         ];
+        steps.extend(self.take_referers(&server, &scope));
         if let Some(trust) = scope.trust() {
             let note = format!("a trusted peer says the client's address (`{}`)", scope.real_ip_header);
-            steps.push(Step::ClientIp(Box::new(trust), origin.noted(note)));
+            steps.push(Step::client_ip(trust, origin.noted(note)));
         }
         let mut clauses = vec![Clause::steps(steps, origin.noted("this server answers"))];
-        if let Some(origin) = &scope.client_certificate {
-            // No request here has one; nginx answers 400 for its 496.
-            let tls = Predicate::Value(Value::Scheme, Test::Equals(b"https".to_vec()));
-            clauses.push(Clause::new(tls, Terminal::Error(400), origin.clone()));
+        if self.framing.is_empty() {
+            self.framing = framing(&origin, self.version);
         }
-        clauses.extend(framing(&origin, self.version));
+        let here = |clause: &Clause| Clause { origin: origin.noted(clause.origin.note.clone()), ..clause.clone() };
+        clauses.extend(self.framing.iter().map(here));
+        clauses.extend(tls(&scope, &origin));
         clauses.extend(self.opaque_rewrite(&scope));
         clauses.extend(self.program(&mut server, &lines, &scope, None));
         self.fill(start, Chain { clauses, otherwise: Terminal::Then(find), origin: Origin::default() });
@@ -135,6 +167,26 @@ impl<'c> Reader<'c> {
         self.fill(find, Chain { clauses: vec![clause], otherwise, origin: Origin::default() });
         self.refusals(&mut server, &scope)
     }
+}
+
+/// What nginx refuses where TLS is spoken (`ngx_http_process_request`): its own statuses 496 and 497, which are 400 for the client unless
+/// an `error_page` handles them.
+fn tls(scope: &Scope, origin: &Origin) -> Vec<Clause> {
+    let refused = |status: u16, encrypted: bool, origin: Origin| {
+        let scheme = if encrypted { "https" } else { "http" };
+        let when = Predicate::All(vec![
+            state::is_set(state::TLS),
+            Predicate::Value(Value::Scheme, Test::Equals(scheme.into())),
+            state::is_set(state::INTERNAL).negated(),
+        ]);
+        let handled = scope.errors.iter().any(|page| page.status == status);
+        Clause::new(when, if handled { Terminal::Error(status) } else { Terminal::Respond(400) }, origin)
+    };
+    let mut clauses =
+        vec![refused(497, false, origin.noted("a request without TLS where TLS is spoken (400, inside 497)"))];
+    // No request here has a certificate.
+    clauses.extend(scope.client_certificate.iter().map(|origin| refused(496, true, origin.clone())));
+    clauses
 }
 
 /// What nginx refuses once it has read the headers (`ngx_http_process_request_header`).

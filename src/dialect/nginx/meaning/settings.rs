@@ -128,7 +128,11 @@ impl<'c> Reader<'c> {
         let mut settings = outer.clone();
         let version = if self.since((1, 29, 7)) { "1.1" } else { "1.0" };
         settings.facts.push(("proxy_http_version", Setting::UpstreamHttp(version), Origin::default()));
-        let log = Log { to: Some("logs/access.log".to_owned()), fields: fields(self.template(line, COMBINED)) };
+        let log = Log {
+            to: Some("logs/access.log".to_owned()),
+            fields: fields(self.template(line, COMBINED)),
+            ..Log::default()
+        };
         settings.logs.push((Setting::Log(log), Origin::default()));
         settings
     }
@@ -162,14 +166,14 @@ impl<'c> Reader<'c> {
     /// What an `access_log` writes.
     fn log(&mut self, line: &Line<'c>) -> Log {
         if line.arg(0) == b"off" {
-            return Log { to: None, fields: Vec::new() };
+            return Log::default();
         }
         let format = line.args.iter().skip(1).find(|arg| !arg.contains(&b'=')).map(|arg| arg.to_vec());
         let format = match format.as_deref() {
             None | Some(b"combined") => self.template(line, COMBINED),
             Some(name) => self.log_format(name),
         };
-        Log { to: Some(line.text(0).into_owned()), fields: fields(format) }
+        Log { to: Some(line.text(0).into_owned()), fields: fields(format), ..Log::default() }
     }
 
     /// A `log_format`, wherever it stands.
@@ -200,7 +204,7 @@ impl<'c> Reader<'c> {
         }
         let facts = settings.facts.iter().map(|(_, setting, origin)| (setting, origin));
         let all = facts.chain(settings.headers.iter().chain(&settings.logs).map(|(setting, origin)| (setting, origin)));
-        let steps = all.map(|(setting, origin)| Step::Setting(setting.clone(), origin.clone())).collect();
+        let steps = all.map(|(setting, origin)| Step::setting(setting.clone(), origin.clone())).collect();
         let clauses = vec![Clause::steps(steps, Origin::default())];
         let chain = self.gateway.add(Chain { clauses, otherwise: Terminal::Return, origin: Origin::default() });
         self.settings.insert(key, (settings.clone(), chain));

@@ -31,10 +31,14 @@ pub const ACCESS: &str = " access";
 pub const LIMITED: &str = " limited";
 /// Connection limits were asked.
 pub const CONNECTED: &str = " connected";
+/// The socket speaks TLS.
+pub const TLS: &str = " tls";
 /// The name of the server (`$server_name`).
 pub const SERVER_NAME: &str = " server name";
 /// The address of the peer (`$realip_remote_addr`).
 pub const PEER: &str = " peer";
+/// Whether the `Referer` is none of those that hold here (`$invalid_referer`).
+pub const REFERER: &str = " referer";
 /// The address of the upstream as the config says it (`$proxy_host`).
 pub const PROXY_HOST: &str = " proxy host";
 
@@ -45,7 +49,7 @@ const ARGS: &str = "!$'()*,-./0123456789:=@ABCDEFGHIJKLMNOPQRSTUVWXYZ[]_abcdefgh
 
 /// A variable becomes this.
 pub fn set(name: &'static str, value: impl Into<Vec<u8>>) -> Step {
-    Step::Set(name.into(), Value::literal(value), Origin::default())
+    Step::set(name.into(), Value::literal(value), Origin::default())
 }
 
 /// A variable.
@@ -103,7 +107,7 @@ pub fn query_with_mark() -> Value {
 
 /// The path and the query change, the request is an internal one, and what goes upstream follows (`valid_unparsed_uri` is 0).
 pub fn moved_to(rewrite: Rewrite, origin: Origin) -> Vec<Step> {
-    vec![Step::Rewrite(Box::new(rewrite), origin), set(INTERNAL, "1"), target_follows()]
+    vec![Step::rewrite(rewrite, origin), set(INTERNAL, "1"), target_follows()]
 }
 
 /// The same where only the query changed: the path is escaped if it was, or if the request is an internal one.
@@ -112,11 +116,11 @@ pub fn target_takes_query() -> Step {
     let follows = whole(escaped(Value::Path));
     let cases = vec![(is_set(INTERNAL), follows.clone()), (quoted(), follows)];
     let target = either("target", cases, whole(Value::Path));
-    Step::Rewrite(Box::new(Rewrite { target: Some(target), ..Rewrite::default() }), Origin::default())
+    Step::rewrite(Rewrite { target: Some(target), ..Rewrite::default() }, Origin::default())
 }
 
 /// What goes upstream is made of path and query.
 pub fn target_follows() -> Step {
     let target = Value::concat(vec![escaped(Value::Path), query_with_mark()]);
-    Step::Rewrite(Box::new(Rewrite { target: Some(target), ..Rewrite::default() }), Origin::default())
+    Step::rewrite(Rewrite { target: Some(target), ..Rewrite::default() }, Origin::default())
 }

@@ -18,7 +18,7 @@ impl<'c> Reader<'c> {
         let line = Line {
             name: std::borrow::Cow::Borrowed("try_files"),
             args: std::rc::Rc::from([]),
-            head: crate::dialect::Place { file: origin.file, span: origin.span },
+            head: crate::dialect::Place { file: origin.file(), span: origin.span() },
             block: None,
         };
         let Some((last, files)) = files.split_last() else { return content };
@@ -44,7 +44,7 @@ impl<'c> Reader<'c> {
             if !computed && !scope.root.alias && !scope.root.name.contains(&b'$') {
                 let mut path = scope.root.name.to_vec();
                 path.extend_from_slice(name);
-                let there = self.path(&path);
+                let there = self.below_prefix(&path);
                 let there = if is_folder { there.is_dir() } else { there.is_file() };
                 if !there {
                     continue;
@@ -57,7 +57,7 @@ impl<'c> Reader<'c> {
                 b"$uri" => Vec::new(),
                 _ => {
                     let rewrite = Rewrite { path: Some(value), ..Rewrite::default() };
-                    vec![Step::Rewrite(Box::new(rewrite), origin.noted("the file is there: the path becomes"))]
+                    vec![Step::rewrite(rewrite, origin.noted("the file is there: the path becomes"))]
                 }
             };
             let clause = Clause::new(Predicate::Opaque(why.into()), Terminal::Then(content), origin.clone());

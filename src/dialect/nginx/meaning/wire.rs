@@ -54,5 +54,6 @@ pub fn wire(scope: &Scope, version: (u32, u32, u32)) -> Wire {
         host: if version >= (1, 29, 4) { HostRule::NginxStrict } else { HostRule::Nginx },
         http1_only: false,
         resets_streams: false,
+        plain_too: true,
     }
 }
