@@ -57,7 +57,7 @@ pub fn seats(
     let known = found.clients.iter().chain(&found.credentials).flat_map(|seat| &seat.callers).take(MOST_NEARLY);
     for caller in known.flat_map(caller::nearly).collect::<Vec<_>>() {
         if let Who::Stranger(Trick::Nearly(what)) = &caller.who {
-            put(&mut found.tricks, Kind::Trick, format!("nearly a key: {what}"), None, caller);
+            put(&mut found.tricks, Kind::Trick, format!("nearly a key ({what})"), None, caller);
         }
     }
     found.wrong.sort_by_key(|(noticed, _)| !noticed);
@@ -148,7 +148,8 @@ impl Found {
             }
             Who::Stranger(Trick::Header(name) | Trick::Argument(name)) => {
                 let argument = matches!(caller.who, Who::Stranger(Trick::Argument(_)));
-                let name = if argument { format!("with ?{name}=") } else { format!("with header {name}") };
+                let name =
+                    if argument { format!("anybody with ?{name}=") } else { format!("anybody with header {name}") };
                 put(&mut self.tricks, Kind::Trick, name, Some(index), caller);
             }
             Who::Nobody | Who::Client | Who::Stranger(Trick::Nearly(_)) => {}

@@ -48,6 +48,25 @@ const MARKS: &[(Difference, &str, &str)] = &[
     (Difference::Stricter, "▽", "stricter than the policy"),
 ];
 
+/// What is done with the endpoints of a group.
+const DEEDS: &[(&str, &str)] = &[
+    ("chat", "talk to a model"),
+    ("completions", "let a model write on"),
+    ("embeddings", "turn texts into vectors"),
+    ("audio", "turn speech into text"),
+    ("images", "make pictures"),
+    ("list", "see which models there are"),
+    ("show", "read a model's details"),
+    ("admin", "pull, make, push and delete models"),
+    ("account", "act on the owner's account"),
+    ("root", "see that the server runs"),
+];
+
+/// What is done with the endpoints of a group, in a few words.
+fn deeds(group: &str) -> Option<&'static str> {
+    DEEDS.iter().find(|(own, _)| *own == group).map(|(_, deed)| *deed)
+}
+
 /// A difference's mark.
 fn mark(difference: Difference) -> &'static str {
     MARKS.iter().find(|(own, ..)| *own == difference).map_or("", |(_, mark, _)| mark)
