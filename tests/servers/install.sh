@@ -29,11 +29,10 @@ export DEBIAN_FRONTEND=noninteractive PIP_DISABLE_PIP_VERSION_CHECK=1 GOTOOLCHAI
 # Debian's packages, the program's own first. Only its version that is asked for will do, and with all the others.
 find_apt() {
     local program=$1 packages=("${@:2:$#-2}") version=${*: -1} found
-    # shellcheck disable=SC2016
-    found=$(dpkg-query -W -f '${db:Status-Status} ${Version}\n' "${packages[@]}" 2>/dev/null) || return
-    if grep -qv '^installed ' <<<"$found"; then return 1; fi
-    case "$version $(head -n 1 <<<"$found")" in
-        "any "* | "$version installed $version."*) [ -x "$program" ] && echo "$program" ;;
+    found=$(dpkg-query -W -f '${Version}' "${packages[0]}" 2>/dev/null) &&
+        dpkg-query -W -f '${db:Status-Status}\n' "${packages[@]}" 2>/dev/null | (! grep -qvx installed) || return
+    case "$version $found" in
+        "any "* | "$version $version."*) [ -x "$program" ] && echo "$program" ;;
         *) return 1 ;;
     esac
 }
