@@ -21,6 +21,17 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// What a page that is measured says of itself: what is cut off or too wide, and every text whose contrast is too low.
 const MEASURE: &str = include_str!("matrix/measure.js");
 
+/// Gathers what the frames of a page say, when all are there; in pieces, so that the script isn't taken for what it writes.
+const COLLECT: &str = r#"addEventListener("load", () => {
+  for (const frame of [...document.querySelectorAll("iframe")]) {
+    const told = document.createElement("pre");
+    told.className = "told";
+    told.textContent = `${frame.name}: ${frame.contentDocument.getElementById("told")?.textContent}`;
+    document.body.append(told);
+    frame.remove();
+  }
+});"#;
+
 fn fixtures() -> Vec<PathBuf> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/matrix");
     let mut all: Vec<PathBuf> = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
@@ -107,36 +118,36 @@ fn the_pictures_look_right_in_a_browser() {
     let folder = tempfile::tempdir().unwrap();
     let browser = Browser { program: chromium, folder: folder.path() };
     let blank = browser.screenshot("blank", "<!doctype html><title>x</title>", 1200);
-    let mut wrong = Vec::new();
+    let (mut pages, mut seen) = (Vec::new(), Vec::new());
     for fixture in fixtures() {
         let name = fixture.file_name().unwrap().to_str().unwrap();
         let ((page, _), (svg, _)) = (drawn(&fixture, "html"), drawn(&fixture, "svg"));
-        // Seen by whoever prefers dark, too: the rules of that preference for everybody.
-        let dark = |text: &str| text.replace("(prefers-color-scheme: dark)", "all");
-        for (kind, text) in
-            [("light", page.clone()), ("dark", dark(&page)), ("picture", svg.clone()), ("dark picture", dark(&svg))]
-        {
-            let text = if kind.ends_with("picture") { format!("<!doctype html><title>x</title>{text}") } else { text };
-            for width in [1200, 700] {
-                let told = browser.measured(name, &text, width);
-                if !told.starts_with("measured ") || told.contains('\n') {
-                    wrong.push(format!("{name}, {kind}, {width} wide: {told}"));
-                }
+        let svg = format!("<!doctype html><title>x</title>{svg}");
+        for (kind, text) in [("page", page), ("picture", svg)] {
+            // Seen by whoever prefers dark, too: the rules of that preference for everybody.
+            let dark = text.replace("(prefers-color-scheme: dark)", "all");
+            for (colours, text) in [("light", &text), ("dark", &dark)] {
+                pages.extend(
+                    [1200, 700].map(|width| (format!("{name}, {colours} {kind}, {width} wide"), width, text.clone())),
+                );
             }
-        }
-        for (kind, text) in [("page", &page), ("picture", &format!("<!doctype html><title>x</title>{svg}"))] {
-            let size = browser.screenshot(&format!("{name}-{kind}"), text, 1200);
-            assert!(size > 4 * blank, "{name}: the {kind} is blank ({size} bytes, {blank} are none)");
+            seen.push((format!("{name}-{kind}"), text));
         }
     }
-    if let Some(kept) = std::env::var_os("LLMGUARD_SCREENSHOTS") {
-        for entry in fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().path()) {
-            if entry.extension().is_some_and(|ending| ending == "png") {
-                fs::copy(&entry, Path::new(&kept).join(entry.file_name().unwrap())).unwrap();
-            }
+    let told = browser.measured(&pages);
+    let wrong: Vec<&String> = told.iter().filter(|told| !told.contains(": measured ") || told.contains('\n')).collect();
+    assert!(told.len() == pages.len() && wrong.is_empty(), "{} of {}: {wrong:#?}", told.len(), pages.len());
+
+    // All of them only for somebody who wants to look.
+    let kept = std::env::var_os("LLMGUARD_SCREENSHOTS");
+    let looked_at = if kept.is_some() { seen.len() } else { 2 };
+    for (name, text) in &seen[..looked_at] {
+        let size = browser.screenshot(name, text, 1200);
+        assert!(size > 4 * blank, "{name} is blank ({size} bytes, {blank} are none)");
+        if let Some(kept) = &kept {
+            fs::copy(folder.path().join(format!("{name}.png")), Path::new(kept).join(format!("{name}.png"))).unwrap();
         }
     }
-    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
 /// A browser without a screen that reaches nothing but the files in its folder.
@@ -146,12 +157,17 @@ struct Browser<'f> {
 }
 
 impl Browser<'_> {
-    /// What the page says of itself.
-    fn measured(&self, name: &str, page: &str, width: usize) -> String {
-        let page = self.page(name, &format!("{page}\n<script>{MEASURE}</script>\n"));
-        let dom = self.run(&["--dump-dom".to_owned(), format!("--window-size={width},900"), page]);
-        let told = dom.split_once("<pre id=\"told\">").and_then(|(_, rest)| rest.split_once("</pre>"));
-        told.map_or_else(|| format!("nothing was measured: {dom}"), |(told, _)| told.to_owned())
+    /// What each page says of itself, behind its name: all of them stand in frames of one page.
+    fn measured(&self, pages: &[(String, usize, String)]) -> Vec<String> {
+        let frame = |(name, width, page): &(String, usize, String)| {
+            let page = format!("{page}<script>{MEASURE}</script>").replace('&', "&amp;").replace('"', "&quot;");
+            format!("<iframe name=\"{name}\" width=\"{width}\" height=\"900\" srcdoc=\"{page}\"></iframe>\n")
+        };
+        let frames: String = pages.iter().map(frame).collect();
+        let page = self.page("frames", &format!("<!doctype html>{frames}<script>{COLLECT}</script>"));
+        let dom = self.run(&["--dump-dom".to_owned(), "--window-size=1400,900".to_owned(), page]);
+        let told = dom.split("<pre class=\"told\">").skip(1).filter_map(|rest| rest.split("</pre>").next());
+        told.map(str::to_owned).collect()
     }
 
     /// The size of a screenshot in bytes: what is blank takes few.

@@ -1,4 +1,4 @@
-// Looks at the page that it stands in, and writes what is wrong with it, one line each, into <pre id="told">.
+// Looks at the page that it stands in, and writes what is wrong with it, one line each, into an element called `told`.
 "use strict";
 const wrong = [];
 const texts = [...document.querySelectorAll("th, td, h1, h2, p, li, dt, dd, small, summary, caption, text")];
