@@ -102,7 +102,8 @@ impl Rule {
     pub fn page(&self) -> String {
         let lines = self.source.lines().map_while(|line| line.strip_prefix("//!"));
         let lines = lines.map(|line| line.strip_prefix(' ').unwrap_or(line));
-        format!("# {}\n\n{}\n", self.id, lines.collect::<Vec<_>>().join("\n"))
+        let severity = self.severity.name();
+        format!("# {} ({severity})\n\n{}\n", self.id, lines.collect::<Vec<_>>().join("\n"))
     }
 
     /// The first sentence of its page.
