@@ -34,11 +34,23 @@ const PENDING: &[(&str, &[usize], &str)] = &[
     ("caddy/unset-keys", &[8, 9], "`{file.…}` is read by the server alone"),
 ];
 
+/// Configs that their server doesn't load and the reader takes, and why.
+const TAKEN: &[(&str, &str, &str)] = &[
+    ("nginx/location-refused", "host.conf", "the server resolves names, the reader doesn't"),
+    ("caddy/refused", "unknown.caddyfile", "a module that isn't known here may bring it"),
+    ("caddy/refused", "order.caddyfile", "`order` with an unknown directive is taken"),
+    ("caddy/refused", "path-none.caddyfile", "`path` without a path is taken"),
+    ("caddy/refused", "expression-type.caddyfile", "the type of an expression isn't checked"),
+];
+
 fn nginx(main: &Path, options: &Options) -> Reading {
     dialect::nginx::read_gateway(main, "nginx.conf", options)
 }
 
 fn caddy(main: &Path, options: &Options) -> Reading {
+    if main.extension().is_some_and(|extension| extension == "json") {
+        return dialect::caddy::read_json(main, "caddy.json", options);
+    }
     let mut sink = Sink::default();
     let adapted = dialect::caddy::adapt(main, "Caddyfile", options, &mut sink);
     let gateway = dialect::caddy::gateway::gateway(&adapted.document, adapted.files, options, &mut sink);
@@ -274,7 +286,14 @@ fn evaluator(kind: Kind, dialect: &str, version: (u32, u32, u32), read: Reader) 
             let laid = Laid::new(kind, &case.refused(refused), stand);
             let given = laid.given(version);
             let problems = read(&given.main, &given.options()).problems;
-            if problems.list.iter().all(|problem| problem.severity != Severity::Error) {
+            // Traefik leaves out what it doesn't understand, and runs: a warning.
+            let refusal = if dialect == "traefik" { Severity::Warning } else { Severity::Error };
+            let takes = problems.list.iter().all(|problem| problem.severity > refusal);
+            let known = TAKEN.iter().find(|(name, file, _)| *name == case.name && *file == refused.file);
+            if let Some((_, _, why)) = known {
+                let told = if takes { why } else { "isn't taken any more" };
+                pended.lock().unwrap().push(format!("{}/{}: {told}", case.name, refused.file));
+            } else if takes {
                 wrong.push(format!("{}/{}: the reader takes it", case.name, refused.file));
             }
         }

@@ -4,8 +4,9 @@
 
 use super::decision::{shown_headers, shown_target};
 use super::survey::Witness;
+use crate::gateway::eval::evaluate;
 use crate::gateway::{Gateway, Listener};
-use crate::http::Version;
+use crate::http::{Request, Version};
 
 /// The command.
 pub fn command(gateway: &Gateway, witness: &Witness) -> String {
@@ -22,6 +23,7 @@ pub fn command(gateway: &Gateway, witness: &Witness) -> String {
         Version::Http2 => words.push("--http2-prior-knowledge".to_owned()),
         Version::Http11 => {}
     }
+    words.extend(own_host(gateway, listener, witness));
     for (name, value) in shown_headers(witness) {
         words.push(match value.is_empty() {
             true => format!("-H {}", quoted(&format!("{name};"))),
@@ -40,6 +42,24 @@ pub fn command(gateway: &Gateway, witness: &Witness) -> String {
         words.push(format!("--request-target {} {base}/", quoted(&target)));
     }
     words.join(" ")
+}
+
+/// The Host of a witness that names none, where the one that curl sends would lead elsewhere.
+fn own_host(gateway: &Gateway, listener: &Listener, witness: &Witness) -> Option<String> {
+    let named = |name: &[u8]| name.eq_ignore_ascii_case(b"host");
+    let at = witness.request.headers.iter().position(|(name, _)| named(name))?;
+    if shown_headers(witness).iter().any(|(name, _)| named(name.as_bytes())) {
+        return None;
+    }
+    let sent = base(listener).split("//").nth(1).unwrap_or_default().to_owned();
+    let ways = |request: &Request| {
+        let outcome = evaluate(gateway, request);
+        (outcome.steps, std::mem::discriminant(&outcome.verdict))
+    };
+    let mut as_sent = witness.request.clone();
+    as_sent.headers[at].1 = sent.into_bytes();
+    let host = String::from_utf8_lossy(&witness.request.headers[at].1);
+    (ways(&as_sent) != ways(&witness.request)).then(|| format!("-H {}", quoted(&format!("Host: {host}"))))
 }
 
 /// Where a listener is reached from its own machine.

@@ -25,6 +25,8 @@ pub struct Entry {
     pub host: Option<Vec<u8>>,
     /// What the chains behind it tell apart.
     pub boundaries: Boundaries,
+    /// Whether a request may get to another server this way at all.
+    pub forwards: bool,
 }
 
 /// The ways into a gateway, in the order of its listeners; for each the nameless host first.
@@ -65,7 +67,8 @@ fn of_listener(gateway: &Gateway, index: usize, listener: &Listener) -> Vec<Entr
             true => whole.clone(),
             false => boundaries_of(reachable(gateway, chain).into_iter().filter_map(|id| gateway.chains.get(id.0))),
         };
-        Entry { listener: index, host, boundaries }
+        let forwards = reachable(gateway, chain).into_iter().any(|id| forwards(gateway, id));
+        Entry { listener: index, host, boundaries, forwards }
     };
     found.into_iter().map(entry).collect()
 }
@@ -142,6 +145,13 @@ pub fn reachable(gateway: &Gateway, start: ChainId) -> Vec<ChainId> {
         found.extend(next.into_iter().filter(|id| seen.insert(*id)));
     }
     found
+}
+
+/// Whether a chain hands requests on, or does what isn't known.
+fn forwards(gateway: &Gateway, id: ChainId) -> bool {
+    let hands_on = |terminal: &Terminal| matches!(terminal, Terminal::Forward(_) | Terminal::Unknown(_));
+    let Some(chain) = gateway.chains.get(id.0) else { return false };
+    hands_on(&chain.otherwise) || chain.clauses.iter().any(|clause| hands_on(&clause.then))
 }
 
 fn ends(terminal: &Terminal, next: &mut Vec<ChainId>) {

@@ -168,8 +168,8 @@ fn look(args: &Args, measure: &Measure) -> Result<Looked, Exit> {
     Ok(Looked { report, problems })
 }
 
-/// The policy to measure with.
-fn measure(args: &PolicyArgs, global: &Global) -> Result<Measure, Exit> {
+/// The policy to measure with: the named or the nearest one, else the built-in one.
+pub(super) fn measure(args: &PolicyArgs, global: &Global) -> Result<Measure, Exit> {
     let broken = || fail("the catalogue of upstreams is broken", None);
     if args.policy.is_none() && load::nearest().is_none() {
         return Measure::built_in().ok_or_else(broken);
@@ -218,7 +218,8 @@ fn known(path: &Path, findings: Vec<finding::Finding>) -> Result<(Vec<finding::F
     baseline::apply(&text, findings).map_err(|why| fail(&format!("`{}`: {why}", path.display()), Some(remedy)))
 }
 
-fn written(path: &Path, text: &str) -> Result<(), Exit> {
+/// Writes a report.
+pub(super) fn written(path: &Path, text: &str) -> Result<(), Exit> {
     std::fs::write(path, text)
         .map_err(|error| fail(&format!("can't write `{}`: {error}", path.display()), Some("name another file")))
 }

@@ -10,6 +10,7 @@ mod explain;
 mod key;
 mod lint;
 mod load;
+mod matrix;
 mod mend;
 mod prove;
 mod prove_config;
@@ -85,6 +86,8 @@ enum Command {
     Explain(explain::Explain),
     /// List the rules.
     Rules(explain::List),
+    /// Show who reaches what: endpoints against callers, for the policy or for configs beside it.
+    Matrix(matrix::Args),
     /// Decide about requests: JSON lines in, decisions as JSON lines out.
     Decide(decide::Args),
     /// Show what becomes of one request, step by step, each with its place in the files.
@@ -112,6 +115,7 @@ pub fn run() -> ExitCode {
         Command::Lint(args) => lint::run(&args, &cli.global),
         Command::Explain(args) => explain::explain(&args),
         Command::Rules(args) => explain::rules(&args),
+        Command::Matrix(args) => matrix::run(&args, &cli.global),
         Command::Decide(args) => decide::run(&args, &cli.global),
         Command::Trace(args) => trace::run(&args, &cli.global),
         Command::Prove(args) => prove::run(&args, &cli.global),

@@ -47,6 +47,11 @@ pub fn is_environment(why: &str) -> bool {
     why.starts_with(ENVIRONMENT)
 }
 
+/// The variable of the environment that a reason names.
+pub fn environment_variable(why: &str) -> Option<&str> {
+    why.strip_prefix(ENVIRONMENT)?.split('`').nth(1)
+}
+
 /// Header lines in their order: name and value.
 pub type HeaderLines = Vec<(Vec<u8>, Vec<u8>)>;
 

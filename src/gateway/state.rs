@@ -191,8 +191,8 @@ impl<'r> State<'r> {
             Function::Unescape => unescape(&bytes).unwrap_or(bytes),
             Function::Escape(kept) => escape(&bytes, kept),
             Function::StripPrefix(prefix) => bytes.strip_prefix(prefix.as_slice()).map(<[u8]>::to_vec).unwrap_or(bytes),
-            Function::ReplaceStart(from, to) => match bytes.strip_prefix(from.as_slice()) {
-                Some(rest) => [to.as_slice(), rest].concat(),
+            Function::ReplaceStart(parts) => match bytes.strip_prefix(parts.0.as_slice()) {
+                Some(rest) => [parts.1.as_slice(), rest].concat(),
                 None => bytes,
             },
             Function::StripSuffix(suffix) => bytes.strip_suffix(suffix.as_slice()).map(<[u8]>::to_vec).unwrap_or(bytes),

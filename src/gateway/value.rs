@@ -126,7 +126,7 @@ pub enum Function {
     /// Without this beginning, if it is there.
     StripPrefix(Vec<u8>),
     /// With the second as its beginning where the first is.
-    ReplaceStart(Vec<u8>, Vec<u8>),
+    ReplaceStart(Box<(Vec<u8>, Vec<u8>)>),
     /// Without this end, if it is there.
     StripSuffix(Vec<u8>),
     /// [`Function::Clean`] with runs of `/` made one, for what begins with `/`; all else stays (Go's `URL.JoinPath`).

@@ -270,7 +270,9 @@ impl Wire {
         if self.upper_case_methods && !request.method.iter().all(|byte| matches!(byte, b'A'..=b'Z' | b'_' | b'-')) {
             return Err((400, "the method is not in capitals".into()));
         }
-        if request.target.iter().any(|&byte| byte <= b' ' || byte == 0x7f) {
+        // A `:path` has its own frame: a blank in it ends nothing.
+        let framed = self.resets_streams && request.version == Version::Http2;
+        if request.target.iter().any(|&byte| byte < b' ' || byte == 0x7f || (byte == b' ' && !framed)) {
             return Err((400, "the request target holds a blank or a control character".into()));
         }
         let headers = self.headers(request)?;

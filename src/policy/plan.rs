@@ -403,6 +403,13 @@ pub struct ModelPattern {
     pub prefix: bool,
 }
 
+impl ModelPattern {
+    /// A name that fits.
+    pub fn example(&self) -> String {
+        if self.prefix { format!("{}x", self.text) } else { self.text.clone() }
+    }
+}
+
 /// How much one client address may do.
 #[derive(Debug, Clone)]
 pub struct Limits {

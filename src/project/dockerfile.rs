@@ -356,8 +356,6 @@ fn pairs(text: &str) -> Vec<(String, String)> {
 
 #[cfg(test)]
 mod tests {
-    #![expect(clippy::unwrap_used, reason = "tests")]
-
     use super::*;
 
     fn image(text: &str, folder: &Path) -> Image {

@@ -193,8 +193,6 @@ fn fill(text: &str, variables: &Variables, filter: &Regex) -> Result<String, Str
 
 #[cfg(test)]
 mod tests {
-    #![expect(clippy::unwrap_used, reason = "tests")]
-
     use super::*;
 
     fn variables(pairs: &[(&str, &str)]) -> Variables {

@@ -8,6 +8,7 @@ mod gitlab;
 mod human;
 mod json;
 mod junit;
+pub mod matrix;
 mod notes;
 pub mod page;
 mod sarif;

@@ -40,7 +40,12 @@ fn told(decision: &Value) -> String {
     let text = |key: &str| decision[key].as_str().unwrap_or_default();
     let status = |value: &Value| value.as_u64().and_then(|status| u16::try_from(status).ok()).map(words::status);
     match text("outcome") {
-        "proxied" => format!("the upstream {} gets `{}` (Host: {})", text("upstream"), text("target"), text("host")),
+        "proxied" => {
+            // A listener's own address says nothing: the command names another.
+            let own = text("host").starts_with("0.0.0.0") || text("host").starts_with("[::]");
+            let host = if own { String::new() } else { format!(" (Host: {})", text("host")) };
+            format!("the upstream {} gets `{}`{host}", text("upstream"), text("target"))
+        }
         "unknown" => format!("not to be known: it {}", text("reason")),
         outcome => format!("{outcome} with {}", status(&decision["status"]).unwrap_or_default()),
     }

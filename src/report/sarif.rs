@@ -46,7 +46,7 @@ fn rule(rule: &Rule) -> Value {
     json!({
         "id": rule.id,
         "shortDescription": {"text": rule.summary()},
-        "help": {"text": rule.page(), "markdown": rule.page()},
+        "help": {"text": format!("`llmguard explain {}` says more.", rule.id), "markdown": rule.page()},
         "defaultConfiguration": {"level": level},
         "properties": {"security-severity": severity, "tags": ["security"]},
     })

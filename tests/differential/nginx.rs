@@ -98,7 +98,8 @@ impl Generator for Nginx {
             parts.push(maker.server(index));
         }
         let requests = (0..REQUESTS).map(|_| maker.request()).collect();
-        let users = "alice:{PLAIN}secret\nbob:{PLAIN}pw:more\n#carol:{PLAIN}x\nalice:{PLAIN}second\n\ndave:plain\n";
+        let users = "alice:{PLAIN}secret\nbob:{PLAIN}pw:more\n#carol:{PLAIN}x\nalice:{PLAIN}second\n\ndave:plain\n\
+                     eve:$apr1$saltsalt$gTCTa4ve4jRrfV4IBeTFK1\nfay:{SSHA}thyUs/bS/Su1kVP5DIXNSsLQ841zYWx0\ngil:abl0Ai80nKXlE\n";
         Case {
             main: "nginx.conf",
             files: vec![
@@ -188,11 +189,14 @@ impl Maker<'_> {
                     Part::line("127.0.0.0/8 1;"),
                     Part::line("10.0.0.0/8 2;"),
                     Part::line(self.random.pick(&["127.0.0.1 3;", "0.0.0.0/0 4;"])),
+                    Part::line(self.random.pick(&["", "", "proxy 127.0.0.1;", "proxy 127.0.0.0/8; proxy_recursive;"])),
                 ],
                 "}",
             )
             .fixed(),
         );
+        let shares = self.random.pick(&["10% a; 20.5% 1; * b;", "50% 0; 50% 1;", "33.33% z; .5% \"\"; 1% k1;"]);
+        parts.push(Part::line(format!("split_clients \"$arg_m$uri\" $sc {{ {shares} }}")).fixed());
         parts.push(Part::line("limit_req_zone $binary_remote_addr zone=z:1m rate=10000r/s;").fixed());
         parts.push(Part::line("limit_conn_zone $server_name zone=c:1m;").fixed());
         if self.random.chance(15) {
@@ -286,6 +290,17 @@ impl Maker<'_> {
                     ])
                 ));
             }
+        }
+        if level != Level::Http && random.chance(15) {
+            add(format!(
+                "valid_referers {};",
+                random.pick(&[
+                    "none a.test",
+                    "blocked *.b.test c.*",
+                    "none blocked server_names other",
+                    "a.test/app/ .x.b.test/app ~^re[0-9]",
+                ])
+            ));
         }
         if random.chance(12) {
             add(format!("satisfy {};", random.pick(&["any", "any", "all"])));
@@ -433,6 +448,9 @@ impl Maker<'_> {
             "$proxy_add_x_forwarded_for",
             "$request",
             "$content_type",
+            "$sc",
+            "$invalid_referer",
+            "$invalid_referer",
         ]);
         match self.random.below(6) {
             0 => variable.to_owned(),
@@ -660,6 +678,10 @@ impl Maker<'_> {
                 "Basic ",
                 "Basic Ym9iOnB3=x",
                 "Basic Ym9 iOnB3",
+                "Basic ZXZlOm9yYW5nZQ==",
+                "Basic ZmF5Om9yYW5nZQ==",
+                "Basic Z2lsOm9yYW5nZQ==",
+                "Basic Z2lsOm9yYW5n",
             ]);
             headers.push(["Authorization".to_owned(), value.to_owned()]);
             if self.random.chance(5) {
@@ -678,6 +700,11 @@ impl Maker<'_> {
                 name.to_owned(),
                 self.random.pick(&["10.1.2.3", "127.0.0.1", "192.0.2.1", "x", "1.1.1.1, 10.0.0.1"]).to_owned(),
             ]);
+        }
+        if self.random.chance(25) {
+            let referers =
+                ["http://a.test/x", "https://x.b.test:1/app/", "http://other/", "", "no scheme", "http://re1.x/"];
+            headers.push(["Referer".to_owned(), self.random.pick(&referers).to_owned()]);
         }
         if self.random.chance(5) {
             headers.push(["Content-Type".to_owned(), "a/b".to_owned()]);

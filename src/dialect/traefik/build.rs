@@ -9,7 +9,7 @@ use super::dynamic::{Dynamic, full_name, provider_of};
 use super::middleware;
 use super::statics::Static;
 use crate::dialect::{Options, Place};
-use crate::gateway::{ChainId, Clause, Gateway, Origin, Predicate, Terminal};
+use crate::gateway::{ChainId, Clause, ErrorCase, Gateway, Origin, Predicate, Terminal};
 
 /// A service as built.
 #[derive(Debug, Clone)]
@@ -30,6 +30,8 @@ pub struct Builder<'c> {
     pub statics: &'c Static,
     /// What is taken for given.
     pub options: &'c Options,
+    /// What `errors` of the chain of middlewares in hand answer, the outermost first: it has the last word on an answer.
+    pub caught: Vec<ErrorCase>,
     /// Services that are built already, or why they can't be.
     pub services: HashMap<String, Result<Service, String>>,
 }
@@ -45,6 +47,21 @@ pub fn refuse(when: Predicate, status: u16, origin: Origin) -> Clause {
 }
 
 impl Builder<'_> {
+    /// The clauses of the middlewares of a router or service.
+    ///
+    /// Errors: why it is dropped.
+    pub fn chained(
+        &mut self,
+        names: &[(String, Place)],
+        provider: &str,
+        open: &mut Vec<String>,
+    ) -> Result<Vec<Clause>, String> {
+        let outside = std::mem::take(&mut self.caught);
+        let built = self.middlewares(names, provider, open);
+        self.caught = outside;
+        built
+    }
+
     /// The clauses of a list of middlewares, named beside `holder`. `open`: the middlewares and services that are being built, for loops.
     ///
     /// Errors: why what uses them is dropped.

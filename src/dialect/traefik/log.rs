@@ -8,7 +8,7 @@ use super::middleware::statuses;
 use super::node::Node;
 use super::statics::Static;
 use crate::gateway::value::Join;
-use crate::gateway::{Function, Log, QueryChange, Statuses, Value};
+use crate::gateway::{Function, Log, Statuses, Value};
 
 /// The headers of the format `common`.
 const COMMON: [&str; 2] = ["referer", "user-agent"];
@@ -65,22 +65,12 @@ fn mode<'n>(node: Option<&'n Node>, otherwise: &'n str) -> &'n str {
     node.map(|node| node.text("defaultMode")).filter(|mode| !mode.is_empty()).unwrap_or(otherwise)
 }
 
-/// The path with what is left of its query.
+/// The path; with its query, unless that is dropped. `redact` changes nothing (3.7.15).
 fn target(parameters: Option<&Node>) -> Value {
-    let named = parameters.map(|parameters| parameters.named_texts("names")).unwrap_or_default();
-    let path = Value::Apply(Function::Before(b'?'), Box::new(Value::Target));
-    if mode(parameters, "keep") != "keep" {
-        let kept = named.into_iter().filter(|(_, mode, _)| *mode == "keep");
-        return Value::concat(std::iter::once(path).chain(kept.map(|(name, ..)| Value::Argument(name))).collect());
+    match mode(parameters, "keep") {
+        "drop" => Value::Apply(Function::Before(b'?'), Box::new(Value::Target)),
+        _ => Value::Target,
     }
-    let gone = named.into_iter().filter(|(_, mode, _)| *mode != "keep");
-    let changes: Vec<QueryChange> = gone.map(|(name, ..)| QueryChange::Delete(Value::literal(name))).collect();
-    if changes.is_empty() {
-        return Value::Target;
-    }
-    let query = Value::Apply(Function::After(b'?'), Box::new(Value::Target));
-    let query = Value::Apply(Function::Query(changes.into()), Box::new(query));
-    Value::Concat(vec![path, Value::Apply(Function::Lead(b"?".to_vec()), Box::new(query))])
 }
 
 /// The statuses that `filters` asks for, where nothing else lets a row through.

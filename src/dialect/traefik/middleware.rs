@@ -141,7 +141,8 @@ fn errors(
             origin: at.noted(""),
         });
     }
-    let errors = Errors { cases, recursive: false };
+    builder.caught.extend(cases);
+    let errors = Errors { cases: builder.caught.clone(), recursive: false };
     Ok(vec![Clause::steps(vec![Step::OnError(Some(errors.into()))], at.noted(""))])
 }
 

@@ -18,6 +18,7 @@ mod log;
 pub mod matcher;
 mod middleware;
 pub mod node;
+mod own;
 mod path;
 mod redirect;
 mod router;
@@ -251,7 +252,7 @@ fn build(gateway: &mut Gateway, all: &Dynamic, statics: &Static, options: &Optio
     let log = log::access_log(statics);
     let mut dropped: BTreeMap<String, String> = family.dropped.clone();
     dropped.retain(|name, _| all.routers.get(name).is_some_and(|router| router.parents.is_some()));
-    let mut builder = Builder { gateway, dynamic: all, statics, options, services: HashMap::new() };
+    let mut builder = Builder { gateway, dynamic: all, statics, options, caught: Vec::new(), services: HashMap::new() };
     for entry in statics.entry_points.iter().filter(|entry| !entry.udp) {
         let on = |tls: bool| -> Vec<&String> {
             let here = all.routers.iter().filter(|(_, router)| {

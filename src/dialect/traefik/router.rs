@@ -238,7 +238,7 @@ impl Muxer<'_, '_> {
         }
         let before = if root { self.entry.middlewares.as_slice() } else { &[] };
         let names: Vec<_> = before.iter().chain(&router.middlewares).cloned().collect();
-        clauses.extend(self.builder.middlewares(&names, provider, &mut open)?);
+        clauses.extend(self.builder.chained(&names, provider, &mut open)?);
         Ok(self.builder.gateway.add(Chain { clauses, otherwise: Terminal::Then(next), origin: at }))
     }
 

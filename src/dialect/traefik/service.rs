@@ -11,9 +11,7 @@ use super::node::Node;
 use super::path::{HOST, variable};
 use super::template::unknown_in;
 use crate::dialect::Place;
-use crate::gateway::{
-    Chain, ChainId, Clause, Forward, Function, Origin, Predicate, Setting, Step, Terminal, Test, Value,
-};
+use crate::gateway::{Chain, ChainId, Clause, Forward, Function, Origin, Predicate, Setting, Step, Terminal, Value};
 
 /// The kinds of services.
 const KINDS: [&str; 5] = ["loadBalancer", "weighted", "highestRandomWeight", "mirroring", "failover"];
@@ -63,12 +61,12 @@ impl Builder<'_> {
         if names.is_empty() {
             return Ok(service);
         }
-        let clauses = self.middlewares(&names, provider, open)?;
+        let clauses = self.chained(&names, provider, open)?;
         let chain = Chain { clauses, otherwise: Terminal::Then(service.chain), origin: at.noted("") };
         Ok(Service { chain: self.gateway.add(chain), ..service })
     }
 
-    fn end(&mut self, otherwise: Terminal, origin: Origin) -> ChainId {
+    pub(super) fn end(&mut self, otherwise: Terminal, origin: Origin) -> ChainId {
         self.gateway.add(Chain { clauses: Vec::new(), otherwise, origin })
     }
 
@@ -160,51 +158,6 @@ impl Builder<'_> {
             return Err(format!("`{}` has no health check", node.text("fallback")));
         }
         Ok(Service { watched, ..service })
-    }
-
-    /// Traefik's own services.
-    fn internal(&mut self, name: &str) -> Result<Service, String> {
-        let statics = self.statics;
-        let missing = |what: &str| Err(format!("`{name}@internal`: {what} is not enabled"));
-        let at = Origin::new(0, Default::default(), format!("Traefik's own service `{name}@internal` answers"));
-        let answer = |status: u16| Terminal::Respond(status);
-        let chain = match name {
-            "noop" => self.end(Terminal::Error(418), at),
-            "ping" if statics.ping => self.end(answer(200), at),
-            "ping" => return missing("ping"),
-            "prometheus" if statics.prometheus => self.end(answer(200), at),
-            "prometheus" => return missing("the metrics of Prometheus"),
-            "acme-http" if statics.acme => self.end(answer(404), at),
-            "acme-http" => return missing("the HTTP challenge"),
-            "rest" if statics.rest => self.end(Terminal::Unknown("depends on the REST provider".into()), at),
-            "rest" => return missing("the REST provider"),
-            "api" if statics.api => self.api(at),
-            "api" => return missing("the API"),
-            "dashboard" if statics.dashboard => {
-                let root = Predicate::Value(Value::Path, Test::OneOf(Arc::new([b"/".to_vec(), Vec::new()])));
-                let clauses = vec![Clause::new(root, answer(200), at.clone())];
-                let otherwise = Terminal::Unknown("depends on the files of the dashboard".into());
-                self.gateway.add(Chain { clauses, otherwise, origin: at })
-            }
-            "dashboard" => return missing("the dashboard"),
-            other => return Err(format!("unknown internal service `{other}`")),
-        };
-        Ok(Service { chain, watched: false })
-    }
-
-    fn api(&mut self, at: Origin) -> ChainId {
-        const LISTS: [&str; 4] = ["/api/rawdata", "/api/overview", "/api/entrypoints", "/api/version"];
-        const KINDS: &str = "^/api/(?:http/(?:routers|services|middlewares)|tcp/(?:routers|services|middlewares)|udp/(?:routers|services))$";
-        let lists = LISTS.iter().map(|path| path.as_bytes().to_vec()).collect();
-        let mut known = vec![Predicate::Value(Value::Path, Test::OneOf(lists))];
-        known.extend(super::matcher::regex(KINDS).map(|kinds| Predicate::Value(Value::Path, kinds)));
-        let get = Predicate::All(vec![Predicate::method(&["GET"]), Predicate::Any(known)]);
-        let below = Predicate::Value(Value::Path, Test::Prefix(b"/api/".to_vec()));
-        let clauses = vec![
-            Clause::new(get, Terminal::Respond(200), at.clone()),
-            Clause::new(below, Terminal::Unknown("depends on what Traefik's API has there".into()), at.clone()),
-        ];
-        self.gateway.add(Chain { clauses, otherwise: Terminal::Respond(404), origin: at })
     }
 }
 

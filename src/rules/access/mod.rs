@@ -105,7 +105,7 @@ pub fn findings(
         let place = cause(context.gateway, &gap.actual)?;
         let Words { label, help } = words(gap);
         let loosely = gap.endpoint.is_some_and(|(_, reach)| reach == Reach::Loosely);
-        let severity = if loosely { severity.max(Severity::Warning) } else { severity };
+        let severity = if loosely || gap.endpoint.is_none() { severity.max(Severity::Warning) } else { severity };
         let finding = Finding::new(rule, severity, message(context, gap), place).label(label).help(help);
         let finding = on_the_way(context.gateway, &gap.actual, finding);
         Some(finding.shown_by(evidence(context, context.gateway, gap)))
@@ -164,7 +164,11 @@ pub fn message(context: &Context<'_>, gap: &Gap) -> String {
         Twist::Spelling => format!(" by writing `{}`", String::from_utf8_lossy(&gap.witness.request.target)),
     };
     match gap.endpoint {
-        None => format!("{who} reaches the upstream at `{}`", String::from_utf8_lossy(&gap.witness.request.target)),
+        None => {
+            let sent = &gap.witness.request;
+            let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+            format!("{who} reaches the upstream with `{} {}`", text(&sent.method), text(&sent.target))
+        }
         Some((_, Reach::Loosely)) => {
             let path = endpoint(context, gap).map(|own| own.path.as_str()).unwrap_or_default();
             format!("{who} reaches the upstream past the rules for `{path}`{how}")

@@ -107,7 +107,7 @@ impl<'d> Compiler<'d, '_> {
         let allowed = origins(admin, host, port);
         if !matches!(host, "" | "0.0.0.0" | "::") {
             let hosts = allowed.iter().map(|(_, host)| host.clone().into_bytes()).collect();
-            let known = Predicate::Value(Value::Authority, Test::OneOf(hosts));
+            let known = Predicate::Value(Value::Authority, Test::AnyCase(Box::new(Test::OneOf(hosts))));
             clauses.push(refused(known.negated(), 403, "the admin API doesn't know this Host"));
         }
         let says = Value::First(vec![header("Origin"), header("Referer")]);
@@ -137,7 +137,7 @@ impl<'d> Compiler<'d, '_> {
             let method = if methods.is_empty() { Predicate::Always } else { Predicate::method(methods) };
             let then = match answer {
                 Answer::Status(status) => Terminal::Respond(*status),
-                Answer::Depends(what) => Terminal::Unknown(self.reason(place, what)),
+                Answer::Depends(what) => Terminal::RespondWith(Box::new(Value::Opaque(self.reason(place, what)))),
             };
             clauses.push(Clause::new(Predicate::All(vec![here, method]), then, at("the admin API answers")));
         }
@@ -157,7 +157,7 @@ impl<'d> Compiler<'d, '_> {
         let Some((host, port)) = self.admin_address(text(remote, "listen").unwrap_or(REMOTE), place) else { return };
         let note = format!("Caddy's admin API listens for others on {}", join(&host, port));
         let why = self.reason(place, "the certificates that `remote` lets in");
-        let chain = self.chain(Vec::new(), Terminal::Unknown(why), self.origin(place, ""));
+        let chain = self.chain(Vec::new(), Terminal::RespondWith(Box::new(Value::Opaque(why))), self.origin(place, ""));
         let wire = Wire { http1_only: true, ..Wire::go(HEAD) };
         let origin = self.origin(place, note);
         self.gateway.listeners.push(Listener { address: bound(&host), port, tls: true, wire, chain, origin });

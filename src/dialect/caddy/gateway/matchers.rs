@@ -40,6 +40,10 @@ impl<'d> Compiler<'d, '_> {
     fn matcher(&mut self, name: &str, node: Ref<'d>) -> Predicate {
         let place = node.place();
         match name {
+            "path" if node.is_null() => {
+                self.refused(place, "`path` names no path");
+                Predicate::Always.negated()
+            }
             "path" => self.path_is(&texts(Some(node)), place),
             "path_regexp" => {
                 let path = apply(Function::Lossy, apply(Function::Clean(true), Value::Path));

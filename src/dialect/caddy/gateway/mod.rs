@@ -7,6 +7,7 @@
 mod admin;
 mod auth;
 mod cel;
+mod fields;
 mod handlers;
 mod headers;
 mod intercept;
@@ -137,6 +138,7 @@ impl<'d> Compiler<'d, '_> {
                 self.maps.push(MapHandler { node, destinations });
             }
         }
+        self.fields(root);
         self.logging = root.get("logging");
         match root.get("apps").and_then(|apps| apps.get("http")) {
             Some(http) => {

@@ -72,7 +72,10 @@ impl<'d> Compiler<'d, '_> {
         steps.extend(self.response_headers(headers.and_then(|headers| headers.get("response"))));
         steps.extend(self.settings(node));
         let forward = Forward {
-            upstream: apply(Function::ReplaceStart(b":".to_vec(), b"localhost:".to_vec()), variable(UPSTREAM)),
+            upstream: apply(
+                Function::ReplaceStart(Box::new((b":".to_vec(), b"localhost:".to_vec()))),
+                variable(UPSTREAM),
+            ),
             target: Value::Target,
             host: valid_host(Value::First(vec![variable(var::HOST), variable(UPSTREAM)])),
         };

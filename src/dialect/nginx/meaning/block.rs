@@ -46,6 +46,7 @@ impl<'c> Line<'c> {
         let mut shown = self.name.to_string();
         for arg in self.args.iter() {
             shown.push(' ');
+            shown.push_str(if arg.is_empty() { "\"\"" } else { "" });
             shown.push_str(&String::from_utf8_lossy(arg));
         }
         match shown.char_indices().nth(100) {

@@ -228,7 +228,7 @@ impl<'c> Reader<'c> {
         if root.name.contains(&b'$') {
             return Folder::Unknown;
         }
-        let path = self.path(&root.name);
+        let path = self.below_prefix(&root.name);
         if let Some(&known) = self.folders.get(&path) {
             return known;
         }

@@ -18,8 +18,7 @@ use super::scope::{Content, ErrorPage, Pass, Root, Rule, Scope, UserFile};
 use super::{Reader, settings};
 
 /// nginx's own directives that answer and aren't evaluated.
-const OPAQUE_CONTENT: &[&str] =
-    &["perl", "random_index", "post_action", "uwsgi_store", "flv", "mp4", "proxy_store", "secure_link"];
+const OPAQUE_CONTENT: &[&str] = &["perl", "random_index", "post_action", "uwsgi_store", "flv", "mp4", "proxy_store"];
 
 impl<'c> Reader<'c> {
     /// The scope of an inner block.
@@ -105,6 +104,8 @@ impl<'c> Reader<'c> {
                 },
                 "real_ip_header" => scope.real_ip_header = Rc::from(line.text(0)),
                 "real_ip_recursive" => scope.real_ip_recursive = on(line),
+                "ssl_certificate" => scope.certificate = true,
+                "ssl_reject_handshake" => scope.rejects_handshake = on(line),
                 "ssl_verify_client" => {
                     let note = "`ssl_verify_client`: a request without a client's certificate is refused";
                     scope.client_certificate = (line.arg(0) == b"on").then(|| line.origin(note));
@@ -188,6 +189,7 @@ impl<'c> Reader<'c> {
             }
         }
         scope.referers = self.referers(lines).or(scope.referers);
+        scope.secure_link = self.secure_link(outer.secure_link.as_ref(), lines);
         scope.settings = settings::inherit(self, &outer.settings, lines);
         scope
     }

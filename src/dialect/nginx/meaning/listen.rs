@@ -20,6 +20,8 @@ pub struct Socket {
     pub port: u16,
     /// Whether it speaks TLS.
     pub tls: bool,
+    /// Whether a line gave it options such as `backlog`.
+    pub options: bool,
     /// Indices of the servers, in file order.
     pub servers: Vec<usize>,
     /// The one with `default_server`.
@@ -28,12 +30,36 @@ pub struct Socket {
     pub origin: Origin,
 }
 
+/// The parameters of `listen`, and whether each is an option of the socket.
+const PARAMETERS: &[(&str, bool)] = &[
+    ("default_server", false),
+    ("default", false),
+    ("ssl", false),
+    ("http2", false),
+    ("quic", false),
+    ("proxy_protocol", false),
+    ("bind", true),
+    ("setfib", true),
+    ("fastopen", true),
+    ("backlog", true),
+    ("rcvbuf", true),
+    ("sndbuf", true),
+    ("accept_filter", true),
+    ("deferred", true),
+    ("ipv6only", true),
+    ("reuseport", true),
+    ("so_keepalive", true),
+    ("multipath", true),
+];
+
 /// One `listen`.
 struct Listen {
     addresses: Vec<IpAddr>,
     port: u16,
     tls: bool,
     default: bool,
+    /// Options of the socket itself, which only one line may give.
+    options: bool,
 }
 
 impl<'c> Reader<'c> {
@@ -57,8 +83,18 @@ impl<'c> Reader<'c> {
                     });
                     let socket = &mut sockets[at];
                     socket.tls |= listen.tls || tls;
-                    if !socket.servers.contains(&index) {
+                    if socket.servers.contains(&index) {
+                        self.error(
+                            line,
+                            "this server listens on the same address and port twice",
+                            "take one `listen` out",
+                        );
+                    } else {
                         socket.servers.push(index);
+                    }
+                    if listen.options && std::mem::replace(&mut socket.options, true) {
+                        let message = "a second `listen` gives options to the same address and port";
+                        self.error(line, message, "write the options in one place");
                     }
                     if listen.default && socket.default.replace(index).is_some_and(|other| other != index) {
                         self.error(
@@ -97,7 +133,10 @@ impl<'c> Reader<'c> {
             return None;
         }
         let Some((addresses, port)) = address(&text) else {
-            if text.contains('$') || text.is_empty() {
+            // A port that is none is refused, a name is resolved where nginx runs.
+            let port = text.rsplit_once(':').map_or(text.as_str(), |(_, port)| port);
+            let numbered = text.contains(':') || text.bytes().all(|byte| byte.is_ascii_digit());
+            if text.contains('$') || (numbered && !port.parse::<u16>().is_ok_and(|port| port > 0)) {
                 self.error(
                     line,
                     format!("`{}` is not an address to listen on", text),
@@ -108,13 +147,22 @@ impl<'c> Reader<'c> {
             }
             return None;
         };
-        Some(Listen { addresses, port, tls: word("ssl"), default: word("default_server") || word("default") })
+        let parameters = line.args.iter().skip(1).map(|arg| String::from_utf8_lossy(arg).into_owned());
+        let mut options = false;
+        for parameter in parameters {
+            let name = parameter.split_once('=').map_or(parameter.as_str(), |(name, _)| name);
+            match PARAMETERS.iter().find(|(known, _)| *known == name) {
+                Some((_, of_socket)) => options |= of_socket,
+                None => self.error(line, format!("`{name}` is not a parameter of `listen`"), "take it out"),
+            }
+        }
+        Some(Listen { addresses, port, tls: word("ssl"), default: word("default_server") || word("default"), options })
     }
 }
 
 impl Socket {
     fn new(address: IpAddr, port: u16, origin: Origin) -> Socket {
-        Socket { address, port, tls: false, servers: Vec::new(), default: None, origin }
+        Socket { address, port, tls: false, options: false, servers: Vec::new(), default: None, origin }
     }
 }
 

@@ -33,6 +33,7 @@ impl<'c> Reader<'c> {
     fn map(&mut self, name: &str, line: &Line<'c>) -> Value {
         let entries = self.inner(line);
         let source = self.template(line, line.arg(0));
+        let longest = self.names.longest_key();
         let hostnames = entries.iter().any(|entry| entry.is("hostnames") && entry.args.is_empty());
         let mut table = Lookup {
             name: name.to_owned(),
@@ -48,6 +49,7 @@ impl<'c> Reader<'c> {
         }
         let mut wildcards: Vec<(Vec<u8>, bool, Value)> = Vec::new();
         let mut patterns = Vec::new();
+        let mut has_default = false;
         for entry in &entries {
             if entry.args.is_empty() && matches!(entry.name.as_ref(), "hostnames" | "volatile") {
                 continue;
@@ -59,7 +61,12 @@ impl<'c> Reader<'c> {
             let result = self.template(entry, entry.arg(0));
             let key = entry.name.as_bytes();
             match key {
-                b"default" => table.otherwise = result,
+                b"default" => {
+                    if std::mem::replace(&mut has_default, true) {
+                        self.error(entry, format!("`default` stands twice in `map ${name}`"), "take one of them out");
+                    }
+                    table.otherwise = result;
+                }
                 [b'~', pattern @ ..] => {
                     let (pattern, caseless) = match pattern {
                         [b'*', pattern @ ..] => (pattern, true),
@@ -69,6 +76,10 @@ impl<'c> Reader<'c> {
                     patterns.push((Row::Test(Test::Regex(pattern, Captures::Numbered)), result));
                 }
                 key => {
+                    if key.len() > longest {
+                        let message = format!("a key of `map ${name}` is longer than {longest} bytes");
+                        self.error(entry, message, "write `map_hash_bucket_size 256;` in `http`");
+                    }
                     let key = key.strip_prefix(b"\\").unwrap_or(key).to_ascii_lowercase();
                     match (hostnames, key.as_slice()) {
                         (true, [b'*', suffix @ ..]) => wildcards.push((suffix.to_vec(), true, result)),

@@ -18,9 +18,11 @@ mod location;
 mod map;
 mod proxy;
 mod referer;
+mod refused;
 mod rewrite;
 mod scope;
 mod script;
+mod secure_link;
 mod server;
 mod server_name;
 mod settings;
@@ -35,10 +37,11 @@ mod wire;
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use crate::diag::{Diagnostic, Severity, Sink};
 use crate::dialect::{Options, Reading};
-use crate::gateway::{Chain, ChainId, Clause, Condition, Gateway, Origin, Predicate, Terminal, Value};
+use crate::gateway::{Chain, ChainId, Clause, Condition, Forward, Gateway, Origin, Predicate, Terminal, Value};
 
 use super::config::Config;
 use super::context::Context;
@@ -62,9 +65,15 @@ pub fn gateway(config: &Config, options: &Options, sink: &mut Sink) -> Gateway {
         config,
         options,
         sink,
-        gateway: Gateway { files: config.files.clone(), ..Gateway::default() },
+        // What isn't used of these is never touched; growing would copy them.
+        gateway: Gateway {
+            files: config.files.clone(),
+            chains: Vec::with_capacity(config.directives.len()),
+            ..Gateway::default()
+        },
         version: options.nginx_version.unwrap_or(NEWEST),
         names: variables::Names::default(),
+        link: None,
         scripts: HashMap::new(),
         upstreams: HashMap::new(),
         zones: limits::Zones::default(),
@@ -74,10 +83,13 @@ pub fn gateway(config: &Config, options: &Options, sink: &mut Sink) -> Gateway {
         conditions: HashMap::new(),
         framing: Vec::new(),
         not_passed: None,
+        forwards: HashMap::new(),
+        proxy_hosts: HashMap::new(),
         headers: HashMap::new(),
         settings: HashMap::new(),
     };
     reader.run();
+    reader.gateway.chains.shrink_to_fit();
     reader.gateway
 }
 
@@ -92,6 +104,8 @@ struct Reader<'c> {
     gateway: Gateway,
     version: (u32, u32, u32),
     names: variables::Names<'c>,
+    /// What `$secure_link` is in the program that is read; absent: nobody knows.
+    link: Option<Value>,
     /// `js_import`: names and files; absent: not to be known.
     scripts: HashMap<String, Option<String>>,
     upstreams: HashMap<Vec<u8>, upstream::Upstream>,
@@ -106,10 +120,14 @@ struct Reader<'c> {
     framing: Vec<Clause>,
     /// The chain that removes the headers that nginx itself doesn't pass on.
     not_passed: Option<ChainId>,
+    /// The last forward of each URL of a `proxy_pass`.
+    forwards: HashMap<Vec<u8>, Arc<Forward>>,
+    /// Chains that set [`state::PROXY_HOST`], by what they set.
+    proxy_hosts: HashMap<Vec<u8>, ChainId>,
     /// Chains that change headers for an upstream, and the Host header.
     headers: HashMap<(usize, bool), HeaderChain>,
     /// Chains that say the same settings.
-    settings: HashMap<*const settings::Settings, (std::sync::Arc<settings::Settings>, ChainId)>,
+    settings: HashMap<*const settings::Settings, (Arc<settings::Settings>, ChainId)>,
 }
 
 impl<'c> Reader<'c> {
@@ -118,6 +136,10 @@ impl<'c> Reader<'c> {
         let top = self.lines(&self.config.top);
         match self.config.context {
             Context::Main => {
+                let events = top.iter().any(|line| line.is("events"));
+                if let Some(http) = top.iter().find(|line| line.is("http") && !events) {
+                    self.error(http, "there is no `events` block", "write `events {}` before `http`");
+                }
                 let blocks = |name: &str| top.iter().filter(|line| line.is(name)).cloned().collect::<Vec<_>>();
                 for http in blocks("http") {
                     let lines = self.inner(&http);
@@ -149,6 +171,9 @@ impl<'c> Reader<'c> {
         let servers = lines.iter().filter(|line| line.is("server")).cloned().collect::<Vec<_>>();
         let servers = servers.into_iter().map(|line| (self.inner(&line), Some(line))).collect();
         self.servers(&scope, servers);
+        // Tables that nobody asks are read too: nginx does.
+        self.read_tables();
+        self.refused(lines);
     }
 
     /// Whether the server is at least of this version.
@@ -163,6 +188,12 @@ impl<'c> Reader<'c> {
 
     fn fill(&mut self, id: ChainId, chain: Chain) {
         self.gateway.replace(id, chain);
+    }
+
+    /// Lets go what only a server had that was read.
+    fn forget(&mut self) {
+        self.headers.retain(|_, (list, ..)| std::rc::Rc::strong_count(list) > 1);
+        self.settings.retain(|_, (list, _)| Arc::strong_count(list) > 1);
     }
 
     /// A condition that many clauses have, by what it asks.
@@ -203,6 +234,15 @@ impl<'c> Reader<'c> {
         match self.config.files.get(line.head.file) {
             Some(file) => format!("{}:{}", file.name, file.line_column(line.head.span.start).line),
             None => String::new(),
+        }
+    }
+
+    /// Where a folder with files lies: relative names are below nginx's prefix, which is around a main file in `conf/`.
+    fn below_prefix(&self, name: &[u8]) -> PathBuf {
+        let folder = self.config.files.first().and_then(|file| file.path.parent()).unwrap_or(Path::new(""));
+        match folder.file_name().is_some_and(|own| own == "conf") && !name.starts_with(b"/") {
+            true => folder.with_file_name("").join(String::from_utf8_lossy(name).as_ref()),
+            false => self.path(name),
         }
     }
 

@@ -43,7 +43,7 @@ impl<'c> Reader<'c> {
         };
         let mut clauses: Vec<Clause> = self.read_limit(server, scope).into_iter().collect();
         clauses.extend(url.refusals);
-        let mut steps = vec![Step::set(state::PROXY_HOST.into(), url.host, Origin::default())];
+        let mut steps = vec![self.proxy_host(url.host)];
         if let Some(method) = scope.method.as_deref() {
             let rewrite = Rewrite { method: Some(method.clone()), ..Rewrite::default() };
             steps.push(Step::rewrite(rewrite, pass.origin.noted("`proxy_method` makes the method")));
@@ -58,8 +58,35 @@ impl<'c> Reader<'c> {
             }
         };
         clauses.push(Clause::steps(steps, Origin::default()));
-        let forward = Forward { upstream: url.upstream, target, host };
-        Chain { clauses, otherwise: Terminal::Forward(Arc::new(forward)), origin: pass.origin.clone() }
+        let forward = self.forward(&pass.url, Forward { upstream: url.upstream, target, host });
+        Chain { clauses, otherwise: Terminal::Forward(forward), origin: pass.origin.clone() }
+    }
+
+    /// Where a URL leads, one for all locations that pass the same on.
+    fn forward(&mut self, url: &[u8], forward: Forward) -> Arc<Forward> {
+        let parts = |forward: &Forward| [forward.upstream.clone(), forward.target.clone(), forward.host.clone()];
+        match self.forwards.get(url) {
+            Some(known) if parts(known) == parts(&forward) => known.clone(),
+            _ => {
+                let forward = Arc::new(forward);
+                self.forwards.insert(url.to_vec(), forward.clone());
+                forward
+            }
+        }
+    }
+
+    /// Sets [`state::PROXY_HOST`]; many upstreams have the same.
+    fn proxy_host(&mut self, host: Value) -> Step {
+        let key = host.as_literal().map(<[u8]>::to_vec);
+        let set = Step::set(state::PROXY_HOST.into(), host, Origin::default());
+        let Some(key) = key else { return set };
+        if let Some(&known) = self.proxy_hosts.get(&key) {
+            return Step::Call(known);
+        }
+        let clauses = vec![Clause::steps(vec![set], Origin::default())];
+        let chain = self.gateway.add(Chain { clauses, otherwise: Terminal::Return, origin: Origin::default() });
+        self.proxy_hosts.insert(key, chain);
+        Step::Call(chain)
     }
 
     /// A URL without variables.
@@ -79,6 +106,11 @@ impl<'c> Reader<'c> {
         if authority.is_empty() {
             self.error(line, "no host in upstream", "write `http://host:port`");
             return None;
+        }
+        let before_port = authority.split(|&byte| byte == b':').next().unwrap_or_default();
+        if before_port.len() < authority.len() && self.upstreams.contains_key(before_port) {
+            let message = format!("the upstream `{}` has its own ports", String::from_utf8_lossy(before_port));
+            self.error(line, message, "take the port out of `proxy_pass`");
         }
         let upstream = match self.upstreams.get(authority) {
             Some(upstream) => upstream.first.clone(),

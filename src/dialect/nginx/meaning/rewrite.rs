@@ -37,7 +37,12 @@ impl<'c> Reader<'c> {
         around: Option<&mut Around>,
     ) -> Vec<Clause> {
         let mut around = around;
+        self.link = match &scope.secure_link {
+            Some(link) => link.value(),
+            None => Some(Value::literal("")),
+        };
         let mut clauses = self.block(server, lines, scope, &mut around, 0);
+        self.link = None;
         if !clauses.is_empty() {
             clauses.insert(0, Clause::steps(vec![state::set(state::UNQUOTED, "")], Origin::default()));
         }
@@ -258,7 +263,8 @@ impl<'c> Reader<'c> {
             let body = Chain { clauses, otherwise: Terminal::Return, origin: Origin::default() };
             steps.push(Step::Call(self.gateway.add(body)));
         }
-        let note = format!("`if {}` holds", line.shown_args());
+        // Blanks beside the parentheses are words of their own.
+        let note = format!("`if {}` holds", line.shown_args().replacen("( ", "(", 1).replace(" )", ")"));
         Some(Clause { steps, ..Clause::new(when, Terminal::Next, line.origin(note)) })
     }
 

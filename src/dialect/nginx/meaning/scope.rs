@@ -10,6 +10,7 @@ use ipnet::IpNet;
 use crate::gateway::{Limit, Origin, Predicate, Trust, Value};
 
 use super::referer::Referers;
+use super::secure_link::SecureLink;
 use super::settings::Settings;
 
 /// What holds at one level.
@@ -37,6 +38,10 @@ pub struct Scope {
     pub opaque_access: Option<Rc<(String, Origin)>>,
     /// `ssl_verify_client on`: over TLS, who shows no certificate is refused.
     pub client_certificate: Option<Origin>,
+    /// `ssl_certificate` stands here or around.
+    pub certificate: bool,
+    /// `ssl_reject_handshake on`.
+    pub rejects_handshake: bool,
     /// `limit_req`; replaced as a whole.
     pub limit_req: Rc<[(Limit, Origin)]>,
     /// `limit_conn`; replaced as a whole.
@@ -63,6 +68,8 @@ pub struct Scope {
     pub real_ip_header: Rc<str>,
     /// `real_ip_recursive`.
     pub real_ip_recursive: bool,
+    /// `secure_link` and its relatives.
+    pub secure_link: Option<Rc<SecureLink>>,
     /// `valid_referers`.
     pub referers: Option<Rc<Referers>>,
     /// What is read of clients: header names, lengths.
@@ -205,6 +212,8 @@ impl Default for Scope {
             auth_request: None,
             opaque_access: None,
             client_certificate: None,
+            certificate: false,
+            rejects_handshake: false,
             limit_req: Rc::from([]),
             limit_conn: Rc::from([]),
             limit_req_status: 503,
@@ -218,6 +227,7 @@ impl Default for Scope {
             trusted: Rc::from([]),
             real_ip_header: Rc::from("X-Real-IP"),
             real_ip_recursive: false,
+            secure_link: None,
             referers: None,
             wire: Rc::new(WireRules::default()),
             settings: Arc::new(Settings::default()),

@@ -11,6 +11,7 @@ use crate::gateway::value::Join;
 use crate::gateway::{Chain, ChainId, Clause, Errors, Lines, Listener, Origin, Predicate, Step, Terminal, Test, Value};
 
 use super::block::Line;
+use super::listen::Socket;
 use super::location::Location;
 use super::scope::{ErrorPage, Gate, Scope};
 use super::server_name::ServerNames;
@@ -66,6 +67,7 @@ impl<'c> Reader<'c> {
         }
         let mut starts: Vec<(ChainId, usize)> = Vec::new();
         for socket in sockets {
+            self.certificates(outer, &socket, &sketches);
             let Some(&first) = socket.servers.first() else { continue };
             let default = socket.default.unwrap_or(first);
             let names: Vec<(&ServerNames, ChainId)> =
@@ -86,11 +88,32 @@ impl<'c> Reader<'c> {
                 origin: socket.origin,
             });
         }
-        let refusals: Vec<(ChainId, Arc<Errors>)> =
-            sketches.into_iter().map(|sketch| (sketch.start, self.server(sketch))).collect();
+        let mut refusals: Vec<(ChainId, Arc<Errors>)> = Vec::new();
+        for sketch in sketches {
+            refusals.push((sketch.start, self.server(sketch)));
+            self.forget();
+        }
         self.gateway.refusals.extend(refusals.iter().cloned());
         for (start, default) in starts {
             self.gateway.refusals.extend(refusals.get(default).map(|(_, errors)| (start, errors.clone())));
+        }
+    }
+
+    /// A socket with TLS needs a certificate in its default server, or one in each other where that one refuses handshakes.
+    fn certificates(&mut self, outer: &Scope, socket: &Socket, sketches: &[Sketch<'c>]) {
+        if !socket.tls {
+            return;
+        }
+        let first = socket.default.or(socket.servers.first().copied()).and_then(|index| sketches.get(index));
+        let others = socket.servers.iter().filter_map(|&index| sketches.get(index));
+        let refuses = first.is_some_and(|first| first.scope.rejects_handshake);
+        let asked: Vec<&Sketch<'c>> = if refuses { others.collect() } else { first.into_iter().collect() };
+        for sketch in asked {
+            if !(sketch.scope.certificate || sketch.scope.rejects_handshake || outer.certificate) {
+                let listens = sketch.lines.iter().find(|line| line.is("listen"));
+                let Some(line) = listens.or(sketch.lines.first()).cloned() else { continue };
+                self.error(&line, "TLS without `ssl_certificate`", "name a certificate and its key in this server");
+            }
         }
     }
 

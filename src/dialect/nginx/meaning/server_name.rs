@@ -32,6 +32,15 @@ impl<'c> Reader<'c> {
         let mut all = ServerNames::default();
         for line in lines.iter().filter(|line| line.is("server_name")) {
             for arg in line.args.iter() {
+                let wrong = match arg.as_ref() {
+                    [b'*', dot @ ..] => dot.len() < 2 || dot.first() != Some(&b'.'),
+                    [b'.', rest @ ..] => rest.is_empty(),
+                    _ => false,
+                };
+                if wrong {
+                    let message = format!("`{}` is not a server name", String::from_utf8_lossy(arg));
+                    self.error(line, message, "write a name such as `*.example.com`");
+                }
                 let name = match arg.first() {
                     Some(b'~') => arg.to_vec(),
                     _ => arg.to_ascii_lowercase(),

@@ -44,7 +44,7 @@ impl<'c> Reader<'c> {
             if !computed && !scope.root.alias && !scope.root.name.contains(&b'$') {
                 let mut path = scope.root.name.to_vec();
                 path.extend_from_slice(name);
-                let there = self.path(&path);
+                let there = self.below_prefix(&path);
                 let there = if is_folder { there.is_dir() } else { there.is_file() };
                 if !there {
                     continue;

@@ -11,6 +11,7 @@ use crate::dialect::pcre;
 use crate::gateway::value::{Join, Row};
 use crate::gateway::{Captures, Function, Lookup, Predicate, Test, Value};
 
+use super::super::units;
 use super::block::Line;
 use super::{Reader, referer, state};
 
@@ -25,8 +26,18 @@ pub struct Names<'c> {
     underscores: bool,
     /// Whether `valid_referers` stands somewhere.
     pub(super) referers: bool,
+    /// `map_hash_bucket_size` in bytes, where it stands.
+    bucket: Option<usize>,
     /// By modules that aren't evaluated: the directive.
     opaque: HashMap<String, String>,
+}
+
+impl Names<'_> {
+    /// How long a key of a `map` may be: it lies in a bucket with two pointers and its own length, in lines of 64 bytes, as most
+    /// processors have them (`NGX_HASH_ELT_SIZE`).
+    pub(super) fn longest_key(&self) -> usize {
+        self.bucket.unwrap_or(64).next_multiple_of(64) - 16 - 2
+    }
 }
 
 #[derive(Debug)]
@@ -164,6 +175,9 @@ impl<'c> Reader<'c> {
                 Some(String::from_utf8_lossy(name.strip_prefix(b"$")?).to_ascii_lowercase())
             };
             match name.as_ref() {
+                b"map_hash_bucket_size" => {
+                    self.names.bucket = units::size(&arg(0)).and_then(|size| usize::try_from(size).ok());
+                }
                 b"js_import" => self.find_script(directive),
                 b"set" => self.names.set.extend(variable(0)),
                 b"underscores_in_headers" => self.names.underscores |= *arg(0) == *b"on",
@@ -203,15 +217,35 @@ impl<'c> Reader<'c> {
         }
     }
 
+    /// Reads the tables that weren't read yet.
+    pub fn read_tables(&mut self) {
+        let unread = |(name, table): (&String, &Table<'c>)| match table {
+            Table::Unread(directive) => Some((name.clone(), directive.place(), *directive)),
+            Table::Open | Table::Read(_) => None,
+        };
+        let mut names: Vec<_> = self.names.tables.iter().filter_map(unread).collect();
+        names.sort_by_key(|(_, place, _)| *place);
+        for (name, _, directive) in names {
+            let line = self.line(directive);
+            self.variable(&line, &name);
+        }
+    }
+
     /// What a variable is.
     pub fn variable(&mut self, line: &Line<'c>, name: &str) -> Value {
+        if let ("secure_link", Some(link)) = (name, &self.link) {
+            return link.clone();
+        }
         match self.names.tables.get(name) {
             Some(Table::Read(value)) => return self.unless_set(name, value.clone()),
             Some(Table::Open) => return Value::Opaque(format!("`${name}` is defined by itself").into()),
             Some(Table::Unread(directive)) => {
                 let directive = *directive;
                 self.names.tables.insert(name.to_owned(), Table::Open);
+                // What a table is must not depend on where it is asked.
+                let link = self.link.take();
                 let value = self.table(name, directive);
+                self.link = link;
                 self.names.tables.insert(name.to_owned(), Table::Read(value.clone()));
                 return self.unless_set(name, value);
             }

@@ -21,6 +21,10 @@ type Why = String;
 impl Compiler<'_, '_> {
     /// An expression holds; `name` is that of its regular expressions.
     pub(super) fn cel(&mut self, expression: &str, name: &str, place: Place) -> Predicate {
+        let alone = expression.trim();
+        if alone.starts_with('{') && alone.find('}') == Some(alone.len() - 1) {
+            self.refused(place, "the expression is a placeholder alone, which is no truth value");
+        }
         // The expression itself isn't shown: it may hold a key.
         let holds = parse(expression).map_err(|_| "a part".to_owned()).and_then(|expr| self.holds(&expr, name, place));
         holds.unwrap_or_else(|what| Predicate::Opaque(self.reason(place, format!("{what} in an expression"))))

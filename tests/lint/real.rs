@@ -1,0 +1,84 @@
+//! The requests of findings on the real servers: each gets through there, as the finding says.
+//!
+//! In: the cases of `fixtures/lint` that a server of this machine runs. Out: one failure for each request that the server treats otherwise
+//! than its finding says. Needs the servers that `tests/servers/install.sh` installs.
+
+use std::path::Path;
+
+use base64::Engine as _;
+
+use llmguard::analysis::measure::Measure;
+use llmguard::analysis::survey::{Witness, survey};
+use llmguard::diag::{Severity, Sink};
+use llmguard::dialect::{Options, Variables};
+use llmguard::http::Request;
+use llmguard::policy::plan::Proxy;
+use llmguard::project::{self, Dialect, System};
+use llmguard::prove::moved::known_password;
+use llmguard::prove::{config, server};
+
+/// A witness as it goes onto a wire.
+fn request(witness: &Witness) -> Request {
+    let mut request = witness.request.clone();
+    if let Some(user) = request.as_client.take() {
+        let login = format!("{user}:{}", known_password(&user));
+        let login = base64::engine::general_purpose::STANDARD.encode(login);
+        request.headers.push((b"Authorization".to_vec(), format!("Basic {login}").into_bytes()));
+    }
+    request
+}
+
+/// The requests that its server treats otherwise than it is said, and how many were asked. `None`: no server of this machine runs it.
+fn wrong(system: &System, options: &Options, case: &Path) -> Option<(Vec<String>, usize)> {
+    let proxy = match system.dialect {
+        Dialect::Nginx => Proxy::Nginx,
+        Dialect::Caddy => Proxy::Caddy,
+        Dialect::Traefik => Proxy::Traefik,
+        Dialect::Compose | Dialect::Htpasswd => return None,
+    };
+    let program = server::program(proxy);
+    let path = server::find(program.names, program.variable).unwrap();
+    let version = server::version(&path, proxy).unwrap();
+    let mut site = match config::start(proxy, &system.gateway, &path, &version, options) {
+        Ok(site) => site,
+        Err(why) => return Some((vec![format!("{}: it doesn't start: {why}", case.display())], 0)),
+    };
+    let measure = Measure::built_in().unwrap();
+    let found = survey(&site.gateway, &measure, true);
+    let mut wrong = Vec::new();
+    let mut asked = 0;
+    let requests: Vec<Request> = found.gaps.iter().map(|gap| request(&gap.witness)).collect();
+    site.settle(&requests);
+    for (gap, request) in found.gaps.iter().zip(requests) {
+        let request = Request { client_ip: [127, 0, 0, 1].into(), ..request };
+        let expected = llmguard::prove::answer::Answer::of(&gap.actual);
+        let observed = site.ask(&request);
+        asked += 1;
+        if expected != observed {
+            let target = request.target.escape_ascii().to_string();
+            wrong.push(format!("{}: {target}: said {expected:?}, was {observed:?}", case.display()));
+        }
+    }
+    site.stop();
+    Some((wrong, asked))
+}
+
+#[test]
+fn what_gets_through_gets_through_on_the_real_servers() {
+    let mut broken = Vec::new();
+    let mut all = 0;
+    for case in super::cases().iter().filter(|case| !case.join("args").exists()) {
+        let options = Options { variables: Variables { complete: true, ..Variables::default() }, ..Options::default() };
+        let mut sink = Sink::default();
+        let systems = project::load(std::slice::from_ref(case), None, &options, &mut sink);
+        let refused = sink.list.iter().any(|problem| problem.severity == Severity::Error);
+        for system in systems.iter().filter(|system| !refused && !system.gateway.listeners.is_empty()) {
+            let Some((wrong, asked)) = wrong(system, &options, case) else { continue };
+            broken.extend(wrong);
+            all += asked;
+        }
+    }
+    assert!(broken.is_empty(), "{}", broken.join("\n"));
+    assert!(all > 0, "no request was asked");
+    println!("{all} requests of findings got through");
+}
