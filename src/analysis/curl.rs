@@ -20,11 +20,16 @@ pub fn command(gateway: &Gateway, witness: &Witness) -> String {
     }
     match witness.request.version {
         Version::Http10 => words.push("--http1.0 -H 'Host:'".to_owned()),
+        Version::Http2 if listener.tls => words.push("--http2".to_owned()),
         Version::Http2 => words.push("--http2-prior-knowledge".to_owned()),
         Version::Http11 => {}
     }
     words.extend(own_host(gateway, listener, witness));
-    for (name, value) in shown_headers(witness) {
+    // With TLS the name is asked for in the handshake too, so it stands in the URL.
+    let host = witness.host.as_deref().map(String::from_utf8_lossy);
+    let named = host.filter(|host| listener.tls && !host.contains(':'));
+    let in_url = |name: &str| named.is_some() && name.eq_ignore_ascii_case("host");
+    for (name, value) in shown_headers(witness).into_iter().filter(|(name, _)| !in_url(name)) {
         words.push(match value.is_empty() {
             true => format!("-H {}", quoted(&format!("{name};"))),
             false => format!("-H {}", quoted(&format!("{name}: {value}"))),
@@ -32,9 +37,21 @@ pub fn command(gateway: &Gateway, witness: &Witness) -> String {
     }
     words.extend(credential(witness));
     let target = String::from_utf8_lossy(&shown_target(witness)).into_owned();
-    let base = base(listener);
-    if target.starts_with('/') && !target.contains('#') {
-        if target.contains("//") || target.contains("/.") {
+    if listener.tls {
+        words.push("-k".to_owned());
+    }
+    let base = match &named {
+        Some(host) => {
+            words.push(format!("--resolve {host}:{}:{}", listener.port, reached_at(listener)));
+            format!("https://{host}{}", port_of(listener))
+        }
+        None => base(listener),
+    };
+    let path = target.split('?').next().unwrap_or_default();
+    let as_is =
+        target.starts_with('/') && target.bytes().all(|byte| byte.is_ascii_graphic() && !b"#[]{}\\".contains(&byte));
+    if as_is {
+        if path.contains("//") || path.contains("/.") {
             words.push("--path-as-is".to_owned());
         }
         words.push(quoted(&format!("{base}{target}")));
@@ -64,14 +81,24 @@ fn own_host(gateway: &Gateway, listener: &Listener, witness: &Witness) -> Option
 
 /// Where a listener is reached from its own machine.
 fn base(listener: &Listener) -> String {
-    let host = match listener.address {
-        address if address.is_unspecified() => "localhost".to_owned(),
+    let scheme = if listener.tls { "https" } else { "http" };
+    let host = if listener.address.is_unspecified() { "localhost".to_owned() } else { reached_at(listener) };
+    format!("{scheme}://{host}{}", port_of(listener))
+}
+
+/// Its address, as a URL writes it.
+fn reached_at(listener: &Listener) -> String {
+    match listener.address {
+        address if address.is_unspecified() => "127.0.0.1".to_owned(),
         std::net::IpAddr::V6(address) => format!("[{address}]"),
         std::net::IpAddr::V4(address) => address.to_string(),
-    };
-    let (scheme, usual) = if listener.tls { ("https", 443) } else { ("http", 80) };
-    let port = if listener.port == usual { String::new() } else { format!(":{}", listener.port) };
-    format!("{scheme}://{host}{port}")
+    }
+}
+
+/// Its port, where a URL must name it.
+fn port_of(listener: &Listener) -> String {
+    let usual = if listener.tls { 443 } else { 80 };
+    if listener.port == usual { String::new() } else { format!(":{}", listener.port) }
 }
 
 /// The credential of a client, as a variable.

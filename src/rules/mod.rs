@@ -113,6 +113,18 @@ impl Rule {
     }
 }
 
+/// The pages of all rules and their index, as files: names and Markdown.
+pub fn pages() -> Vec<(String, String)> {
+    let mut index =
+        "# Rules\n\nWhat `llmguard lint` finds. `llmguard explain RULE` shows a page in the terminal.\n\n".to_owned();
+    index.push_str("| rule | severity | finds |\n|---|---|---|\n");
+    for rule in RULES {
+        index.push_str(&format!("| [{0}]({0}.md) | {1} | {2} |\n", rule.id, rule.severity.name(), rule.summary()));
+    }
+    let own = RULES.iter().map(|rule| (format!("{}.md", rule.id), rule.page()));
+    std::iter::once(("README.md".to_owned(), index)).chain(own).collect()
+}
+
 /// Everything that all rules find.
 pub fn check(context: &Context<'_>) -> Vec<Finding> {
     let mut found = Vec::new();
