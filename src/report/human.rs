@@ -96,6 +96,9 @@ fn excerpt(places: &[(&Place, &str, AnnotationKind)]) -> Excerpt {
         start: text[..first].rfind('\n').map_or(0, |at| at + 1),
         end: text[last..].find('\n').map_or(text.len(), |at| last + at),
     };
+    let (whole, _) = file.shown(lines, lines.start);
+    // Of a line end that has two characters the first would be shown.
+    let carriage = |at: usize| whole[..at].matches("\r\n").count();
     let marks = places.iter().map(|(place, label, kind)| {
         let start = clamp(place.span.start);
         let line_end = text[start..].find('\n').map_or(text.len(), |at| start + at);
@@ -103,9 +106,11 @@ fn excerpt(places: &[(&Place, &str, AnnotationKind)]) -> Excerpt {
         let end = start + text[start..end].trim_end().len();
         let (_, from) = file.shown(lines, start);
         let (_, to) = file.shown(lines, end);
+        let (from, to) = (from - carriage(from), to - carriage(to));
         (*kind, from..to.max(from), (*label).to_owned())
     });
     let marks = marks.collect();
-    let (shown, _) = file.shown(lines, lines.start);
-    Excerpt { name: file.name.clone(), text: shown, line: file.line_column(lines.start).line, marks }
+    let shown = whole.replace("\r\n", "\n");
+    let text = shown.strip_suffix('\r').unwrap_or(&shown).to_owned();
+    Excerpt { name: file.name.clone(), text, line: file.line_column(lines.start).line, marks }
 }

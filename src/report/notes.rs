@@ -25,7 +25,9 @@ pub(super) fn notes(finding: &Finding) -> Vec<Note> {
         note("happens", told(&evidence.actual), true);
         note("policy", wanted(evidence), true);
     }
-    if let Some(help) = &finding.help {
+    // A fix says it too, and who does it.
+    let fixed = finding.fix.as_ref().map(|fix| fix.description.as_str());
+    if let Some(help) = finding.help.as_ref().filter(|help| Some(help.as_str()) != fixed) {
         note("help", help.clone(), true);
     }
     if let Some(fix) = &finding.fix {

@@ -48,9 +48,9 @@ fn without_rules(text: &str) -> String {
     let mut value: Value = serde_json::from_str(text).unwrap();
     let run = &mut value["runs"][0];
     let driver = run["tool"]["driver"].as_object_mut().unwrap();
-    driver.remove("rules");
+    driver.shift_remove("rules");
     for result in run["results"].as_array_mut().unwrap() {
-        result.as_object_mut().unwrap().remove("ruleIndex");
+        result.as_object_mut().unwrap().shift_remove("ruleIndex");
     }
     format!("{value:#}\n")
 }
