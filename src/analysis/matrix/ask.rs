@@ -310,7 +310,7 @@ pub fn level(answer: &Answer) -> u8 {
 /// The place that decides.
 fn place(gateway: &crate::gateway::Gateway, outcome: &Outcome) -> Option<Place> {
     let origin = survey::place(outcome)?;
-    let file = gateway.files.get(origin.file)?;
-    let line = file.line_column(origin.span.start).line;
+    let file = gateway.files.get(origin.file())?;
+    let line = file.line_column(origin.span().start).line;
     Some(Place { file: file.name.replace('\\', "/"), line, note: origin.note.to_string() })
 }
