@@ -263,7 +263,7 @@ mod tests {
     use super::*;
 
     fn matches(expression: &str, text: &[u8]) -> Option<bool> {
-        match compile(expression) {
+        match compile(expression).as_deref() {
             Ok(Pattern::Regular(regex)) => Some(regex.is_match(text)),
             _ => None,
         }
