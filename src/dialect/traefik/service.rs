@@ -11,7 +11,9 @@ use super::node::Node;
 use super::path::{HOST, variable};
 use super::template::unknown_in;
 use crate::dialect::Place;
-use crate::gateway::{Chain, ChainId, Clause, Forward, Function, Origin, Predicate, Setting, Step, Terminal, TimeoutOf, Value};
+use crate::gateway::{
+    Chain, ChainId, Clause, Forward, Function, Origin, Predicate, Setting, Step, Terminal, TimeoutOf, Value,
+};
 
 /// The kinds of services.
 const KINDS: [&str; 5] = ["loadBalancer", "weighted", "highestRandomWeight", "mirroring", "failover"];
@@ -84,7 +86,9 @@ impl Builder<'_> {
         }
         let mut steps = Vec::new();
         let read = match own.filter(|_| !transport.is_empty()).map(|own| own.get("forwardingTimeouts")) {
-            Some(times) => times.and_then(|times| Some((times.time("responseHeaderTimeout")?, origin(times.place, "")))),
+            Some(times) => {
+                times.and_then(|times| Some((times.time("responseHeaderTimeout")?, origin(times.place, ""))))
+            }
             None => self.statics.forwarding.1.map(|time| (time, Origin::default())),
         };
         if let Some((time, at)) = read.filter(|(time, _)| !time.is_zero()) {
@@ -141,9 +145,8 @@ impl Builder<'_> {
         let plain = |chain: &ChainId| {
             let chain = self.gateway.chains.get(chain.0);
             let notes = |clause: &Clause| clause.steps.iter().all(|step| matches!(step, Step::Setting(_)));
-            chain.is_some_and(|chain| {
-                chain.clauses.iter().all(notes) && matches!(chain.otherwise, Terminal::Forward(_))
-            })
+            chain
+                .is_some_and(|chain| chain.clauses.iter().all(notes) && matches!(chain.otherwise, Terminal::Forward(_)))
         };
         let clauses: Vec<Clause> = match chains.iter().all(plain) {
             true => Vec::new(),

@@ -189,7 +189,8 @@ impl<'d> Compiler<'d, '_> {
         settings
             .push(Setting::Timeout(TimeoutOf::Connect, Some(time("dial_timeout").unwrap_or(Duration::from_secs(3)))));
         // Whichever is shorter ends a wait for the first byte.
-        let read = ["read_timeout", "response_header_timeout"].into_iter().filter_map(time).filter(|time| !time.is_zero());
+        let read =
+            ["read_timeout", "response_header_timeout"].into_iter().filter_map(time).filter(|time| !time.is_zero());
         settings.push(Setting::Timeout(TimeoutOf::Read, read.min()));
         settings.push(Setting::Timeout(TimeoutOf::UpstreamSend, time("write_timeout")));
         let buffers = |name: &str| node.get(name).and_then(super::number).is_some_and(|bytes| bytes != 0);

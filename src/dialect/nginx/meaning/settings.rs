@@ -71,7 +71,13 @@ impl Default for Settings {
             facts.push((name, setting(*on), nowhere()));
         }
         facts.push(("client_max_body_size", Setting::BodyLimit(Some(1 << 20)), nowhere()));
-        Settings { facts, headers: Vec::new(), outer_headers: OuterHeaders::Unless, logs: Vec::new(), gzip: (None, Vec::new()) }
+        Settings {
+            facts,
+            headers: Vec::new(),
+            outer_headers: OuterHeaders::Unless,
+            logs: Vec::new(),
+            gzip: (None, Vec::new()),
+        }
     }
 }
 
