@@ -128,6 +128,8 @@ pub struct Statuses(pub Vec<(u16, u16)>);
 pub struct Limit {
     /// For whom it counts.
     pub per: Per,
+    /// What tells callers apart: requests of which it has the same value are counted together.
+    pub key: Value,
     /// What it counts.
     pub kind: LimitKind,
     /// The status of what is refused.
@@ -173,16 +175,18 @@ pub enum LimitKind {
 pub enum Setting {
     /// How long something may take; absent: for ever.
     Timeout(TimeoutOf, Option<Duration>),
-    /// Whether answers are held until they are whole.
+    /// Whether answers are held until they are whole, streams too.
     BufferResponses(bool),
     /// Whether bodies are held until they are whole.
     BufferRequests(bool),
-    /// Whether answers are compressed.
-    Compress(bool),
+    /// The content types whose answers are held while they are compressed, `*` for all; empty: each part goes on at once.
+    Compress(Vec<String>),
     /// A response header; on errors too.
     ResponseHeader(HeaderEdit, bool),
     /// The longest body that is taken, in bytes; absent: any.
     BodyLimit(Option<u64>),
+    /// The gateway asks the upstream this by itself, method and path, and sends it nothing while that fails.
+    HealthCheck(String, String),
     /// The protocol towards the upstream: `1.0`, `1.1` or `2`.
     UpstreamHttp(&'static str),
     /// Whether the server names its version.
@@ -198,8 +202,10 @@ pub enum TimeoutOf {
     ClientHeader,
     /// A pause in a request's body, or the whole of it.
     ClientBody,
-    /// A pause in writing the answer, or the whole of it.
+    /// A pause in writing the answer.
     Send,
+    /// The whole of the answer, streams too.
+    Answer,
     /// An idle connection.
     KeepAlive,
     /// The connection to the upstream.

@@ -29,7 +29,8 @@ impl<'d> Compiler<'d, '_> {
             "intercept" => clauses.push(self.intercept(node)),
             "reverse_proxy" => self.reverse_proxy(node, clauses),
             "encode" => {
-                let setting = Step::setting(Setting::Compress(true), self.origin(node.place(), ""));
+                // Each part of a stream is compressed and sent at once (measured).
+                let setting = Step::setting(Setting::Compress(Vec::new()), self.origin(node.place(), ""));
                 clauses.push(Clause::steps(vec![setting], Origin::default()));
             }
             "rate_limit" => self.rate_limit(node, clauses),
@@ -212,7 +213,7 @@ impl<'d> Compiler<'d, '_> {
                 zone.get("max_events").and_then(number).and_then(|most| u32::try_from(most).ok()).unwrap_or(0);
             let window = zone.get("window").and_then(super::proxy::duration).unwrap_or_default();
             let kind = LimitKind::Rate { requests, window, burst: requests };
-            let limit = Limit { per, kind, refusal: 429, waits: false };
+            let limit = Limit { per, key: self.value(key, Unknown::Empty, place), kind, refusal: 429, waits: false };
             let origin = self.origin(place, format!("counted in the zone `{}`", entry.key));
             clauses.push(Clause {
                 when: when.into(),
