@@ -31,8 +31,8 @@ pub use condition::Condition;
 pub use origin::{Note, Origin};
 pub use predicate::{Captures, Lines, ModelTest, Pattern, Predicate, Test};
 pub use step::{
-    Edit, ErrorCase, Errors, HeaderEdit, Limit, LimitKind, Log, Per, Rewrite, Said, Setting, Statuses, Step, TimeoutOf,
-    Trust,
+    Answers, Edit, ErrorCase, Errors, HeaderEdit, Limit, LimitKind, Log, Own, Per, Rewrite, Said, Setting, Statuses,
+    Step, TimeoutOf, Trust,
 };
 pub use value::{ChangePath, Function, Lookup, QueryChange, Value};
 pub use wire::{PathView, Wire};

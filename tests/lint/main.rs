@@ -53,7 +53,8 @@ fn each_mistake_is_found_and_nothing_else() {
             fs::write(&path, &told).unwrap();
         }
         let expected = fs::read_to_string(&path).unwrap_or_default();
-        let (_, last) = case.display().to_string().rsplit_once("/lint/").map(|(a, b)| (a.to_owned(), b.to_owned())).unwrap();
+        let (_, last) =
+            case.display().to_string().rsplit_once("/lint/").map(|(a, b)| (a.to_owned(), b.to_owned())).unwrap();
         if expected != told {
             wrong.push(format!("{last}: expected\n{expected}told\n{told}"));
         }
