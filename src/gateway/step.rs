@@ -181,8 +181,12 @@ pub enum Setting {
     BufferRequests(bool),
     /// The content types whose answers are held while they are compressed, `*` for all; empty: each part goes on at once.
     Compress(Vec<String>),
-    /// A response header; on errors too.
-    ResponseHeader(HeaderEdit, bool),
+    /// A header of the answer, and of which answers.
+    ResponseHeader(HeaderEdit, Answers),
+    /// A header of the upstream's answer, before the gateway's own are added.
+    UpstreamHeader(HeaderEdit),
+    /// What was said before about headers of the answer and about logs holds no more.
+    Anew,
     /// The longest body that is taken, in bytes; absent: any.
     BodyLimit(Option<u64>),
     /// The gateway asks the upstream this by itself, method and path, and sends it nothing while that fails.
@@ -193,6 +197,32 @@ pub enum Setting {
     ShowsVersion(bool),
     /// What is logged about the request.
     Log(Log),
+    /// The gateway answers with something about itself.
+    Shows(Own),
+    /// Only the gateway itself comes here, no client.
+    Inner,
+    /// Whether a header of the upstream's answer leads the request to another place of the gateway, one that clients don't reach too.
+    FollowsUpstream(bool),
+}
+
+/// Which answers have a header.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Answers {
+    /// All.
+    All,
+    /// Those with a status below 400.
+    Good,
+    /// All but those to the gateway's own errors.
+    Unfailed,
+}
+
+/// What a gateway shows of itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Own {
+    /// Its configuration, keys and hashes included; some let it be changed there.
+    Config,
+    /// Numbers about its work.
+    Metrics,
 }
 
 /// What a timeout bounds.

@@ -69,7 +69,7 @@ impl<'d> Compiler<'d, '_> {
         }
         let headers = node.get("headers");
         steps.extend(self.request_headers(headers.and_then(|headers| headers.get("request"))));
-        steps.extend(self.response_headers(headers.and_then(|headers| headers.get("response"))));
+        steps.extend(self.upstream_headers(headers.and_then(|headers| headers.get("response"))));
         steps.extend(self.settings(node));
         let forward = Forward {
             upstream: apply(
