@@ -243,11 +243,12 @@ fn flipped(byte: u8) -> u8 {
     if byte.is_ascii_lowercase() { byte.to_ascii_uppercase() } else { byte.to_ascii_lowercase() }
 }
 
-/// The client of the policy whose key a text holds.
+/// The client of the policy whose key a text holds, in capitals or not: where a config overlooks that its texts are no longer the key's own.
 fn owner(text: &[u8], measure: &Measure) -> Option<String> {
-    let key = text.strip_prefix(b"Bearer ").unwrap_or(text);
+    let scheme = text.get(..7).filter(|start| start.eq_ignore_ascii_case(b"Bearer "));
+    let key = &text[scheme.map_or(0, <[u8]>::len)..];
     let owns = |client: &&crate::policy::plan::Client| {
-        client.keys.iter().any(|own| own.value.as_ref().is_some_and(|value| value.equals(key)))
+        client.keys.iter().any(|own| own.value.as_ref().is_some_and(|value| value.equals_in_any_case(key)))
     };
     measure.plan.clients.iter().find(owns).map(|client| client.name.clone())
 }

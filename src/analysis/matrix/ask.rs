@@ -4,7 +4,7 @@
 //! most counts, and of several that reach the same the plainest.
 
 use super::seats::Seat;
-use super::{Answer, Cell, Difference, Place, Subject, WayName};
+use super::{Answer, BEYOND, Cell, Difference, Place, Subject, WayName};
 use crate::analysis::caller::Caller;
 use crate::analysis::entry::{self, Entry};
 use crate::analysis::measure::{Measure, On, forwards};
@@ -35,9 +35,6 @@ pub struct RawWay {
     pub cells: Vec<Option<Vec<Cell>>>,
     pub limits: Vec<String>,
 }
-
-/// The group of endpoints that the policy names and the catalogue lacks.
-const BEYOND: &str = "other";
 
 /// Every endpoint of the catalogue, and what the policy names beyond it.
 pub fn endpoints(measure: &Measure) -> Vec<Endpoint> {
@@ -101,7 +98,8 @@ impl Asker<'_> {
                     tls: listener.tls,
                     host: entry.host.as_deref().map(text),
                     only,
-                    below: below.clone(),
+                    below,
+                    unset: self.subjects[system].unset,
                 };
                 out.push(self.way(system, entry, name));
             }
@@ -137,7 +135,7 @@ impl Asker<'_> {
         });
         let mut asks = some.map(|endpoint| (endpoint, prefixed(&endpoint.ask, below)));
         asks.any(|(endpoint, ask)| {
-            let seats = self.seats.iter().filter(|seat| seat.system.is_none_or(|own| own == system));
+            let seats = self.seats.iter().filter(|seat| self.knows(system, seat));
             seats.flat_map(|seat| &seat.callers).any(|caller| {
                 let (witness, answer) = asked(self.subjects[system].gateway, entry, caller, &ask);
                 let outcome = answer.through.unwrap_or(answer.outcome);
@@ -151,11 +149,17 @@ impl Asker<'_> {
         })
     }
 
+    /// Whether a system knows a seat.
+    fn knows(&self, system: usize, seat: &Seat) -> bool {
+        let read = self.subjects.iter().filter(|subject| !subject.unset).count();
+        seat.system.is_none_or(|own| own == system || self.subjects[system].unset && own + read == system)
+    }
+
     fn way(&self, system: usize, entry: &Entry, name: WayName) -> RawWay {
         let mut limits: Vec<String> = Vec::new();
         let asks: Vec<Ask> = self.endpoints.iter().map(|endpoint| prefixed(&endpoint.ask, &name.below)).collect();
         let mut seat = |seat: &Seat| -> Option<Vec<Cell>> {
-            if seat.system.is_some_and(|own| own != system) {
+            if !self.knows(system, seat) {
                 return None;
             }
             if seat.callers.is_empty() {

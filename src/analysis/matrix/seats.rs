@@ -18,7 +18,7 @@ use crate::policy::plan::KeyOrigin;
 
 /// How many clients of a policy are looked for in a config.
 const MOST_CLIENTS: usize = 24;
-/// Of how many accepted credentials near misses are tried.
+/// Of how many credentials near misses are tried.
 const MOST_NEARLY: usize = 4;
 
 /// A caller, by all means that it has.
@@ -49,15 +49,20 @@ pub fn seats(
     compared: bool,
 ) -> (Vec<Seat>, Vec<String>) {
     let mut found = Found::default();
-    for (index, (subject, entries)) in subjects.iter().zip(entries).enumerate() {
+    let read = subjects.iter().zip(entries).enumerate().filter(|(_, (subject, _))| !subject.unset);
+    for (index, (subject, entries)) in read {
         found.system(index, subject, entries, measure, asks);
     }
     let nobody = Seat::new(Kind::Nobody, "nobody", On::Nobody, None, vec![Caller::nobody()]);
-    let nearly = found.clients.iter().chain(&found.credentials).flat_map(|seat| &seat.callers).take(MOST_NEARLY);
-    let nearly: Vec<Caller> = nearly.flat_map(caller::nearly).collect();
+    let known = found.clients.iter().chain(&found.credentials).flat_map(|seat| &seat.callers).take(MOST_NEARLY);
+    for caller in known.flat_map(caller::nearly).collect::<Vec<_>>() {
+        if let Who::Stranger(Trick::Nearly(what)) = &caller.who {
+            put(&mut found.tricks, Kind::Trick, format!("nearly a key ({what})"), None, caller);
+        }
+    }
     found.wrong.sort_by_key(|(noticed, _)| !noticed);
     let wrong: Vec<Caller> = std::mem::take(&mut found.wrong).into_iter().map(|(_, caller)| caller).collect();
-    let wrong = Seat::new(Kind::WrongKey, "a wrong key", On::Nobody, None, [wrong, nearly].concat());
+    let wrong = Seat::new(Kind::WrongKey, "a wrong key", On::Nobody, None, wrong);
     let (clients, untold) = match compared {
         true => found.of_policy(measure, &wrong),
         false => (by_set(measure), Vec::new()),
@@ -130,7 +135,8 @@ impl Found {
 
     fn stranger(&mut self, index: usize, caller: Caller, boundaries: &Boundaries) {
         match &caller.who {
-            Who::Stranger(Trick::Wrong | Trick::Empty) => {
+            Who::Stranger(Trick::Empty) => put(&mut self.tricks, Kind::Trick, "an empty key".to_owned(), None, caller),
+            Who::Stranger(Trick::Wrong) => {
                 let named = |name: &str| boundaries.headers.contains_key(&name.to_ascii_lowercase());
                 let mut names = caller.headers.iter().map(|(name, _)| String::from_utf8_lossy(name));
                 let login = caller.headers.iter().any(|(_, value)| value.starts_with(b"Basic "));
@@ -142,7 +148,8 @@ impl Found {
             }
             Who::Stranger(Trick::Header(name) | Trick::Argument(name)) => {
                 let argument = matches!(caller.who, Who::Stranger(Trick::Argument(_)));
-                let name = if argument { format!("with ?{name}=") } else { format!("with header {name}") };
+                let name =
+                    if argument { format!("anybody with ?{name}=") } else { format!("anybody with header {name}") };
                 put(&mut self.tricks, Kind::Trick, name, Some(index), caller);
             }
             Who::Nobody | Who::Client | Who::Stranger(Trick::Nearly(_)) => {}
@@ -162,9 +169,9 @@ impl Found {
                     (_, [(name, _)], _) => format!("a key in {}", String::from_utf8_lossy(name)),
                     _ => "several keys at once".to_owned(),
                 };
-                let seat = Seat::new(Kind::Credential, name, On::SomeClient, Some(index), vec![caller]);
-                if !self.credentials.iter().any(|other| other.system == seat.system && other.callers == seat.callers) {
-                    self.credentials.push(seat);
+                let known = self.clients.iter().chain(&self.credentials).flat_map(|seat| &seat.callers);
+                if !known.clone().any(|other| same_key(other, &caller)) {
+                    self.credentials.push(Seat::new(Kind::Credential, name, On::SomeClient, Some(index), vec![caller]));
                 }
             }
         }
@@ -232,6 +239,17 @@ impl Found {
         }
         (seats, untold)
     }
+}
+
+/// Whether two callers show one credential, written in capitals or not.
+fn same_key(one: &Caller, other: &Caller) -> bool {
+    let same = |((name, value), (other, key)): (&(Vec<u8>, Vec<u8>), &(Vec<u8>, Vec<u8>))| {
+        name.eq_ignore_ascii_case(other) && value.eq_ignore_ascii_case(key)
+    };
+    one.as_client == other.as_client
+        && one.argument == other.argument
+        && one.headers.len() == other.headers.len()
+        && one.headers.iter().zip(&other.headers).all(same)
 }
 
 /// Adds a caller to the seat of this name.
