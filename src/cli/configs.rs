@@ -45,7 +45,7 @@ pub(super) struct ConfigArgs {
 pub(super) struct Read {
     pub(super) systems: Vec<System>,
     pub(super) problems: Vec<Diagnostic>,
-    /// Whether all variables are known, set or unset.
+    /// Whether all variables that the configs name are known, set or unset.
     pub(super) complete: bool,
 }
 
@@ -63,7 +63,8 @@ pub(super) fn read(sources: &Sources, paths: &[PathBuf], env_file: Option<&Path>
     let hidden = Hidden::of(of_systems.chain(sink.list.iter().filter_map(|problem| problem.file.as_ref())));
     secrets::hide_problems(&mut sink, &hidden);
     systems.iter_mut().for_each(|system| secrets::hide_notes(&mut system.gateway, &hidden));
-    Read { systems, problems: sink.list, complete: options.variables.complete }
+    let complete = options.variables.complete || !options.variables.missed.is_noted();
+    Read { systems, problems: sink.list, complete }
 }
 
 #[derive(Debug, Clone, Copy, clap::ValueEnum)]

@@ -14,6 +14,7 @@ pub mod eval;
 mod origin;
 pub mod outcome;
 mod password;
+mod pattern;
 pub mod predicate;
 mod state;
 pub mod step;
@@ -29,7 +30,8 @@ use std::sync::Arc;
 pub use auth::{Authenticate, Credential, Proof};
 pub use condition::Condition;
 pub use origin::{Note, Origin};
-pub use predicate::{Captures, Lines, ModelTest, Pattern, Predicate, Test};
+pub use pattern::{Pattern, Syntax};
+pub use predicate::{Captures, Lines, ModelTest, Predicate, Test};
 pub use step::{
     Edit, ErrorCase, Errors, HeaderEdit, Limit, LimitKind, Log, Per, Rewrite, Said, Setting, Statuses, Step, TimeoutOf,
     Trust,

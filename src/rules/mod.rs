@@ -102,7 +102,8 @@ impl Rule {
     pub fn page(&self) -> String {
         let lines = self.source.lines().map_while(|line| line.strip_prefix("//!"));
         let lines = lines.map(|line| line.strip_prefix(' ').unwrap_or(line));
-        format!("# {}\n\n{}\n", self.id, lines.collect::<Vec<_>>().join("\n"))
+        let severity = self.severity.name();
+        format!("# {} ({severity})\n\n{}\n", self.id, lines.collect::<Vec<_>>().join("\n"))
     }
 
     /// The first sentence of its page.
@@ -110,6 +111,18 @@ impl Rule {
         let lines = self.source.lines().map_while(|line| line.strip_prefix("//! "));
         lines.take(1).collect()
     }
+}
+
+/// The pages of all rules and their index, as files: names and Markdown.
+pub fn pages() -> Vec<(String, String)> {
+    let mut index =
+        "# Rules\n\nWhat `llmguard lint` finds. `llmguard explain RULE` shows a page in the terminal.\n\n".to_owned();
+    index.push_str("| rule | severity | finds |\n|---|---|---|\n");
+    for rule in RULES {
+        index.push_str(&format!("| [{0}]({0}.md) | {1} | {2} |\n", rule.id, rule.severity.name(), rule.summary()));
+    }
+    let own = RULES.iter().map(|rule| (format!("{}.md", rule.id), rule.page()));
+    std::iter::once(("README.md".to_owned(), index)).chain(own).collect()
 }
 
 /// Everything that all rules find.

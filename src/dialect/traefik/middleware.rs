@@ -3,6 +3,7 @@
 //! In: a middleware's settings. Out: clauses, or why Traefik refuses it (which drops every router that uses it). Invariant: each kind is
 //! one entry of [`KINDS`] (facts: pkg/middlewares of Traefik, measured on 3.7.15).
 
+use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use super::build::{Builder, origin, refuse};
@@ -233,10 +234,12 @@ fn expression(text: &str, may_be_empty: bool) -> Result<(), String> {
         return Ok(());
     }
     // A comparison is written as a matcher, so that one grammar serves for both.
-    let comparison =
-        regex::Regex::new(r"([A-Z][A-Za-z]*)\([0-9., ]*\)\s*(?:<=|>=|<|>|==|!=)\s*(?:-?[0-9.]+|`[^`]*`|[0-9]+)");
-    let text = comparison.map(|comparison| comparison.replace_all(text, "$1(`1`)").into_owned());
-    let text = text.map_err(|error| error.to_string())?;
+    static COMPARISON: LazyLock<Option<regex::Regex>> = LazyLock::new(|| {
+        let pattern = r"([A-Z][A-Za-z]*)\([0-9., ]*\)\s*(?:<=|>=|<|>|==|!=)\s*(?:-?[0-9.]+|`[^`]*`|[0-9]+)";
+        regex::Regex::new(pattern).ok()
+    });
+    let comparison = COMPARISON.as_ref().ok_or("an expression of comparisons is wrong")?;
+    let text = comparison.replace_all(text, "$1(`1`)");
     Rule::parse(&text).map(drop).map_err(|why| format!("the expression can't be read: {why}"))
 }
 
@@ -288,6 +291,6 @@ fn grpc_web(at: &Origin) -> Vec<Clause> {
 }
 
 /// A regular expression of a setting. Errors: why Traefik refuses it.
-pub fn compiled(expression: &str) -> Result<crate::gateway::Pattern, String> {
+pub fn compiled(expression: &str) -> Result<Arc<crate::gateway::Pattern>, String> {
     re2::compile(expression).map_err(|why| format!("the expression `{expression}`: {why}"))
 }

@@ -338,7 +338,7 @@ impl Filler<'_> {
             ("and", [values @ .., last]) => values.iter().find(|value| !truth(value)).unwrap_or(last).clone(),
             ("or", [values @ .., last]) => values.iter().find(|value| truth(value)).unwrap_or(last).clone(),
             ("default", [other, value]) => if truth(value) { value } else { other }.clone(),
-            ("regexMatch", [Value::Text(pattern), Value::Text(text)]) => match re2::compile(pattern) {
+            ("regexMatch", [Value::Text(pattern), Value::Text(text)]) => match re2::compile(pattern).as_deref() {
                 Ok(Pattern::Regular(regex)) => Value::Bool(regex.is_match(text.as_bytes())),
                 _ => return Err(opaque("an expression isn't understood")),
             },

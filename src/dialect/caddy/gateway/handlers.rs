@@ -2,8 +2,6 @@
 //!
 //! In: a handler's JSON. Out: clauses. Invariant: a handler that isn't known here ends in "unknown", since it may answer.
 
-use std::sync::Arc;
-
 use super::placeholder::Unknown;
 use super::routes::default_status;
 use super::{Compiler, is_set, number, set, text, texts, var};
@@ -108,9 +106,8 @@ impl<'d> Compiler<'d, '_> {
         if status.as_literal().and_then(status_number).is_some() {
             return None;
         }
-        let pattern = regex::bytes::Regex::new("^[+-]?[0-9]{1,18}$");
-        let pattern = pattern.map_or_else(|error| Pattern::Opaque(error.to_string().into()), Pattern::Regular);
-        let is_number = Predicate::Value(status.clone(), Test::Regex(Arc::new(pattern), Captures::Dropped));
+        let pattern = Pattern::of("^[+-]?[0-9]{1,18}$");
+        let is_number = Predicate::Value(status.clone(), Test::Regex(pattern, Captures::Dropped));
         let origin = self.origin(place, "the status is no number: Caddy fails");
         let message = Value::literal("strconv.Atoi: invalid syntax");
         Some(self.fails(is_number.negated(), Value::literal("500"), message, origin))

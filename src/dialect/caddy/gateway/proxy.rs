@@ -82,9 +82,8 @@ impl<'d> Compiler<'d, '_> {
         let origin = self.origin(place, format!("`reverse_proxy` sends it to {shown}, with the path as it came"));
         clauses.push(Clause::steps(steps, origin));
         let origin = self.origin(place, "a header holds a control character, which Go doesn't send: Caddy fails");
-        let control = regex::bytes::Regex::new(r"(?-u)[\x00-\x08\x0a-\x1f\x7f]");
-        let control = control.map_or_else(|error| Pattern::Opaque(error.to_string().into()), Pattern::Regular);
-        let control = Predicate::Header("*".to_owned(), Lines::Any, Test::Regex(Arc::new(control), Captures::Dropped));
+        let control = Pattern::of(r"(?-u)[\x00-\x08\x0a-\x1f\x7f]");
+        let control = Predicate::Header("*".to_owned(), Lines::Any, Test::Regex(control, Captures::Dropped));
         let message = Value::literal("net/http: invalid header field value");
         clauses.push(self.fails(control, Value::literal("502"), message, origin));
         clauses.push(Clause::new(Predicate::Always, Terminal::Forward(Arc::new(forward)), self.origin(place, "")));
@@ -102,9 +101,8 @@ impl<'d> Compiler<'d, '_> {
             clauses.push(Clause::new(Predicate::BodyOver(0), Terminal::Unknown(why), origin));
         }
         if self.method_changes {
-            let token = regex::bytes::Regex::new("^[!#$%&'*+.^_`|~0-9A-Za-z-]*$");
-            let token = token.map_or_else(|error| Pattern::Opaque(error.to_string().into()), Pattern::Regular);
-            let is_token = Predicate::Value(Value::Method, Test::Regex(Arc::new(token), Captures::Dropped));
+            let token = Pattern::of("^[!#$%&'*+.^_`|~0-9A-Za-z-]*$");
+            let is_token = Predicate::Value(Value::Method, Test::Regex(token, Captures::Dropped));
             let origin = self.origin(place, "what the method was changed to is none: Caddy fails");
             let message = Value::literal("net/http: invalid method");
             clauses.push(self.fails(is_token.negated(), Value::literal("502"), message, origin));
@@ -216,9 +214,7 @@ fn valid_host(host: Value) -> Value {
 
 /// Bytes that may stand in a Host (httpguts.ValidHostHeader).
 pub(super) fn valid() -> Test {
-    let pattern = regex::bytes::Regex::new(r"^[0-9A-Za-z!$%&()*+,.:;=\[\]'_~-]*$");
-    let pattern = pattern.map_or_else(|error| Pattern::Opaque(error.to_string().into()), Pattern::Regular);
-    Test::Regex(Arc::new(pattern), Captures::Dropped)
+    Test::Regex(Pattern::of(r"^[0-9A-Za-z!$%&()*+,.:;=\[\]'_~-]*$"), Captures::Dropped)
 }
 
 /// A duration: nanoseconds, or a text such as `1m30s`, `2d` (caddy.ParseDuration).
