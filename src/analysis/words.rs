@@ -53,6 +53,11 @@ pub fn bound(setting: &Setting) -> Option<String> {
         | Setting::ResponseHeader(..)
         | Setting::UpstreamHttp(_)
         | Setting::ShowsVersion(_)
+        | Setting::UpstreamHeader(_)
+        | Setting::Anew
+        | Setting::Inner
+        | Setting::Shows(_)
+        | Setting::FollowsUpstream(_)
         | Setting::Log(_) => None,
     }
 }

@@ -5,8 +5,11 @@
 
 mod access;
 mod cannot_evaluate;
+mod cors;
 mod does_not_load;
 mod fails_open_when_unset;
+mod keys;
+mod leaks;
 mod limits;
 mod loads_with_problems;
 mod operation;
@@ -67,6 +70,26 @@ pub const RULES: &[Rule] = &[
     operation::upstream_refuses_host::RULE,
     operation::health_check_path::RULE,
     operation::http10_upstream::RULE,
+    keys::placeholder_key::RULE,
+    keys::weak_key::RULE,
+    keys::committed_key::RULE,
+    keys::unusable_hash::RULE,
+    keys::cheap_hash::RULE,
+    keys::slow_hash::RULE,
+    leaks::config_exposed::RULE,
+    leaks::credential_logged::RULE,
+    leaks::key_in_query::RULE,
+    leaks::query_logged::RULE,
+    leaks::credential_passed_on::RULE,
+    leaks::forwarded_address_believed::RULE,
+    leaks::metrics_exposed::RULE,
+    leaks::accel_redirect_followed::RULE,
+    leaks::version_shown::RULE,
+    cors::any_origin_allowed::RULE,
+    cors::origin_lookalike_allowed::RULE,
+    cors::preflight_refused::RULE,
+    cors::errors_without_cors::RULE,
+    cors::doubled_cors_headers::RULE,
     fails_open_when_unset::RULE,
     cannot_evaluate::RULE,
     does_not_load::RULE,

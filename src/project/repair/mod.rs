@@ -8,7 +8,6 @@ mod compose;
 mod lines;
 mod nginx;
 #[cfg(test)]
-#[expect(clippy::unwrap_used, reason = "tests")]
 mod tests;
 mod toml;
 mod traefik;

@@ -37,7 +37,9 @@ impl<'d> Compiler<'d, '_> {
             "file_server" => self.file_server(node, clauses),
             "metrics" => {
                 let origin = self.origin(node.place(), "`metrics` answers");
-                clauses.push(Clause::new(Predicate::Always, Terminal::Respond(200), origin));
+                let shows = Step::setting(Setting::Shows(Own::Metrics), origin.noted(""));
+                let answer = Clause::new(Predicate::Always, Terminal::Respond(200), origin);
+                clauses.push(Clause { steps: vec![shows], ..answer });
             }
             name if PASSING.contains(&name) => {}
             _ => {
@@ -68,7 +70,7 @@ impl<'d> Compiler<'d, '_> {
             for value in texts(Some(values)) {
                 let edit = Edit::Set(self.value(&value, Unknown::Stays, place));
                 let edit = HeaderEdit { name: entry.key.to_string(), edit };
-                steps.push(Step::setting(Setting::ResponseHeader(edit, true), self.origin(values.place(), "")));
+                steps.push(Step::setting(Setting::ResponseHeader(edit, Answers::All), self.origin(values.place(), "")));
             }
         }
         let code = text(node, "status_code").unwrap_or_default();

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::gateway::{
-    Chain, ChainId, Clause, Edit, HeaderEdit, Log, Origin, Setting, Step, Terminal, TimeoutOf, Value,
+    Answers, Chain, ChainId, Clause, Edit, HeaderEdit, Log, Origin, Setting, Step, Terminal, TimeoutOf, Value,
 };
 
 use super::super::units;
@@ -22,6 +22,8 @@ pub struct Settings {
     headers: Vec<(Setting, Origin)>,
     /// How the `add_header` of an outer level take part.
     outer_headers: OuterHeaders,
+    /// `proxy_hide_header`; replaced as a whole.
+    hidden: Vec<(Setting, Origin)>,
     /// `access_log`.
     logs: Vec<(Setting, Origin)>,
     /// `gzip`, and the types of `gzip_types`; `text/html` is always one.
@@ -71,20 +73,16 @@ impl Default for Settings {
             facts.push((name, setting(*on), nowhere()));
         }
         facts.push(("client_max_body_size", Setting::BodyLimit(Some(1 << 20)), nowhere()));
-        Settings {
-            facts,
-            headers: Vec::new(),
-            outer_headers: OuterHeaders::Unless,
-            logs: Vec::new(),
-            gzip: (None, Vec::new()),
-        }
+        facts.push(("proxy_ignore_headers", Setting::FollowsUpstream(true), nowhere()));
+        let (headers, hidden, logs) = (Vec::new(), Vec::new(), Vec::new());
+        Settings { facts, headers, outer_headers: OuterHeaders::Unless, hidden, logs, gzip: (None, Vec::new()) }
     }
 }
 
 /// The settings of an inner level; the same if nothing changes.
 pub fn inherit<'c>(reader: &mut Reader<'c>, outer: &Arc<Settings>, lines: &[Line<'c>]) -> Arc<Settings> {
     let mut inner: Option<Settings> = None;
-    let (mut headers, mut logs) = (Vec::new(), Vec::new());
+    let (mut headers, mut hidden, mut logs) = (Vec::new(), Vec::new(), Vec::new());
     if let (true, Some(line)) = (outer.logs.is_empty(), lines.first()) {
         inner = Some(reader.unsaid(outer, line));
     }
@@ -92,7 +90,13 @@ pub fn inherit<'c>(reader: &mut Reader<'c>, outer: &Arc<Settings>, lines: &[Line
         if line.is("add_header") {
             let value = reader.template(line, line.arg(1));
             let edit = HeaderEdit { name: line.text(0).into_owned(), edit: Edit::Add(value) };
-            headers.push((Setting::ResponseHeader(edit, line.arg(2) == b"always"), line.silent()));
+            let answers = if line.arg(2) == b"always" { Answers::All } else { Answers::Good };
+            headers.push((Setting::ResponseHeader(edit, answers), line.silent()));
+            continue;
+        }
+        if line.is("proxy_hide_header") {
+            let edit = HeaderEdit { name: line.text(0).into_owned(), edit: Edit::Remove };
+            hidden.push((Setting::UpstreamHeader(edit), line.silent()));
             continue;
         }
         if line.is("add_header_inherit") {
@@ -129,6 +133,9 @@ pub fn inherit<'c>(reader: &mut Reader<'c>, outer: &Arc<Settings>, lines: &[Line
         let all = &mut inner.get_or_insert_with(|| outer.as_ref().clone()).headers;
         all.retain(|_| passed);
         all.extend(headers);
+    }
+    if !hidden.is_empty() {
+        inner.get_or_insert_with(|| outer.as_ref().clone()).hidden = hidden;
     }
     if !logs.is_empty() {
         inner.get_or_insert_with(|| outer.as_ref().clone()).logs = logs;
@@ -184,6 +191,10 @@ impl<'c> Reader<'c> {
                 let size = units::offset(line.arg(0))?;
                 Some(("client_max_body_size", Setting::BodyLimit((size > 0).then_some(size))))
             }
+            "proxy_ignore_headers" => {
+                let ignored = line.args.iter().any(|name| name.eq_ignore_ascii_case(b"X-Accel-Redirect"));
+                ignored.then_some(("proxy_ignore_headers", Setting::FollowsUpstream(false)))
+            }
             "proxy_http_version" => {
                 let version = match line.arg(0) {
                     b"1.0" => "1.0",
@@ -237,7 +248,10 @@ impl<'c> Reader<'c> {
         }
         let effective = settings.effective();
         let facts = effective.iter().map(|(setting, origin)| (setting, origin));
-        let all = facts.chain(settings.headers.iter().chain(&settings.logs).map(|(setting, origin)| (setting, origin)));
+        let lists = settings.headers.iter().chain(&settings.hidden).chain(&settings.logs);
+        let anew = (Setting::Anew, Origin::default());
+        let all = std::iter::once((&anew.0, &anew.1)).chain(facts);
+        let all = all.chain(lists.map(|(setting, origin)| (setting, origin)));
         let steps = all.map(|(setting, origin)| Step::setting(setting.clone(), origin.clone())).collect();
         let clauses = vec![Clause::steps(steps, Origin::default())];
         let chain = self.gateway.add(Chain { clauses, otherwise: Terminal::Return, origin: Origin::default() });
