@@ -75,6 +75,7 @@ fn check(context: &Context<'_>, found: &mut Vec<Finding>) {
     let times = [
         (TimeoutOf::ClientHeader, plan.timeouts.client_header, "its head"),
         (TimeoutOf::ClientBody, plan.timeouts.client_body, "a pause in its body"),
+        (TimeoutOf::Request, plan.timeouts.client_header + plan.timeouts.client_body, "its whole request"),
     ];
     for (of, most, what) in times {
         let judge = |route: &Route, _: &CatalogEndpoint| {
