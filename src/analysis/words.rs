@@ -54,6 +54,7 @@ pub fn bound(setting: &Setting) -> Option<String> {
         | Setting::ShowsVersion(_)
         | Setting::UpstreamHeader(_)
         | Setting::Anew
+        | Setting::BelievesAnybody
         | Setting::Inner
         | Setting::Shows(_)
         | Setting::FollowsUpstream(_)

@@ -35,6 +35,8 @@ pub struct Static {
     pub api: bool,
     /// Whether the API and the dashboard stand open on [`OWN`].
     pub insecure: bool,
+    /// Where that is said.
+    pub insecure_at: Place,
     /// Whether the dashboard can be used.
     pub dashboard: bool,
     /// Whether the API shows profiles.
@@ -202,6 +204,7 @@ impl Static {
             },
             api: api.is_some(),
             insecure,
+            insecure_at: api.and_then(|api| api.get("insecure")).map(|on| on.place).unwrap_or_default(),
             dashboard: api.is_some_and(|api| api.bool("dashboard").unwrap_or(true)),
             debug: api.is_some_and(|api| api.flag("debug")),
             ping: ping.is_some(),

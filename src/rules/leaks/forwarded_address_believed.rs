@@ -32,11 +32,9 @@
 //! { servers { trusted_proxies static 10.0.0.5/32 } }
 //! ```
 
-use ipnet::IpNet;
-
 use super::said;
 use crate::finding::{Finding, Severity};
-use crate::gateway::{Origin, Per, Predicate, Step, Trust};
+use crate::gateway::{Origin, Per, Predicate, Setting, Step};
 use crate::rules::{Context, Rule};
 
 /// The rule.
@@ -57,8 +55,8 @@ fn check(context: &Context<'_>, found: &mut Vec<Finding>) {
         (false, true) => "lists of addresses",
         (false, false) => return,
     };
-    let steps = clauses().flat_map(|clause| clause.steps.iter().map(move |step| (step, &clause.origin)));
-    let all: Vec<&Origin> = steps.filter_map(|(step, origin)| everybody(step, origin)).collect();
+    let steps = clauses().flat_map(|clause| &clause.steps);
+    let all: Vec<&Origin> = steps.filter_map(everybody).collect();
     let mut known = Vec::new();
     for place in all.into_iter().filter_map(|origin| said(context, origin)) {
         let key = (place.file.name.clone(), place.span);
@@ -73,10 +71,7 @@ fn check(context: &Context<'_>, found: &mut Vec<Finding>) {
 }
 
 /// The place of a step that believes everybody.
-fn everybody<'o>(step: &'o Step, clause: &'o Origin) -> Option<&'o Origin> {
-    let Step::ClientIp(said) = step else { return None };
-    let Trust { peers, .. } = &said.what;
-    let all = |network: &IpNet| network.prefix_len() == 0;
-    let own = if said.origin == Origin::default() { clause } else { &said.origin };
-    peers.iter().any(all).then_some(own)
+fn everybody(step: &Step) -> Option<&Origin> {
+    let Step::Setting(own) = step else { return None };
+    (own.what == Setting::BelievesAnybody).then_some(&own.origin)
 }

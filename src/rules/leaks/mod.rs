@@ -51,7 +51,7 @@ fn of(who: &Authenticate) -> impl Iterator<Item = &'static str> {
 }
 
 /// A header's name as people write it.
-fn spelled(name: &str) -> String {
+pub fn spelled(name: &str) -> String {
     if name.eq_ignore_ascii_case("x-api-key") {
         return "X-API-Key".to_owned();
     }
