@@ -9,8 +9,8 @@ use base64::Engine as _;
 
 use super::boundary::Boundaries;
 use super::measure::{Measure, On, forwards};
-use crate::gateway::HeaderLines;
 use crate::gateway::predicate::is_credential;
+use crate::gateway::{self, HeaderLines};
 use crate::http::Request;
 
 /// How many credentials of one kind are tried.
@@ -35,6 +35,8 @@ pub struct Caller {
     pub http2: bool,
     /// Whether the credential is the value of an environment variable that isn't known here.
     pub knows_environment: bool,
+    /// Of those variables the only one whose value it is; absent: any.
+    pub variable: Option<String>,
 }
 
 /// Kinds of callers, the plainest first.
@@ -65,12 +67,30 @@ pub enum Trick {
 
 impl Caller {
     fn new(who: Who, on: On, headers: HeaderLines) -> Caller {
-        Caller { who, on, headers, argument: None, as_client: None, http2: false, knows_environment: false }
+        let (argument, as_client, variable) = (None, None, None);
+        Caller { who, on, headers, argument, as_client, http2: false, knows_environment: false, variable }
     }
 
     /// Without any credential.
     pub fn nobody() -> Caller {
         Caller::new(Who::Nobody, On::Nobody, Vec::new())
+    }
+
+    /// A client whose credential only its owner knows.
+    pub fn client(on: On, as_client: Option<String>) -> Caller {
+        Caller { as_client, ..Caller::new(Who::Client, on, Vec::new()) }
+    }
+
+    /// The same with the header that a login has, for what looks at the name that it claims.
+    pub fn logging_in(&self) -> Option<Caller> {
+        let name = self.as_client.as_ref().filter(|_| self.headers.is_empty())?;
+        let login = base64::engine::general_purpose::STANDARD.encode(format!("{name}:its-password"));
+        Some(Caller { headers: vec![line("Authorization", format!("Basic {login}"))], ..self.clone() })
+    }
+
+    /// A client who shows its key in this header.
+    pub fn by_key(on: On, line: (Vec<u8>, Vec<u8>)) -> Caller {
+        Caller::new(Who::Client, on, vec![line])
     }
 
     fn stranger(trick: Trick, headers: HeaderLines) -> Caller {
@@ -86,6 +106,12 @@ impl Caller {
             request.target.extend(name.bytes().chain([b'=']).chain(value.iter().copied()));
         }
         request
+    }
+
+    /// Whether this caller has the value of the variable that isn't known for this reason.
+    pub fn knows(&self, why: &str) -> bool {
+        self.knows_environment
+            && self.variable.as_deref().is_none_or(|own| gateway::environment_variable(why) == Some(own))
     }
 
     /// The client's name in a request that is shown; absent: no client.
@@ -145,7 +171,7 @@ pub fn candidates(boundaries: &Boundaries, measure: &Measure) -> Vec<Caller> {
     for name in &boundaries.clients {
         let known = measure.plan.clients.iter().any(|client| client.name == *name);
         let on = if known { On::Client(name.clone()) } else { On::SomeClient };
-        list.push(Caller { as_client: Some(name.clone()), ..Caller::new(Who::Client, on, Vec::new()) });
+        list.push(Caller::client(on, Some(name.clone())));
     }
     // Of ten thousand clients the policy's own are the ones that matter, and some others.
     let (named, other): (Vec<Caller>, Vec<Caller>) =
@@ -229,11 +255,12 @@ fn flipped(byte: u8) -> u8 {
     if byte.is_ascii_lowercase() { byte.to_ascii_uppercase() } else { byte.to_ascii_lowercase() }
 }
 
-/// The client of the policy whose key a text holds.
+/// The client of the policy whose key a text holds, in capitals or not: where a config overlooks that its texts are no longer the key's own.
 fn owner(text: &[u8], measure: &Measure) -> Option<String> {
-    let key = text.strip_prefix(b"Bearer ").unwrap_or(text);
+    let scheme = text.get(..7).filter(|start| start.eq_ignore_ascii_case(b"Bearer "));
+    let key = &text[scheme.map_or(0, <[u8]>::len)..];
     let owns = |client: &&crate::policy::plan::Client| {
-        client.keys.iter().any(|own| own.value.as_ref().is_some_and(|value| value.equals(key)))
+        client.keys.iter().any(|own| own.value.as_ref().is_some_and(|value| value.equals_in_any_case(key)))
     };
     measure.plan.clients.iter().find(owns).map(|client| client.name.clone())
 }

@@ -5,7 +5,7 @@
 
 use std::net::IpAddr;
 
-use crate::catalog::Kind;
+use crate::catalog::{CatalogEndpoint, Kind, Reach};
 use crate::diag::Sink;
 use crate::gateway::Gateway;
 use crate::gateway::eval::{Outcome, Verdict, evaluate};
@@ -47,6 +47,17 @@ pub enum On {
     SomeClient,
 }
 
+/// What a request reaches behind a gateway.
+#[derive(Debug)]
+pub struct Reached<'a> {
+    /// The method that arrives there.
+    pub method: &'a Vec<u8>,
+    /// The path that the policy is asked about: the endpoint's own, else the target as it arrives.
+    pub path: Vec<u8>,
+    /// The endpoint, and how surely; absent: a path that the catalogue doesn't know.
+    pub endpoint: Option<(&'a CatalogEndpoint, Reach)>,
+}
+
 impl Measure {
     /// The built-in policy. `None`: it is broken (a test forbids it).
     pub fn built_in() -> Option<Measure> {
@@ -69,7 +80,7 @@ impl Measure {
     }
 
     /// The request as the policy's own gateway would get it.
-    fn request(&self, on: &On, method: &[u8], target: &[u8]) -> Request {
+    fn request(&self, on: &On, method: &[u8], target: &[u8], body: Option<&[u8]>) -> Request {
         let host = self.plan.listen.server_names.first().cloned().unwrap_or_else(|| "localhost".to_owned());
         let client = match on {
             On::Client(name) => Some(name.clone()),
@@ -81,8 +92,8 @@ impl Measure {
             headers: vec![(b"Host".to_vec(), host.into_bytes())],
             version: Version::Http11,
             client_ip: IpAddr::from([127, 0, 0, 1]),
-            body: None,
-            body_bytes: 0,
+            body: body.map(<[u8]>::to_vec),
+            body_bytes: body.map_or(0, |body| body.len() as u64),
             port: None,
             tls: Some(self.plan.listen.tls != Tls::Off),
             as_client: client,
@@ -91,7 +102,12 @@ impl Measure {
 
     /// What the policy says; of several clients the one who may most.
     pub fn decides(&self, on: &On, method: &[u8], target: &[u8]) -> Outcome {
-        let ask = |on: &On| evaluate(&self.gateway, &self.request(on, method, target));
+        self.decides_with(on, method, target, None)
+    }
+
+    /// The same about a request with a body.
+    pub fn decides_with(&self, on: &On, method: &[u8], target: &[u8], body: Option<&[u8]>) -> Outcome {
+        let ask = |on: &On| evaluate(&self.gateway, &self.request(on, method, target, body));
         if *on != On::SomeClient {
             return ask(on);
         }
@@ -110,6 +126,28 @@ impl Measure {
             best = best.or(Some(outcome));
         }
         best.unwrap_or_else(|| ask(&On::Nobody))
+    }
+
+    /// What a request that the upstream sees reaches there; `every_upstream`: any server is the policy's.
+    ///
+    /// Errors: the server that gets it, and that the policy isn't about.
+    pub fn reached<'a>(
+        &'a self,
+        sent: &'a Request,
+        outcome: &'a Outcome,
+        every_upstream: bool,
+    ) -> Result<Reached<'a>, &'a str> {
+        let (method, target) = match &outcome.verdict {
+            Verdict::Proxied { upstream, .. } if !every_upstream && !self.guards(upstream) => return Err(upstream),
+            Verdict::Proxied { target, .. } => (&outcome.method, target),
+            _ => (&sent.method, &sent.target),
+        };
+        let endpoint = self.kind.reached(method, target);
+        let path = match endpoint {
+            Some((endpoint, _)) if !endpoint.path.contains(':') => endpoint.path.clone().into_bytes(),
+            _ => target.clone(),
+        };
+        Ok(Reached { method, path, endpoint })
     }
 
     /// Whether a server that a config sends requests to may be the one that the policy guards: by its name, its port or its kind.

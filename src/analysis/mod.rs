@@ -10,6 +10,7 @@ pub mod curl;
 pub mod decision;
 pub mod entry;
 pub mod explain;
+pub mod matrix;
 pub mod measure;
 pub mod survey;
 pub mod witness;

@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 
 use super::caller::{self, Caller, Who};
 use super::entry::{self, Entry};
-use super::measure::{Measure, On, forwards};
+use super::measure::{Measure, On, Reached, forwards};
 use super::witness::{self, Ask, Twist};
 use crate::catalog::{CatalogEndpoint, Reach};
 use crate::gateway::eval::{Outcome, Verdict, ways};
@@ -87,11 +87,20 @@ pub struct Route {
     pub outcome: Outcome,
 }
 
+/// What becomes of a request like a witness's, with a change.
+pub fn again(gateway: &Gateway, witness: &Witness, change: &dyn Fn(&mut Request)) -> Outcome {
+    let mut request = witness.request.clone();
+    change(&mut request);
+    answer(gateway, &request, &witness.caller).outcome
+}
+
 /// What becomes of a request, as far as one caller knows the environment.
-struct Answer {
-    outcome: Outcome,
+#[derive(Debug, Clone)]
+pub struct Answer {
+    /// What becomes of it.
+    pub outcome: Outcome,
     /// Where the files don't tell: a way on which the upstream sees it.
-    through: Option<Outcome>,
+    pub through: Option<Outcome>,
 }
 
 /// Surveys a gateway. `every_upstream`: requests to any server count, whatever it is called.
@@ -168,7 +177,7 @@ impl Work<'_> {
         }
         let candidates = caller::candidates(&entry.boundaries, self.measure);
         let clients = caller::accepted(candidates, &|caller| {
-            plain.iter().map(|ask| forwards(&self.ask(entry, caller, ask).1.outcome.verdict)).collect()
+            plain.iter().map(|ask| forwards(&asked(self.gateway, entry, caller, ask).1.outcome.verdict)).collect()
         });
         let strangers = caller::strangers(&entry.boundaries);
         for caller in strangers.iter().chain(&clients) {
@@ -185,25 +194,8 @@ impl Work<'_> {
         }
     }
 
-    /// Asks one request.
-    fn ask(&self, entry: &Entry, caller: &Caller, ask: &Ask) -> (Witness, Answer) {
-        let listener = &self.gateway.listeners[entry.listener];
-        let mut request = entry::request(listener, entry.host.as_deref(), &ask.method, &ask.target);
-        if caller.http2 {
-            request.version = Version::Http2;
-        }
-        if ask.version == Version::Http10 {
-            request.version = Version::Http10;
-            request.headers.clear();
-        }
-        let request = caller.sends(request);
-        let answer = answer(self.gateway, &request, caller.knows_environment);
-        let host = entry.host.clone();
-        (Witness { request, caller: caller.clone(), twist: ask.twist, listener: entry.listener, host }, answer)
-    }
-
     fn judge(&mut self, entry: &Entry, caller: &Caller, ask: &Ask) {
-        let (witness, answer) = self.ask(entry, caller, ask);
+        let (witness, answer) = asked(self.gateway, entry, caller, ask);
         if let Some(through) = answer.through {
             let Verdict::Unknown { reason, .. } = &answer.outcome.verdict else { return };
             if let Some((wanted, _)) = self.forbidden(&witness, &through) {
@@ -224,22 +216,14 @@ impl Work<'_> {
     fn forbidden(&mut self, witness: &Witness, outcome: &Outcome) -> Option<(Outcome, Option<(usize, Reach)>)> {
         let measure = self.measure;
         let sent = &witness.request;
-        let (method, target) = match &outcome.verdict {
-            Verdict::Proxied { upstream, target, .. } => {
-                if !self.every_upstream && !measure.guards(upstream) {
-                    self.survey.others.insert(upstream.clone());
-                    return None;
-                }
-                (&outcome.method, target)
+        let Reached { method, path, endpoint: reached } = match measure.reached(sent, outcome, self.every_upstream) {
+            Ok(reached) => reached,
+            Err(other) => {
+                self.survey.others.insert(other.to_owned());
+                return None;
             }
-            _ => (&sent.method, &sent.target),
         };
         let on = &witness.caller.on;
-        let reached = measure.kind.reached(method, target);
-        let path = match reached {
-            Some((endpoint, _)) if !endpoint.path.contains(':') => endpoint.path.clone().into_bytes(),
-            _ => target.clone(),
-        };
         let effective = measure.decides(on, method, &path);
         if forwards(&effective.verdict) {
             return None;
@@ -335,11 +319,30 @@ pub fn place(outcome: &Outcome) -> Option<&Origin> {
     outcome.steps.iter().rev().find(|origin| origin.span() != Span::default()).or(outcome.steps.last())
 }
 
+/// Sends one request, and says what becomes of it.
+pub fn asked(gateway: &Gateway, entry: &Entry, caller: &Caller, ask: &Ask) -> (Witness, Answer) {
+    let listener = &gateway.listeners[entry.listener];
+    let mut request = entry::request(listener, entry.host.as_deref(), &ask.method, &ask.target);
+    if caller.http2 {
+        request.version = Version::Http2;
+    }
+    if ask.version == Version::Http10 {
+        request.version = Version::Http10;
+        request.headers.clear();
+    }
+    request.body_bytes = ask.body.as_ref().map_or(0, |body| body.len() as u64);
+    request.body.clone_from(&ask.body);
+    let request = caller.sends(request);
+    let answer = answer(gateway, &request, caller);
+    let host = entry.host.clone();
+    (Witness { request, caller: caller.clone(), twist: ask.twist, listener: entry.listener, host }, answer)
+}
+
 /// What becomes of a request; a caller who knows the environment has the values of its variables, and nobody else has one of them.
-fn answer(gateway: &Gateway, request: &Request, knows_environment: bool) -> Answer {
+fn answer(gateway: &Gateway, request: &Request, caller: &Caller) -> Answer {
     let all: Vec<_> = ways(gateway, request).collect();
     let fits = |assumed: &[(String, bool)]| {
-        assumed.iter().all(|(why, yes)| !crate::gateway::is_environment(why) || *yes == knows_environment)
+        assumed.iter().all(|(why, yes)| !crate::gateway::is_environment(why) || *yes == caller.knows(why))
     };
     let fitting: Vec<_> = all.iter().filter(|way| fits(&way.assumed)).collect();
     let kept = if fitting.is_empty() { all.iter().collect() } else { fitting };

@@ -57,6 +57,8 @@ pub struct Ask {
     pub target: String,
     /// The protocol; HTTP/1.0 comes without a Host.
     pub version: Version,
+    /// The body, if it matters.
+    pub body: Option<Vec<u8>>,
 }
 
 /// How a request differs from the plain one for an endpoint, the plainest first.
@@ -146,8 +148,9 @@ pub fn twisted(kind: &Kind, boundaries: &Boundaries) -> Vec<Ask> {
 }
 
 impl Ask {
-    fn new(twist: Twist, method: &str, target: String) -> Ask {
-        Ask { twist, method: method.to_owned(), target, version: Version::Http11 }
+    /// A request without a body.
+    pub fn new(twist: Twist, method: &str, target: String) -> Ask {
+        Ask { twist, method: method.to_owned(), target, version: Version::Http11, body: None }
     }
 }
 

@@ -4,6 +4,8 @@
 //! same order; every one has a place in a file that was read.
 
 pub mod baseline;
+pub mod fingerprint;
+pub mod fix;
 pub mod ignore;
 
 use serde_json::Value;
@@ -149,6 +151,12 @@ impl Finding {
     /// The same with another place.
     pub fn with(mut self, place: Option<Place>, label: impl Into<String>) -> Finding {
         self.related.extend(place.map(|place| (place, label.into())));
+        self
+    }
+
+    /// The same with a change that mends it, if there is one.
+    pub fn fixed_by(mut self, fix: Option<Fix>) -> Finding {
+        self.fix = fix;
         self
     }
 

@@ -77,6 +77,7 @@ fn nothing() -> Outcome {
         verdict: unknown("no listener on this port"),
         client: None,
         limits: Vec::new(),
+        keys: Vec::new(),
         settings: Vec::new(),
         method: Vec::new(),
         headers: Vec::new(),
@@ -280,6 +281,10 @@ impl Run<'_> {
                 let mut behind = walk.stack.clone();
                 behind.push(Frame { step: clause.steps.len(), ..at });
                 walk.guards.push((Arc::clone(errors), behind));
+            }
+            if let (true, Step::Limit(limit)) = (self.told, step) {
+                let key = walk.state.value(&limit.what.key);
+                walk.outcome.keys.push(key);
             }
             self.run(step, walk);
         }

@@ -14,6 +14,7 @@ pub mod eval;
 mod origin;
 pub mod outcome;
 mod password;
+mod pattern;
 pub mod predicate;
 mod state;
 pub mod step;
@@ -29,7 +30,8 @@ use std::sync::Arc;
 pub use auth::{Authenticate, Credential, Proof};
 pub use condition::Condition;
 pub use origin::{Note, Origin};
-pub use predicate::{Captures, Lines, ModelTest, Pattern, Predicate, Test};
+pub use pattern::{Pattern, Syntax};
+pub use predicate::{Captures, Lines, ModelTest, Predicate, Test};
 pub use step::{
     Answers, Edit, ErrorCase, Errors, HeaderEdit, Limit, LimitKind, Log, Own, Per, Rewrite, Said, Setting, Statuses,
     Step, TimeoutOf, Trust,
@@ -45,6 +47,11 @@ pub const ENVIRONMENT: &str = "depends on the environment variable ";
 /// Whether what isn't known is the value of an environment variable.
 pub fn is_environment(why: &str) -> bool {
     why.starts_with(ENVIRONMENT)
+}
+
+/// The variable of the environment that a reason names.
+pub fn environment_variable(why: &str) -> Option<&str> {
+    why.strip_prefix(ENVIRONMENT)?.split('`').nth(1)
 }
 
 /// Header lines in their order: name and value.

@@ -130,8 +130,11 @@ fn systems_of(project: &Project, options: &Options, sink: &mut Sink) -> Vec<Syst
         systems.push(traefik::read(project, None, options, sink));
     }
     let role = |service: &Service| roles.get(service.name.as_str()).cloned().unwrap_or(Role::Upstream);
+    let is_proxy = |service: &Service| matches!(role(service), Role::Proxy | Role::Unknown(_));
+    let neighbours = compose::neighbours(project, &is_proxy);
     let gateway = compose::gateway(project, &role);
-    systems.push(System { dialect: Dialect::Compose, name: name(project), gateway });
+    systems.push(System::new(Dialect::Compose, name(project), gateway));
+    systems.iter_mut().for_each(|system| system.neighbours = Some(neighbours.clone()));
     systems
 }
 

@@ -11,6 +11,7 @@ mod entrypoint;
 mod image;
 mod join;
 mod read;
+pub mod repair;
 pub mod secrets;
 mod stock;
 mod traefik;
@@ -20,6 +21,7 @@ use std::path::PathBuf;
 
 use crate::diag::Sink;
 use crate::dialect::Options;
+pub use crate::dialect::compose::Neighbour;
 use crate::gateway::Gateway;
 use classify::What;
 use read::real;
@@ -48,6 +50,15 @@ pub struct System {
     pub name: String,
     /// What they mean.
     pub gateway: Gateway,
+    /// What the other containers of its compose project reach past it; absent: it is in none.
+    pub neighbours: Option<Vec<Neighbour>>,
+}
+
+impl System {
+    /// Configs that are in no compose project.
+    fn new(dialect: Dialect, name: String, gateway: Gateway) -> System {
+        System { dialect, name, gateway, neighbours: None }
+    }
 }
 
 /// Reads what is at these paths; `-` is standard input. What isn't understood goes into `sink`.

@@ -14,8 +14,15 @@ use crate::source::SourceFile;
 /// What nginx makes of a main file, or of a part of one.
 pub fn nginx(file: SourceFile, options: &Options, sink: &mut Sink) -> System {
     let name = file.name.clone();
-    let config = nginx::read::read_file(file, options, sink);
-    System { dialect: Dialect::Nginx, name, gateway: nginx::gateway(&config, options, sink) }
+    let (mut syntax, mut meaning) = (Sink::default(), Sink::default());
+    let config = nginx::read::read_file(file, options, &mut syntax);
+    let gateway = nginx::gateway(&config, options, &mut meaning);
+    // What nginx stops at would be said again, as what the rest of it seems to mean.
+    if !syntax.has_errors() {
+        syntax.list.append(&mut meaning.list);
+    }
+    sink.list.append(&mut syntax.list);
+    System::new(Dialect::Nginx, name, gateway)
 }
 
 /// What Caddy makes of a Caddyfile.
@@ -30,14 +37,14 @@ pub fn caddyfile(file: SourceFile, options: &Options, sink: &mut Sink) -> System
         true => crate::gateway::Gateway { files: adapted.files, ..Default::default() },
         false => caddy::gateway::gateway(&adapted.document, adapted.files, options, sink),
     };
-    System { dialect: Dialect::Caddy, name, gateway }
+    System::new(Dialect::Caddy, name, gateway)
 }
 
 /// What Caddy makes of its own JSON.
 pub fn caddy_json(file: SourceFile, options: &Options, sink: &mut Sink) -> System {
     let name = file.name.clone();
     let document = json::read(0, &file, sink);
-    System { dialect: Dialect::Caddy, name, gateway: caddy::gateway::gateway(&document, vec![file], options, sink) }
+    System::new(Dialect::Caddy, name, caddy::gateway::gateway(&document, vec![file], options, sink))
 }
 
 /// What Traefik makes of some files that belong together.
@@ -47,7 +54,7 @@ pub fn traefik(files: &[SourceFile], options: &Options, sink: &mut Sink) -> Syst
     let mut reading = traefik::read_gateway(&texts, options);
     sink.list.append(&mut reading.problems.list);
     let name = files.first().map(|file| file.name.clone()).unwrap_or_default();
-    System { dialect: Dialect::Traefik, name, gateway: reading.gateway }
+    System::new(Dialect::Traefik, name, reading.gateway)
 }
 
 /// What all these mean that aren't compose files: main files first, then what none of them has read.

@@ -38,7 +38,7 @@ pub fn read(project: &Project, own: Option<(&Service, &Container<'_>)>, options:
     }
     sink.list.append(&mut inner.list);
     let main = project.files.first().map(|file| file.name.clone()).unwrap_or_default();
-    System { dialect: Dialect::Traefik, name: main, gateway }
+    System::new(Dialect::Traefik, main, gateway)
 }
 
 fn labels(project: &Project, service: &Service) -> LabelSet {

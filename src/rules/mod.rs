@@ -10,14 +10,18 @@ mod does_not_load;
 mod fails_open_when_unset;
 mod keys;
 mod leaks;
+mod limits;
 mod loads_with_problems;
+mod operation;
+mod treatment;
 mod unused_ignore;
 
 use crate::analysis::measure::Measure;
 use crate::analysis::survey::Survey;
 use crate::diag::Diagnostic;
-use crate::finding::{Finding, Place, Severity};
+use crate::finding::{Edit, Finding, Fix, Place, Severity};
 use crate::gateway::{Gateway, Origin};
+pub use crate::project::repair::{self, Repair};
 
 /// A rule.
 #[derive(Debug)]
@@ -49,6 +53,23 @@ pub const RULES: &[Rule] = &[
     access::client_header_opens::RULE,
     access::every_key_is_admin::RULE,
     access::client_exceeds_policy::RULE,
+    limits::no_rate_limit::RULE,
+    limits::guessing_not_limited::RULE,
+    limits::client_chosen_limit_key::RULE,
+    limits::looser_limit::RULE,
+    limits::no_connection_limit::RULE,
+    limits::no_body_limit::RULE,
+    limits::small_body_limit::RULE,
+    limits::no_client_timeout::RULE,
+    limits::limit_status_not_429::RULE,
+    limits::limit_queues::RULE,
+    operation::short_read_timeout::RULE,
+    operation::write_timeout_cuts_streams::RULE,
+    operation::buffered_stream::RULE,
+    operation::compressed_stream::RULE,
+    operation::upstream_refuses_host::RULE,
+    operation::health_check_path::RULE,
+    operation::http10_upstream::RULE,
     keys::placeholder_key::RULE,
     keys::weak_key::RULE,
     keys::committed_key::RULE,
@@ -96,6 +117,17 @@ impl Context<'_> {
     pub fn place(&self, origin: &Origin) -> Option<Place> {
         place(self.gateway, origin)
     }
+
+    /// The change that makes something hold at the place of an origin: that of the setting where it is written, else that of what it is about
+    /// (the `proxy_pass`, the entry point, the port). `None`: the file can't be changed so, or it holds already. Whether it is
+    /// safe is the repair's own word; a rule that knows better says `Fix { safe: …, ..fix }`.
+    pub fn repair(&self, repair: Repair, origin: &Origin) -> Option<Fix> {
+        let file = self.gateway.files.get(origin.file())?;
+        let changes = repair::repair(&self.gateway.files, origin.file(), origin.span(), &repair)?;
+        let edit = |change: repair::Change| Edit { file: file.name.clone(), span: change.span, text: change.text };
+        let edits = changes.into_iter().map(edit).collect();
+        Some(Fix { description: repair.description(), safe: repair.is_safe(), edits })
+    }
 }
 
 /// The place of an origin. `None`: it lies in no file.
@@ -113,7 +145,8 @@ impl Rule {
     pub fn page(&self) -> String {
         let lines = self.source.lines().map_while(|line| line.strip_prefix("//!"));
         let lines = lines.map(|line| line.strip_prefix(' ').unwrap_or(line));
-        format!("# {}\n\n{}\n", self.id, lines.collect::<Vec<_>>().join("\n"))
+        let severity = self.severity.name();
+        format!("# {} ({severity})\n\n{}\n", self.id, lines.collect::<Vec<_>>().join("\n"))
     }
 
     /// The first sentence of its page.
@@ -121,6 +154,18 @@ impl Rule {
         let lines = self.source.lines().map_while(|line| line.strip_prefix("//! "));
         lines.take(1).collect()
     }
+}
+
+/// The pages of all rules and their index, as files: names and Markdown.
+pub fn pages() -> Vec<(String, String)> {
+    let mut index =
+        "# Rules\n\nWhat `llmguard lint` finds. `llmguard explain RULE` shows a page in the terminal.\n\n".to_owned();
+    index.push_str("| rule | severity | finds |\n|---|---|---|\n");
+    for rule in RULES {
+        index.push_str(&format!("| [{0}]({0}.md) | {1} | {2} |\n", rule.id, rule.severity.name(), rule.summary()));
+    }
+    let own = RULES.iter().map(|rule| (format!("{}.md", rule.id), rule.page()));
+    std::iter::once(("README.md".to_owned(), index)).chain(own).collect()
 }
 
 /// Everything that all rules find.

@@ -93,6 +93,13 @@ fn published(service: &Service, port: &Port) -> Open {
 
 /// An upstream that is known by its image and listens on the host itself.
 fn on_host(service: &Service, place: Place) -> Option<Open> {
+    let (kind, address, port) = own_port(service)?;
+    let note = format!("`{}` is on the host's own network: {} listens on port {port} there", service.name, kind.title);
+    Some(Open { address, port, target: port, place, note: note.into() })
+}
+
+/// Where an upstream listens that is known by its image.
+pub(super) fn own_port(service: &Service) -> Option<(Kind, IpAddr, u16)> {
     let image = &service.image.as_ref()?.text;
     let kind = Kind::names().filter_map(Kind::find).find(|kind| is_image_of(image, &kind.kind))?;
     let (mut address, mut port) = (IpAddr::V4(Ipv4Addr::UNSPECIFIED), kind.default_port?);
@@ -105,8 +112,7 @@ fn on_host(service: &Service, place: Place) -> Option<Open> {
     let words: Vec<&str> = words.map(|word| word.text.as_str()).collect();
     port = argument(&words, "--port").and_then(|port| port.parse().ok()).unwrap_or(port);
     address = argument(&words, "--host").and_then(|host| host.parse().ok()).unwrap_or(address);
-    let note = format!("`{}` is on the host's own network: {} listens on port {port} there", service.name, kind.title);
-    Some(Open { address, port, target: port, place, note: note.into() })
+    Some((kind, address, port))
 }
 
 /// Whether an image is one of a kind of upstream: by the last part of its name.

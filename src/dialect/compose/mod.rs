@@ -14,6 +14,7 @@ mod load;
 mod merge;
 pub mod model;
 mod mounts;
+mod neighbours;
 mod pairs;
 pub mod ports;
 mod read;
@@ -31,6 +32,7 @@ use crate::source::SourceFile;
 pub use find::{files_of, with_override};
 pub use gateway::{Role, gateway};
 pub use model::Project;
+pub use neighbours::{Neighbour, neighbours};
 
 /// Reads a project from its files; all but the first are laid over those before them. What is wrong goes into `sink`.
 pub fn read(files: &[PathBuf], options: &Options, sink: &mut Sink) -> Project {

@@ -202,7 +202,7 @@ fn deeds(context: &Context<'_>, gap: &Gap) -> String {
     match (named.split_last(), rest) {
         (Some((last, [])), 0) => last.clone(),
         (Some((last, before)), 0) => format!("{} and {last}", before.join(", ")),
-        (_, 1) => format!("{} and one thing more", named.join(", ")),
-        (_, rest) => format!("{} and {rest} things more", named.join(", ")),
+        (_, 1) => format!("{}, and call one more endpoint", named.join(", ")),
+        (_, rest) => format!("{}, and call {rest} more endpoints", named.join(", ")),
     }
 }

@@ -23,10 +23,13 @@
 //! ```yaml
 //! expose: ["11434"]
 //! ```
+//!
+//! A port that is published on `127.0.0.1` alone is for the host's own programs, and isn't told of. `--fix --unsafe-fixes` makes that of it.
 
 use super::{Words, findings};
 use crate::finding::{Finding, Severity};
-use crate::rules::{Context, Rule};
+use crate::gateway::Listener;
+use crate::rules::{Context, Repair, Rule};
 
 /// The rule.
 pub const RULE: Rule =
@@ -37,5 +40,16 @@ fn check(context: &Context<'_>, found: &mut Vec<Finding>) {
         label: "this port leads to the model server with nothing between",
         help: "take the published port away: the proxy reaches the server by the project's own network".to_owned(),
     };
-    found.extend(findings(context, RULE.id, RULE.severity, &words));
+    for finding in findings(context, RULE.id, RULE.severity, &words) {
+        let own = |listener: &&Listener| {
+            let place = context.place(&listener.origin);
+            place.is_some_and(|place| place.span == finding.place.span && place.file.name == finding.place.file.name)
+        };
+        let listener = context.gateway.listeners.iter().find(own);
+        if listener.is_some_and(|listener| listener.address.is_loopback()) {
+            continue;
+        }
+        let fix = listener.and_then(|listener| context.repair(Repair::OnLoopback, &listener.origin));
+        found.push(finding.fixed_by(fix));
+    }
 }

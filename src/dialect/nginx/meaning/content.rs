@@ -208,7 +208,7 @@ impl<'c> Reader<'c> {
         if folder == Folder::Unknown || scope.other_methods {
             let why = format!("depends on the files in `{root}`");
             let note = format!("nginx answers with a file below `{root}`");
-            return Chain { clauses: Vec::new(), otherwise: Terminal::Unknown(why.into()), origin: origin.noted(note) };
+            return Chain { clauses: Vec::new(), otherwise: by_itself(why), origin: origin.noted(note) };
         }
         let known = Predicate::method(&["GET", "HEAD", "POST"]);
         let note = "files are read by GET and HEAD only (405)";
@@ -219,7 +219,7 @@ impl<'c> Reader<'c> {
             clauses.push(Clause::new(top, Terminal::Error(403), origin.noted(note)));
         } else if folder == Folder::Empty {
             let folders = Predicate::Value(Value::Path, Test::Suffix(b"/".to_vec()));
-            clauses.push(Clause::new(folders, Terminal::Unknown("depends on a folder".into()), origin.clone()));
+            clauses.push(Clause::new(folders, by_itself("depends on a folder".to_owned()), origin.clone()));
         }
         let note = match folder {
             Folder::Empty => format!("`{root}` holds no such file (404)"),
@@ -259,6 +259,11 @@ impl<'c> Reader<'c> {
         self.folders.insert(path, folder);
         folder
     }
+}
+
+/// nginx answers by itself, with a status that isn't known. An index file is another request inside, to a path that anybody may ask for.
+fn by_itself(why: String) -> Terminal {
+    Terminal::RespondWith(Box::new(Value::Opaque(why.into())))
 }
 
 /// The body comes in chunks: its length isn't known beforehand.

@@ -26,6 +26,8 @@ pub struct Settings {
     hidden: Vec<(Setting, Origin)>,
     /// `access_log`.
     logs: Vec<(Setting, Origin)>,
+    /// `gzip`, and the types of `gzip_types`; `text/html` is always one.
+    gzip: (Option<Origin>, Vec<String>),
 }
 
 /// `add_header_inherit` (measured on nginx 1.31.3: it holds for inner levels too).
@@ -57,7 +59,6 @@ type Switch = (&'static str, fn(bool) -> Setting, bool);
 const SWITCHES: &[Switch] = &[
     ("proxy_buffering", Setting::BufferResponses, true),
     ("proxy_request_buffering", Setting::BufferRequests, true),
-    ("gzip", Setting::Compress, false),
     ("server_tokens", Setting::ShowsVersion, true),
 ];
 
@@ -74,7 +75,7 @@ impl Default for Settings {
         facts.push(("client_max_body_size", Setting::BodyLimit(Some(1 << 20)), nowhere()));
         facts.push(("proxy_ignore_headers", Setting::FollowsUpstream(true), nowhere()));
         let (headers, hidden, logs) = (Vec::new(), Vec::new(), Vec::new());
-        Settings { facts, headers, outer_headers: OuterHeaders::Unless, hidden, logs }
+        Settings { facts, headers, outer_headers: OuterHeaders::Unless, hidden, logs, gzip: (None, Vec::new()) }
     }
 }
 
@@ -110,6 +111,14 @@ pub fn inherit<'c>(reader: &mut Reader<'c>, outer: &Arc<Settings>, lines: &[Line
             logs.push((Setting::Log(reader.log(line)), line.silent()));
             continue;
         }
+        if line.is("gzip") || line.is("gzip_types") {
+            let gzip = &mut inner.get_or_insert_with(|| outer.as_ref().clone()).gzip;
+            match line.is("gzip") {
+                true => gzip.0 = (!line.arg(0).eq_ignore_ascii_case(b"off")).then(|| line.silent()),
+                false => gzip.1 = (0..line.args.len()).map(|at| line.text(at).into_owned()).collect(),
+            }
+            continue;
+        }
         let Some((name, setting)) = reader.setting(line) else { continue };
         let facts = &mut inner.get_or_insert_with(|| outer.as_ref().clone()).facts;
         facts.retain(|(other, ..)| *other != name);
@@ -134,12 +143,30 @@ pub fn inherit<'c>(reader: &mut Reader<'c>, outer: &Arc<Settings>, lines: &[Line
     inner.map_or_else(|| outer.clone(), Arc::new)
 }
 
+impl Settings {
+    /// The facts as they bear on each other: a buffered answer is held only if its end is that of the connection, or if it is compressed;
+    /// chunks are passed on as they come (measured on 1.22.1).
+    fn effective(&self) -> Vec<(Setting, Origin)> {
+        let has = |wanted: &Setting| self.facts.iter().any(|(_, setting, _)| setting == wanted);
+        let (buffers, old) = (has(&Setting::BufferResponses(true)), has(&Setting::UpstreamHttp("1.0")));
+        let fact = |(_, setting, origin): &(&str, Setting, Origin)| match setting {
+            Setting::BufferResponses(_) => (Setting::BufferResponses(buffers && old), origin.clone()),
+            other => (other.clone(), origin.clone()),
+        };
+        let (gzip, types) = &self.gzip;
+        let held = gzip.as_ref().filter(|_| buffers).map(|origin| (Setting::Compress(types.clone()), origin.clone()));
+        self.facts.iter().map(fact).chain(held).collect()
+    }
+}
+
 impl<'c> Reader<'c> {
     /// What holds where nothing is said, as far as it depends on the version or on variables: the log, and the protocol towards upstreams
     /// (1.1 since nginx 1.29.7).
     fn unsaid(&mut self, outer: &Settings, line: &Line<'c>) -> Settings {
         let mut settings = outer.clone();
-        let version = if self.since((1, 29, 7)) { "1.1" } else { "1.0" };
+        // Where nobody says which version runs, it may be any.
+        let newer = self.options.nginx_version.is_some() && self.since((1, 29, 7));
+        let version = if newer { "1.1" } else { "1.0" };
         settings.facts.push(("proxy_http_version", Setting::UpstreamHttp(version), Origin::default()));
         let log = Log {
             to: Some("logs/access.log".to_owned()),
@@ -223,7 +250,8 @@ impl<'c> Reader<'c> {
         if let Some((_, chain)) = self.settings.get(&key) {
             return *chain;
         }
-        let facts = settings.facts.iter().map(|(_, setting, origin)| (setting, origin));
+        let effective = settings.effective();
+        let facts = effective.iter().map(|(setting, origin)| (setting, origin));
         let lists = settings.headers.iter().chain(&settings.hidden).chain(&settings.logs);
         let anew = (Setting::Anew, Origin::default());
         let all = std::iter::once((&anew.0, &anew.1)).chain(facts);

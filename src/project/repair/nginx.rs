@@ -1,0 +1,171 @@
+//! Repairs of nginx's configs.
+//!
+//! In: a place. Out: a directive that is changed, or a new one in the innermost block around the place that may hold it. Invariant: an inner
+//! `proxy_set_header` hides the outer ones, so a new one goes where the others stand.
+
+use super::lines::Lines;
+use super::{Change, Repair, size, time};
+use crate::dialect::nginx::context::Context;
+use crate::dialect::nginx::lexer;
+use crate::dialect::nginx::table::TABLE;
+use crate::dialect::tree::NodeId;
+use crate::gateway::TimeoutOf;
+use crate::source::{SourceFile, Span};
+
+const SET_HEADER: &str = "proxy_set_header";
+
+pub(super) fn changes(files: &[SourceFile], source: &SourceFile, at: Span, repair: &Repair) -> Option<Vec<Change>> {
+    let (tree, faults) = lexer::parse(source.bytes());
+    if !faults.is_empty() {
+        return None;
+    }
+    let lines = Lines::new(&source.text, tree, true);
+    let here = lines.at(at.start)?;
+    let change = match repair {
+        Repair::Remove => lines.remove(here),
+        Repair::Value(value) => lines.set_args(here, 1, value)?,
+        Repair::RefuseAtOnce => at_once(&lines, here)?,
+        Repair::DropHeader(name) => header(files, source, &lines, here, name, "\"\"")?,
+        Repair::UpstreamHost(host) => header(files, source, &lines, here, "Host", &word(host))?,
+        _ => {
+            let (name, value) = directive(repair)?;
+            set(&lines, here, name, &value)?
+        }
+    };
+    Some(vec![change])
+}
+
+/// The directive that says it.
+fn directive(repair: &Repair) -> Option<(&'static str, String)> {
+    Some(match repair {
+        Repair::Timeout(of, long) => (timeout(*of), time(*long)),
+        Repair::StreamAnswers => ("proxy_buffering", "off".to_owned()),
+        Repair::NoCompression => ("gzip", "off".to_owned()),
+        Repair::BodyLimit(bytes) => ("client_max_body_size", size(*bytes, "k", "m")),
+        Repair::UpstreamHttp11 => ("proxy_http_version", "1.1".to_owned()),
+        Repair::HideVersion => ("server_tokens", "off".to_owned()),
+        Repair::RateStatus(status) => ("limit_req_status", status.to_string()),
+        Repair::ConnectionsStatus(status) => ("limit_conn_status", status.to_string()),
+        Repair::AuthFile(path) => ("auth_basic_user_file", word(path)),
+        _ => return None,
+    })
+}
+
+fn timeout(of: TimeoutOf) -> &'static str {
+    match of {
+        TimeoutOf::ClientHeader => "client_header_timeout",
+        TimeoutOf::ClientBody => "client_body_timeout",
+        TimeoutOf::Send | TimeoutOf::Answer => "send_timeout",
+        TimeoutOf::KeepAlive => "keepalive_timeout",
+        TimeoutOf::Connect => "proxy_connect_timeout",
+        TimeoutOf::Read => "proxy_read_timeout",
+        TimeoutOf::UpstreamSend => "proxy_send_timeout",
+    }
+}
+
+/// The directive's value at a place.
+fn set(lines: &Lines<'_>, here: NodeId, name: &str, value: &str) -> Option<Change> {
+    if lines.word(here, 0) == name {
+        return lines.set_args(here, 1, value);
+    }
+    let (block, near) = holder(lines, here, name)?;
+    if let Some(own) = lines.children(block).into_iter().find(|child| lines.word(*child, 0) == name) {
+        return lines.set_args(own, 1, value);
+    }
+    lines.insert(block, near, &[(0, format!("{name} {value};"))])
+}
+
+/// The innermost block around a directive, itself included, that may hold another one, and what stands in it around that directive.
+fn holder(lines: &Lines<'_>, here: NodeId, name: &str) -> Option<(Option<NodeId>, Option<NodeId>)> {
+    let may_hold = |block: NodeId| {
+        let contexts = contexts(lines, block);
+        TABLE.find(name.as_bytes()).any(|(_, rule)| contexts.iter().any(|context| rule.fits(*context)))
+    };
+    let (mut at, mut near) = (Some(here), None);
+    while let Some(id) = at {
+        if lines.is_block(id) && may_hold(id) {
+            return Some((Some(id), near));
+        }
+        near = Some(id);
+        at = lines.parent(id);
+    }
+    // Outside of every block a part of a configuration goes on in the block that includes it: as its other directives do.
+    let beside = near.filter(|near| !lines.is_block(*near))?;
+    let rules = |name: &str| TABLE.find(name.as_bytes()).map(|(_, rule)| rule.contexts).collect::<Vec<_>>();
+    let fits = rules(lines.word(beside, 0)).iter().any(|own| rules(name).iter().any(|new| own.meets(*new)));
+    fits.then_some((None, Some(beside)))
+}
+
+/// What a block may be; a part of a configuration doesn't say where it stands.
+fn contexts(lines: &Lines<'_>, block: NodeId) -> Vec<Context> {
+    let name = lines.word(block, 0).as_bytes();
+    let outer = match lines.parent(block) {
+        Some(parent) => contexts(lines, parent),
+        None => vec![Context::Main, Context::Http, Context::Server, Context::Location],
+    };
+    outer.into_iter().map(|outer| outer.inside(name)).filter(|context| *context != Context::Unknown).collect()
+}
+
+/// A request header towards the upstream.
+fn header(
+    files: &[SourceFile],
+    source: &SourceFile,
+    lines: &Lines<'_>,
+    here: NodeId,
+    name: &str,
+    value: &str,
+) -> Option<Change> {
+    let is_own = |id: &NodeId| lines.word(*id, 0) == SET_HEADER && lines.word(*id, 1).eq_ignore_ascii_case(name);
+    if is_own(&here) {
+        return lines.set_args(here, 2, value);
+    }
+    let new = [(0, format!("{SET_HEADER} {name} {value};"))];
+    let first = holder(lines, here, SET_HEADER)?;
+    let (mut block, mut near) = first;
+    loop {
+        let children = lines.children(block);
+        let others: Vec<NodeId> = children.iter().copied().filter(|id| lines.word(*id, 0) == SET_HEADER).collect();
+        if let Some(own) = others.iter().copied().find(is_own) {
+            return lines.set_args(own, 2, value);
+        }
+        if let Some(last) = others.last() {
+            return lines.insert(block, Some(*last), &new);
+        }
+        // What is included may set some too; then they would be hidden, or not, and that can't be seen here.
+        let included = children.iter().any(|id| lines.word(*id, 0) == "include");
+        if included && near.is_some_and(|near| !matches!(lines.word(near, 0), "server" | "http")) {
+            return None;
+        }
+        match block {
+            None => break,
+            Some(id) => (block, near) = (lines.parent(id), Some(id)),
+        }
+    }
+    let elsewhere = files.iter().any(|file| file.name != source.name && file.text.contains(SET_HEADER));
+    if elsewhere { None } else { lines.insert(first.0, first.1, &new) }
+}
+
+/// `limit_req` with `nodelay`.
+fn at_once(lines: &Lines<'_>, here: NodeId) -> Option<Change> {
+    let words = lines.words(here);
+    let text = |span: &Span| &lines.text[span.start..span.end];
+    if lines.word(here, 0) != "limit_req" || words.iter().any(|word| text(word) == "nodelay") {
+        return None;
+    }
+    match words.iter().find(|word| text(word).starts_with("delay=")) {
+        Some(delay) => Some(Change { span: *delay, text: "nodelay".to_owned() }),
+        None => {
+            let end = words.last()?.end;
+            Some(Change { span: Span { start: end, end }, text: " nodelay".to_owned() })
+        }
+    }
+}
+
+/// A value as a word.
+fn word(value: &str) -> String {
+    let plain = |c: char| !c.is_whitespace() && !"{};\"'#\\".contains(c);
+    if !value.is_empty() && value.chars().all(plain) {
+        return value.to_owned();
+    }
+    format!("\"{}\"", value.replace('\\', "\\\\").replace('"', "\\\""))
+}
