@@ -22,20 +22,21 @@ pub fn add(all: &mut Dynamic, statics: &Static, refuse: &mut dyn FnMut(Place, St
     let place =
         statics.entry_points.iter().find(|entry| entry.name == OWN).map(|entry| entry.place).unwrap_or_default();
     let own = statics.insecure_at;
-    let mut router = |place: Place, name: &str, entry: &str, prefix: &str, service: &str, priority: i64, middlewares: &[&str]| {
-        let router = Router {
-            place,
-            rule_place: place,
-            rule: format!("PathPrefix(`{prefix}`)"),
-            syntax: "v3".to_owned(),
-            priority,
-            entry_points: vec![entry.to_owned()],
-            middlewares: middlewares.iter().map(|name| ((*name).to_owned(), place)).collect(),
-            service: format!("{service}@internal"),
-            ..Router::default()
+    let mut router =
+        |place: Place, name: &str, entry: &str, prefix: &str, service: &str, priority: i64, middlewares: &[&str]| {
+            let router = Router {
+                place,
+                rule_place: place,
+                rule: format!("PathPrefix(`{prefix}`)"),
+                syntax: "v3".to_owned(),
+                priority,
+                entry_points: vec![entry.to_owned()],
+                middlewares: middlewares.iter().map(|name| ((*name).to_owned(), place)).collect(),
+                service: format!("{service}@internal"),
+                ..Router::default()
+            };
+            all.routers.insert(format!("{name}@internal"), router);
         };
-        all.routers.insert(format!("{name}@internal"), router);
-    };
     if statics.insecure {
         router(own, "api", OWN, "/api", "api", i64::MAX - 1, &[]);
         if statics.dashboard {

@@ -202,7 +202,8 @@ impl Search {
             }
         }
         let nothing = key.is_empty() || ["bearer", "basic"].contains(&key.to_ascii_lowercase().as_str());
-        // What has blanks in it is no key but a question.
+        // What has blanks in it is no key but a question, and nginx asks for `0` where it wants to know whether there is anything.
+        let nothing = nothing || key == "0";
         if !nothing && !key.contains([' ', '*']) && self.known.insert((carrier.to_ascii_lowercase(), key.clone())) {
             let carrier = if carrier.starts_with('?') { carrier.to_owned() } else { spelled(carrier) };
             self.found.push(Held { carrier, upstream, text: key, origin: origin.clone() });
