@@ -55,7 +55,6 @@ pub fn bound(setting: &Setting) -> Option<String> {
         | Setting::ShowsVersion(_)
         | Setting::UpstreamHeader(_)
         | Setting::Anew
-        | Setting::BelievesAnybody
         | Setting::Inner
         | Setting::Shows(_)
         | Setting::FollowsUpstream(_)

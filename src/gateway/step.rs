@@ -199,8 +199,6 @@ pub enum Setting {
     Log(Log),
     /// The gateway answers with something about itself.
     Shows(Own),
-    /// Whoever asks may say which address they come from.
-    BelievesAnybody,
     /// Only the gateway itself comes here, no client.
     Inner,
     /// Whether a header of the upstream's answer leads the request to another place of the gateway, one that clients don't reach too.

@@ -11,6 +11,8 @@ pub mod preflight_refused;
 
 use std::collections::BTreeSet;
 
+use regex_syntax::hir::{Class, Hir, HirKind};
+
 use super::Context;
 use crate::analysis::answer::{self, Line};
 use crate::analysis::caller::Who;
@@ -29,6 +31,8 @@ const WITH_CREDENTIALS: &str = "Access-Control-Allow-Credentials";
 const FOREIGN: &str = "https://evil.example";
 /// How many of a config's own origins are tried.
 const MOST_ORIGINS: usize = 12;
+/// How often what may repeat is repeated.
+const MOST_REPEATS: usize = 8;
 /// How many routes are asked.
 const MOST_ROUTES: usize = 24;
 
@@ -135,11 +139,10 @@ impl Texts {
                     Pattern::Fancy(regex) => regex.as_str(),
                     Pattern::Opaque(_) => return,
                 };
-                let flags = ["(?i)", "(?s)", "(?-u)", "(?is-u)", "(?s-u)", "(?i-u)"];
-                let plain = flags.iter().fold(source.to_owned(), |text, flag| text.replace(flag, ""));
-                let plain = plain.replace(['^', '$', '\\', '(', ')', '?', ':'], "").replace("https//", "https://");
-                let plain = plain.replace("http//", "http://");
-                self.text(plain.as_bytes());
+                let parsed = regex_syntax::ParserBuilder::new().utf8(false).unicode(false).build().parse(source);
+                if let Ok(hir) = parsed {
+                    self.text(meant(&hir).as_bytes());
+                }
                 crate::analysis::boundary::examples(test).iter().for_each(|text| self.text(text));
             }
             _ => {}
@@ -152,6 +155,26 @@ impl Texts {
         let whole =
             if text.contains("://") { text.to_owned() } else { format!("https://{}", text.trim_start_matches('.')) };
         self.found.insert(whole);
+    }
+}
+
+/// The text that whoever wrote a pattern had in mind: its dots are dots.
+fn meant(hir: &Hir) -> String {
+    match hir.kind() {
+        HirKind::Empty | HirKind::Look(_) => String::new(),
+        HirKind::Literal(literal) => String::from_utf8_lossy(&literal.0).into_owned(),
+        HirKind::Class(Class::Bytes(class)) => {
+            let holds = |byte: u8| class.iter().any(|range| (range.start()..=range.end()).contains(&byte));
+            if holds(b'.') && holds(b'/') { ".".to_owned() } else { "a".to_owned() }
+        }
+        HirKind::Class(Class::Unicode(_)) => "a".to_owned(),
+        HirKind::Repetition(repetition) => match repetition.min {
+            0 => String::new(),
+            times => meant(&repetition.sub).repeat((times as usize).min(MOST_REPEATS)),
+        },
+        HirKind::Capture(capture) => meant(&capture.sub),
+        HirKind::Alternation(parts) => parts.first().map(meant).unwrap_or_default(),
+        HirKind::Concat(parts) => parts.iter().map(meant).collect(),
     }
 }
 

@@ -7,7 +7,6 @@ pub mod accel_redirect_followed;
 pub mod config_exposed;
 pub mod credential_logged;
 pub mod credential_passed_on;
-pub mod forwarded_address_believed;
 pub mod key_in_query;
 pub mod metrics_exposed;
 pub mod query_logged;

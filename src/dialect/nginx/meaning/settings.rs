@@ -191,10 +191,6 @@ impl<'c> Reader<'c> {
                 let size = units::offset(line.arg(0))?;
                 Some(("client_max_body_size", Setting::BodyLimit((size > 0).then_some(size))))
             }
-            "set_real_ip_from" => {
-                let all = super::inherit::network(line.arg(0))?.iter().any(|network| network.prefix_len() == 0);
-                all.then_some(("set_real_ip_from", Setting::BelievesAnybody))
-            }
             "proxy_ignore_headers" => {
                 let ignored = line.args.iter().any(|name| name.eq_ignore_ascii_case(b"X-Accel-Redirect"));
                 ignored.then_some(("proxy_ignore_headers", Setting::FollowsUpstream(false)))
