@@ -323,13 +323,7 @@ impl<'d> Compiler<'d, '_> {
             Setting::ShowsVersion(false),
         ];
         let origin = self.origin(server.place(), "");
-        let mut steps: Vec<Step> = settings.into_iter().map(|setting| Step::setting(setting, origin.clone())).collect();
-        let ranges = server.get("trusted_proxies").and_then(|trusted| trusted.get("ranges"));
-        if self.networks(ranges).is_ok_and(|networks| networks.iter().any(|network| network.prefix_len() == 0)) {
-            let place = ranges.map(|ranges| ranges.place()).unwrap_or_default();
-            steps.push(Step::setting(Setting::BelievesAnybody, self.origin(place, "")));
-        }
-        steps
+        settings.into_iter().map(|setting| Step::setting(setting, origin.clone())).collect()
     }
 
     fn wire(&mut self, server: Ref<'d>) -> Wire {
