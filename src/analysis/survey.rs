@@ -12,7 +12,7 @@ use super::measure::{Measure, On, Reached, forwards};
 use super::witness::{self, Ask, Twist};
 use crate::catalog::{CatalogEndpoint, Reach};
 use crate::gateway::eval::{Outcome, Verdict, ways};
-use crate::gateway::{Gateway, Origin};
+use crate::gateway::{Gateway, Origin, Setting};
 use crate::http::{Request, Version};
 use crate::source::Span;
 
@@ -378,7 +378,10 @@ fn answer(gateway: &Gateway, request: &Request, caller: &Caller) -> Answer {
     // Where nothing at all is known, the request may get through.
     let through = through.or_else(|| {
         let unknown = |verdict: &Verdict| matches!(verdict, Verdict::Unknown { .. });
-        kept.iter().find(|way| unknown(&way.outcome.verdict)).map(|way| way.outcome.clone())
+        // What a gateway shows of itself reaches no upstream, whatever it is.
+        let own = |outcome: &Outcome| outcome.settings.iter().any(|(setting, _)| matches!(setting, Setting::Shows(_)));
+        let open = |outcome: &Outcome| unknown(&outcome.verdict) && !own(outcome);
+        kept.iter().find(|way| open(&way.outcome)).map(|way| way.outcome.clone())
     });
     let outcome = Outcome { verdict: Verdict::Unknown { reason, reached: false }, ..first.outcome.clone() };
     Answer { outcome, through }
