@@ -26,8 +26,8 @@ use crate::analysis::witness::Twist;
 use crate::analysis::{curl, decision};
 use crate::catalog::{CatalogEndpoint, Reach};
 use crate::finding::{Evidence, Finding, Place, Severity};
-use crate::gateway::Gateway;
 use crate::gateway::eval::Outcome;
+use crate::gateway::{Gateway, Listener};
 use crate::source::Span;
 
 /// What is done with an endpoint, in words: by its path, else by its group.
@@ -60,8 +60,8 @@ pub fn class(context: &Context<'_>, gap: &Gap) -> &'static str {
     let endpoint = endpoint(context, gap);
     let group = endpoint.map(|own| own.group.as_str());
     let witness = &gap.witness;
-    if context.gateway.listeners.get(witness.listener).is_some_and(|listener| listener.wire.raw) {
-        return upstream_published::RULE.id;
+    if let Some(listener) = raw(context, gap) {
+        return super::compose::class(context, listener);
     }
     match (&witness.caller.who, witness.twist) {
         (Who::Client, Twist::Spelling | Twist::Method | Twist::Hostless) => path_spelling::RULE.id,
@@ -105,12 +105,21 @@ pub fn findings(
         let place = cause(context.gateway, &gap.actual)?;
         let Words { label, help } = words(gap);
         let loosely = gap.endpoint.is_some_and(|(_, reach)| reach == Reach::Loosely);
-        let severity = if loosely || gap.endpoint.is_none() { severity.max(Severity::Warning) } else { severity };
+        let severity = match raw(context, gap) {
+            Some(listener) if listener.address.is_loopback() => Severity::Info,
+            _ if loosely || gap.endpoint.is_none() => severity.max(Severity::Warning),
+            _ => severity,
+        };
         let finding = Finding::new(rule, severity, message(context, gap), place).label(label).help(help);
         let finding = on_the_way(context.gateway, &gap.actual, finding);
         Some(finding.shown_by(evidence(context, context.gateway, gap)))
     });
     told.collect()
+}
+
+/// The listener of a gap with no gateway behind it.
+pub fn raw<'c>(context: &Context<'c>, gap: &Gap) -> Option<&'c Listener> {
+    context.gateway.listeners.get(gap.witness.listener).filter(|listener| listener.wire.raw)
 }
 
 /// The endpoint that a gap reaches.
