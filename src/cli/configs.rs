@@ -45,7 +45,7 @@ pub(super) struct ConfigArgs {
 pub(super) struct Read {
     pub(super) systems: Vec<System>,
     pub(super) problems: Vec<Diagnostic>,
-    /// Whether all variables are known, set or unset.
+    /// Whether all variables that the configs name are known, set or unset.
     pub(super) complete: bool,
 }
 
@@ -63,7 +63,8 @@ pub(super) fn read(sources: &Sources, paths: &[PathBuf], env_file: Option<&Path>
     let hidden = Hidden::of(of_systems.chain(sink.list.iter().filter_map(|problem| problem.file.as_ref())));
     secrets::hide_problems(&mut sink, &hidden);
     systems.iter_mut().for_each(|system| secrets::hide_notes(&mut system.gateway, &hidden));
-    Read { systems, problems: sink.list, complete: options.variables.complete }
+    let complete = options.variables.complete || !options.variables.missed.is_noted();
+    Read { systems, problems: sink.list, complete }
 }
 
 #[derive(Debug, Clone, Copy, clap::ValueEnum)]
@@ -119,9 +120,23 @@ impl ConfigArgs {
 
     /// The configs, read. Those that can't be, or that their server would refuse, end the run.
     pub(super) fn systems(&self, global: &Global) -> Result<Vec<System>, Exit> {
+        Ok(self.read(global)?.systems)
+    }
+
+    /// The configs as they are if the variables that aren't known are unset; none: all are known.
+    pub(super) fn unset(&self, read: &Read) -> Vec<System> {
+        let paths = &self.sources.paths;
+        match read.complete || self.reads_stdin() {
+            true => Vec::new(),
+            false => self::read(&self.sources, paths, self.policy.env_file.as_deref(), true).systems,
+        }
+    }
+
+    /// The same with what else reading them brought up.
+    pub(super) fn read(&self, global: &Global) -> Result<Read, Exit> {
         self.sources.stdin_stands_alone()?;
         let paths = &self.sources.paths;
-        let Read { systems, problems, .. } = read(&self.sources, paths, self.policy.env_file.as_deref(), false);
+        let Read { systems, problems, complete } = read(&self.sources, paths, self.policy.env_file.as_deref(), false);
         let errors = problems.iter().filter(|problem| problem.severity == Severity::Error).count();
         load::show(Sink { list: problems }, global);
         let names = || paths.iter().map(|path| path.display().to_string()).collect::<Vec<_>>().join(", ");
@@ -133,7 +148,7 @@ impl ConfigArgs {
             let help = "name an nginx.conf, a Caddyfile, Traefik's files or a compose file; --as says what a file is";
             return Err(fail(&format!("nothing in {} answers requests", names()), Some(help)));
         }
-        Ok(systems)
+        Ok(Read { systems, problems: Vec::new(), complete })
     }
 
     /// What their readers take for given. What is wrong with the variables goes into `sink`.

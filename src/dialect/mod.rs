@@ -18,6 +18,8 @@ pub mod yaml;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::diag::Sink;
 use crate::gateway::Gateway;
@@ -66,6 +68,24 @@ pub struct Variables {
     pub unknown: BTreeSet<String>,
     /// Whether the others are known to be unset: a file of variables was read.
     pub complete: bool,
+    /// Whether it made a difference that they aren't.
+    pub missed: Missed,
+}
+
+/// Whether something was looked for in vain; clones tell each other.
+#[derive(Debug, Clone, Default)]
+pub struct Missed(Arc<AtomicBool>);
+
+impl Missed {
+    /// It was.
+    pub fn note(&self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether it was.
+    pub fn is_noted(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
+    }
 }
 
 /// What is known about a variable.
@@ -86,7 +106,10 @@ impl Variables {
             _ if self.unknown.contains(name) => Variable::Unknown,
             (Some(value), _) => Variable::Set(value),
             (None, true) => Variable::Unset,
-            (None, false) => Variable::Unknown,
+            (None, false) => {
+                self.missed.note();
+                Variable::Unknown
+            }
         }
     }
 }

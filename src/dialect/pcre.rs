@@ -4,13 +4,20 @@
 //! case, as nginx's variables are. Invariant: what this crate's engines can't say exactly is [`Pattern::Opaque`], never something near it.
 //! Why one is opaque never quotes it: it may hold a key. nginx hands patterns to PCRE as bytes, without UTF mode: letters are ASCII, `.` is any byte but a line feed.
 
-use crate::gateway::Pattern;
+use std::sync::Arc;
+
+use crate::gateway::{Pattern, Syntax};
 
 /// Reads a pattern. Errors: it is malformed, so that no server takes it.
-pub fn pattern(text: &[u8], caseless: bool) -> Result<Pattern, String> {
+pub fn pattern(text: &[u8], caseless: bool) -> Result<Arc<Pattern>, String> {
     let Ok(text) = std::str::from_utf8(text) else {
-        return Ok(Pattern::Opaque("a regular expression that is not UTF-8".into()));
+        return Ok(Arc::new(Pattern::Opaque("a regular expression that is not UTF-8".into())));
     };
+    let syntax = if caseless { Syntax::PcreAnyCase } else { Syntax::Pcre };
+    Pattern::shared(syntax, text, || compiled(text, caseless))
+}
+
+fn compiled(text: &str, caseless: bool) -> Result<Pattern, String> {
     let mut reader =
         Reader { text: text.as_bytes(), at: 0, out: String::with_capacity(text.len() + 16), needs: Needs::Regular };
     reader.run();
@@ -274,7 +281,7 @@ mod tests {
     use super::*;
 
     fn matches(text: &str, on: &[u8]) -> bool {
-        match pattern(text.as_bytes(), false).unwrap() {
+        match &*pattern(text.as_bytes(), false).unwrap() {
             Pattern::Regular(regex) => regex.is_match(on),
             Pattern::Fancy(regex) => regex.is_match(std::str::from_utf8(on).unwrap()).unwrap(),
             Pattern::Opaque(why) => unreachable!("{why}"),
@@ -305,6 +312,6 @@ mod tests {
         }
         assert_eq!(group_names(br"^(?<A>x)(?P<b>y)(?'c'z)(?:w)(?<=q)"), ["a", "b", "c"]);
         assert!(pattern(b"(a", false).is_err());
-        assert!(matches!(pattern(b"(?|a)", false), Ok(Pattern::Opaque(_))));
+        assert!(matches!(pattern(b"(?|a)", false).as_deref(), Ok(Pattern::Opaque(_))));
     }
 }

@@ -6,13 +6,19 @@
 
 use regex_syntax::ast::{Ast, RepetitionKind, RepetitionRange};
 
-use crate::gateway::Pattern;
+use std::sync::Arc;
+
+use crate::gateway::{Pattern, Syntax};
 
 /// The largest number in Go's `{n,m}`.
 const MOST_REPEATS: u32 = 1000;
 
 /// Compiles an expression. Errors: what Go says against it, in a few words.
-pub fn compile(expression: &str) -> Result<Pattern, String> {
+pub fn compile(expression: &str) -> Result<Arc<Pattern>, String> {
+    Pattern::shared(Syntax::Re2, expression, || compiled(expression))
+}
+
+fn compiled(expression: &str) -> Result<Pattern, String> {
     let rewritten = Translator { rest: expression, out: String::new(), repeated: false, groups: 0 }.run()?;
     if regex_syntax::ast::parse::Parser::new().parse(&rewritten).is_ok_and(|ast| !repeats_fit(&ast, MOST_REPEATS)) {
         return Err("invalid repeat count".to_owned());
@@ -257,7 +263,7 @@ mod tests {
     use super::*;
 
     fn matches(expression: &str, text: &[u8]) -> Option<bool> {
-        match compile(expression) {
+        match compile(expression).as_deref() {
             Ok(Pattern::Regular(regex)) => Some(regex.is_match(text)),
             _ => None,
         }

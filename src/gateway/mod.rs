@@ -14,6 +14,7 @@ pub mod eval;
 mod origin;
 pub mod outcome;
 mod password;
+mod pattern;
 pub mod predicate;
 mod state;
 pub mod step;
@@ -29,10 +30,11 @@ use std::sync::Arc;
 pub use auth::{Authenticate, Credential, Proof};
 pub use condition::Condition;
 pub use origin::{Note, Origin};
-pub use predicate::{Captures, Lines, ModelTest, Pattern, Predicate, Test};
+pub use pattern::{Pattern, Syntax};
+pub use predicate::{Captures, Lines, ModelTest, Predicate, Test};
 pub use step::{
-    Edit, ErrorCase, Errors, HeaderEdit, Limit, LimitKind, Log, Per, Rewrite, Said, Setting, Statuses, Step, TimeoutOf,
-    Trust,
+    Answers, Edit, ErrorCase, Errors, HeaderEdit, Limit, LimitKind, Log, Own, Per, Rewrite, Said, Setting, Statuses,
+    Step, TimeoutOf, Trust,
 };
 pub use value::{ChangePath, Function, Lookup, QueryChange, Value};
 pub use wire::{PathView, Wire};

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use ipnet::IpNet;
 
-use super::{Authenticate, ChainId, Statuses, Value};
+use super::{Authenticate, ChainId, Pattern, Statuses, Value};
 
 /// A condition.
 #[derive(Debug, Clone)]
@@ -108,17 +108,6 @@ pub enum Captures {
     Prefixed(Arc<[String]>),
 }
 
-/// A regular expression as a server reads it.
-#[derive(Debug, Clone)]
-pub enum Pattern {
-    /// Linear time.
-    Regular(regex::bytes::Regex),
-    /// With look-around, back references or the like; bytes that aren't UTF-8 are not to be known.
-    Fancy(Box<fancy_regex::Regex>),
-    /// Not understood: why.
-    Opaque(Cow<'static, str>),
-}
-
 /// A model's name or the start of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ModelTest {
@@ -203,11 +192,3 @@ impl Test {
         }
     }
 }
-
-impl PartialEq for Pattern {
-    fn eq(&self, other: &Pattern) -> bool {
-        std::ptr::eq(self, other)
-    }
-}
-
-impl Eq for Pattern {}

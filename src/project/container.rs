@@ -119,6 +119,7 @@ impl<'s> Container<'s> {
             unknown: unknown.into_iter().map(|variable| variable.name.clone()).collect(),
             // A variable of the image's own may be there too; configs don't name those.
             complete: true,
+            ..Variables::default()
         };
         let mounted = self.service.mounts.iter().filter_map(|mount| match &mount.source {
             Source::Host(host) => Some((self.at(&mount.target.text), host.display().to_string())),

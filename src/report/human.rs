@@ -3,27 +3,27 @@
 use std::fmt::Write as _;
 
 use annotate_snippets::{Annotation, AnnotationKind, Group, Level, Renderer, Snippet};
-use serde_json::Value;
 
-use super::Report;
-use crate::analysis::words;
-use crate::finding::{Evidence, Finding, Place, Severity};
+use super::{Look, Report, notes, page};
+use crate::finding::{Finding, Place, Severity};
 use crate::source::Span;
 
 /// Places further away in the same file are shown apart.
 const NEAR_LINES: usize = 400;
 
-pub(super) fn write(report: &Report) -> String {
+pub(super) fn write(report: &Report, look: Look) -> String {
     let mut out = String::new();
     for finding in &report.findings {
-        let _ = writeln!(out, "{}\n", picture(finding));
+        let _ = writeln!(out, "{}\n", picture(finding, look.width));
     }
-    let _ = writeln!(out, "{}", report.summary());
+    if look.summary {
+        let _ = writeln!(out, "{}", report.summary());
+    }
     out
 }
 
 /// The picture of a finding.
-fn picture(finding: &Finding) -> String {
+fn picture(finding: &Finding, width: usize) -> String {
     let level = match finding.severity {
         Severity::Error => Level::ERROR,
         Severity::Warning => Level::WARNING,
@@ -34,21 +34,18 @@ fn picture(finding: &Finding) -> String {
     for excerpt in &own {
         group = group.element(excerpt.snippet());
     }
-    let mut notes: Vec<(&str, String)> = Vec::new();
-    if let Some(evidence) = &finding.evidence {
-        notes.push(("request", evidence.command.clone()));
-        notes.push(("happens", told(&evidence.actual)));
-        notes.push(("policy", wanted(evidence)));
-    }
-    notes.extend(finding.help.iter().map(|help| ("help", help.clone())));
-    if let Some(fix) = &finding.fix {
-        let how = if fix.safe { "--fix" } else { "--fix --unsafe-fixes" };
-        notes.push(("fix", format!("{} (`{how}` does it)", fix.description)));
-    }
+    let notes: Vec<(&str, String)> = notes::notes(finding)
+        .into_iter()
+        .map(|note| match note.wraps {
+            // Behind the bar and `= name: `.
+            true => (note.name, page::wrapped(&note.text, width.saturating_sub(16).max(30)).join("\n")),
+            false => (note.name, note.text),
+        })
+        .collect();
     for (name, text) in &notes {
         group = group.element(Level::NOTE.with_name(*name).message(text.as_str()));
     }
-    Renderer::styled().render(&[group])
+    Renderer::styled().term_width(width).render(&[group])
 }
 
 /// Lines of one file, and what is marked in them.
@@ -99,6 +96,9 @@ fn excerpt(places: &[(&Place, &str, AnnotationKind)]) -> Excerpt {
         start: text[..first].rfind('\n').map_or(0, |at| at + 1),
         end: text[last..].find('\n').map_or(text.len(), |at| last + at),
     };
+    let (whole, _) = file.shown(lines, lines.start);
+    // Of a line end that has two characters the first would be shown.
+    let carriage = |at: usize| whole[..at].matches("\r\n").count();
     let marks = places.iter().map(|(place, label, kind)| {
         let start = clamp(place.span.start);
         let line_end = text[start..].find('\n').map_or(text.len(), |at| start + at);
@@ -106,31 +106,11 @@ fn excerpt(places: &[(&Place, &str, AnnotationKind)]) -> Excerpt {
         let end = start + text[start..end].trim_end().len();
         let (_, from) = file.shown(lines, start);
         let (_, to) = file.shown(lines, end);
+        let (from, to) = (from - carriage(from), to - carriage(to));
         (*kind, from..to.max(from), (*label).to_owned())
     });
     let marks = marks.collect();
-    let (shown, _) = file.shown(lines, lines.start);
-    Excerpt { name: file.name.clone(), text: shown, line: file.line_column(lines.start).line, marks }
-}
-
-/// A decision in words.
-fn told(decision: &Value) -> String {
-    let text = |key: &str| decision[key].as_str().unwrap_or_default();
-    let status = |value: &Value| value.as_u64().and_then(|status| u16::try_from(status).ok()).map(words::status);
-    match text("outcome") {
-        "proxied" => format!("the upstream {} gets `{}` (Host: {})", text("upstream"), text("target"), text("host")),
-        "unknown" => format!("not to be known: it {}", text("reason")),
-        outcome => format!("{outcome} with {}", status(&decision["status"]).unwrap_or_default()),
-    }
-}
-
-/// What the policy wants, in words.
-fn wanted(evidence: &Evidence) -> String {
-    match evidence.expected["statuses"].as_array() {
-        Some(list) => {
-            let list: Vec<String> = list.iter().map(Value::to_string).collect();
-            format!("wants it refused with {}", list.join(" or "))
-        }
-        None => format!("wants it {}", told(&evidence.expected)),
-    }
+    let shown = whole.replace("\r\n", "\n");
+    let text = shown.strip_suffix('\r').unwrap_or(&shown).to_owned();
+    Excerpt { name: file.name.clone(), text, line: file.line_column(lines.start).line, marks }
 }

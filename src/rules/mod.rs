@@ -6,8 +6,14 @@
 mod access;
 mod cannot_evaluate;
 mod compose;
+mod cors;
 mod fails_open_when_unset;
+mod keys;
+mod leaks;
+mod limits;
 mod loading;
+mod operation;
+mod treatment;
 mod unused_ignore;
 
 use crate::analysis::measure::Measure;
@@ -50,6 +56,43 @@ pub const RULES: &[Rule] = &[
     access::client_header_opens::RULE,
     access::every_key_is_admin::RULE,
     access::client_exceeds_policy::RULE,
+    limits::no_rate_limit::RULE,
+    limits::guessing_not_limited::RULE,
+    limits::client_chosen_limit_key::RULE,
+    limits::looser_limit::RULE,
+    limits::no_connection_limit::RULE,
+    limits::no_body_limit::RULE,
+    limits::small_body_limit::RULE,
+    limits::no_client_timeout::RULE,
+    limits::limit_status_not_429::RULE,
+    limits::limit_queues::RULE,
+    operation::short_read_timeout::RULE,
+    operation::write_timeout_cuts_streams::RULE,
+    operation::buffered_stream::RULE,
+    operation::compressed_stream::RULE,
+    operation::upstream_refuses_host::RULE,
+    operation::health_check_path::RULE,
+    operation::http10_upstream::RULE,
+    keys::placeholder_key::RULE,
+    keys::weak_key::RULE,
+    keys::committed_key::RULE,
+    keys::unusable_hash::RULE,
+    keys::cheap_hash::RULE,
+    keys::slow_hash::RULE,
+    leaks::config_exposed::RULE,
+    leaks::credential_logged::RULE,
+    leaks::key_in_query::RULE,
+    leaks::query_logged::RULE,
+    leaks::credential_passed_on::RULE,
+    leaks::forwarded_address_believed::RULE,
+    leaks::metrics_exposed::RULE,
+    leaks::accel_redirect_followed::RULE,
+    leaks::version_shown::RULE,
+    cors::any_origin_allowed::RULE,
+    cors::origin_lookalike_allowed::RULE,
+    cors::preflight_refused::RULE,
+    cors::errors_without_cors::RULE,
+    cors::doubled_cors_headers::RULE,
     fails_open_when_unset::RULE,
     compose::shared_network::RULE,
     compose::vulnerable_image::RULE,
@@ -131,7 +174,8 @@ impl Rule {
     pub fn page(&self) -> String {
         let lines = self.source.lines().map_while(|line| line.strip_prefix("//!"));
         let lines = lines.map(|line| line.strip_prefix(' ').unwrap_or(line));
-        format!("# {}\n\n{}\n", self.id, lines.collect::<Vec<_>>().join("\n"))
+        let severity = self.severity.name();
+        format!("# {} ({severity})\n\n{}\n", self.id, lines.collect::<Vec<_>>().join("\n"))
     }
 
     /// The first sentence of its page.
@@ -139,6 +183,18 @@ impl Rule {
         let lines = self.source.lines().map_while(|line| line.strip_prefix("//! "));
         lines.take(1).collect()
     }
+}
+
+/// The pages of all rules and their index, as files: names and Markdown.
+pub fn pages() -> Vec<(String, String)> {
+    let mut index =
+        "# Rules\n\nWhat `llmguard lint` finds. `llmguard explain RULE` shows a page in the terminal.\n\n".to_owned();
+    index.push_str("| rule | severity | finds |\n|---|---|---|\n");
+    for rule in RULES {
+        index.push_str(&format!("| [{0}]({0}.md) | {1} | {2} |\n", rule.id, rule.severity.name(), rule.summary()));
+    }
+    let own = RULES.iter().map(|rule| (format!("{}.md", rule.id), rule.page()));
+    std::iter::once(("README.md".to_owned(), index)).chain(own).collect()
 }
 
 /// Everything that all rules find.

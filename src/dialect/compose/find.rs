@@ -25,6 +25,7 @@ pub fn files_of(folder: &Path, variables: &Variables) -> Vec<PathBuf> {
     let mut variables = variables.clone();
     let env = folder.join(".env");
     if !variables.complete && env.is_file() {
+        variables.missed.note();
         // What is wrong with it is told when the project is read.
         Loader::new(&mut Sink::default()).add_variables(&env, None, &mut variables);
     }

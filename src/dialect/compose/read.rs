@@ -47,6 +47,7 @@ fn read(
     let mut variables = options.variables.clone();
     let env = folder.join(".env");
     if !variables.complete && env.is_file() {
+        variables.missed.note();
         loader.add_variables(&env, None, &mut variables);
     }
     loader.home = variables.values.get("HOME").map(PathBuf::from);

@@ -229,7 +229,7 @@ fn meets(rule: &Rule, labels: &BTreeMap<&str, &str>) -> Result<bool, String> {
         Rule::Unknown(why) => return Err(why.clone()),
         Rule::Matcher(name, arguments) => match (name.as_str(), arguments.as_slice()) {
             ("Label", [name, value]) => labels.get(name.as_str()) == Some(&value.as_str()),
-            ("LabelRegex", [name, value]) => match re2::compile(value)? {
+            ("LabelRegex", [name, value]) => match &*re2::compile(value)? {
                 Pattern::Regular(regex) => {
                     labels.get(name.as_str()).is_some_and(|label| regex.is_match(label.as_bytes()))
                 }

@@ -3,8 +3,6 @@
 //! In: a [`Rule`] and its syntax. Out: a [`Predicate`], or why Traefik drops the router. Invariant: a rule is dropped exactly where
 //! Traefik 3.7.15 drops it (facts: pkg/muxer/http of Traefik, measured).
 
-use std::sync::Arc;
-
 use super::rule::Rule;
 use super::template::unknown_in;
 use super::v2;
@@ -125,7 +123,7 @@ pub fn header(name: &str, test: Test) -> Predicate {
 /// An expression as a test.
 pub fn regex(expression: &str) -> Result<Test, String> {
     let pattern = re2::compile(expression).map_err(|why| format!("the expression `{expression}`: {why}"))?;
-    Ok(Test::Regex(Arc::new(pattern), Captures::Dropped))
+    Ok(Test::Regex(pattern, Captures::Dropped))
 }
 
 fn matches_nothing(pattern: &Pattern) -> bool {

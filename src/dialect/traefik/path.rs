@@ -143,7 +143,7 @@ pub fn strip_prefix_regex(builder: &mut Builder<'_>, node: &Node, origin: &Origi
     for (expression, place) in node.list("regex") {
         let pattern = re2::compile(expression).map_err(|why| format!("the expression `{expression}`: {why}"))?;
         let origin = Origin::new(place.file, place.span, "`stripPrefixRegex` takes its match from the path, which is");
-        let found = Predicate::Value(decoded(), Test::Regex(Arc::new(pattern), Captures::Numbered));
+        let found = Predicate::Value(decoded(), Test::Regex(pattern, Captures::Numbered));
         let when = Predicate::All(vec![
             found,
             Predicate::Value(Value::Capture(0), Test::NotEmpty),
@@ -173,7 +173,6 @@ pub fn replace_path_regex(builder: &mut Builder<'_>, node: &Node, origin: &Origi
     const REPLACED: &str = "replaced path";
     let expression = node.text("regex").trim();
     let pattern = re2::compile(expression).map_err(|why| format!("the expression `{expression}`: {why}"))?;
-    let pattern = Arc::new(pattern);
     let with = node.text("replacement").trim().as_bytes().to_vec();
     let clean = clean(builder, origin);
     let new = apply(Function::EscapedPath, variable(REPLACED));
@@ -241,5 +240,5 @@ pub fn page(query: &str, status: Value, origin: &Origin) -> Vec<Step> {
 /// Matches a percent sign without its two digits.
 fn wrong_escapes() -> Test {
     let pattern = re2::compile("%(?:[^0-9A-Fa-f]|$|[0-9A-Fa-f](?:[^0-9A-Fa-f]|$))");
-    Test::Regex(Arc::new(pattern.unwrap_or_else(|why| Pattern::Opaque(why.into()))), Captures::Dropped)
+    Test::Regex(pattern.unwrap_or_else(|why| Arc::new(Pattern::Opaque(why.into()))), Captures::Dropped)
 }

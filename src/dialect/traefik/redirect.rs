@@ -17,7 +17,7 @@ const URL: &str = "url";
 
 /// `redirectRegex`. Errors: why Traefik refuses it.
 pub fn regex(node: &Node, at: &Origin) -> Result<Vec<Clause>, String> {
-    let pattern = Arc::new(compiled(node.text("regex"))?);
+    let pattern = compiled(node.text("regex"))?;
     let url = Value::Concat(vec![Value::Scheme, Value::literal("://"), variable(HOST), Value::Target]);
     redirect(url, pattern, node.text("replacement"), node.flag("permanent"), at)
 }
@@ -32,7 +32,7 @@ pub fn scheme(node: &Node, at: &Origin) -> Result<Vec<Clause>, String> {
         (_, "") | ("http", "80") | ("https", "443") => String::new(),
         (_, port) => format!(":{port}"),
     };
-    let pattern = Arc::new(compiled(r"^(https?:\/\/)?(\[[\w:.]+\]|[\w\._-]+)?(:\d+)?(.*)$")?);
+    let pattern = compiled(r"^(https?:\/\/)?(\[[\w:.]+\]|[\w\._-]+)?(:\d+)?(.*)$")?;
     let with = format!("{scheme}://${{2}}{port}${{4}}");
     redirect(client_url()?, pattern, &with, node.flag("permanent"), at)
 }
@@ -45,9 +45,9 @@ fn redirect(
     at: &Origin,
 ) -> Result<Vec<Clause>, String> {
     // What Go's net/url takes for an authority; anything else is a URL that it can't read.
-    let absolute = Test::Regex(Arc::new(compiled("^[a-zA-Z][^:/]*://")?), Captures::Dropped);
+    let absolute = Test::Regex(compiled("^[a-zA-Z][^:/]*://")?, Captures::Dropped);
     let well = compiled(r"^[^:]*://(?:\[[^\]]*\]|[^:/?#\[\]]*)(?::[0-9]*)?(?:[/?#]|$)")?;
-    let well = Test::Regex(Arc::new(well), Captures::Dropped);
+    let well = Test::Regex(well, Captures::Dropped);
     let replace = Replace { pattern: pattern.clone(), with: with.as_bytes().to_vec(), all: true };
     let new = apply(Function::Replace(Box::new(replace)), variable(URL));
     let matches = Predicate::Value(variable(URL), Test::Regex(pattern, Captures::Dropped));
@@ -88,7 +88,7 @@ fn client_url() -> Result<Value, String> {
     let said = Value::Header("X-Forwarded-Proto".to_owned(), Join::First);
     let schemes = [("http", "http"), ("ws", "http"), ("https", "https"), ("wss", "https")];
     let scheme = table("scheme", said, &schemes, Value::Scheme);
-    let authority = Arc::new(compiled(r"^(?:\[([^\]]*)\]|([^:\[\]]*)):([^:\[\]]*)$")?);
+    let authority = compiled(r"^(?:\[([^\]]*)\]|([^:\[\]]*)):([^:\[\]]*)$")?;
     let part = |with: &str| {
         let replace = Replace { pattern: authority.clone(), with: with.as_bytes().to_vec(), all: false };
         apply(Function::Replace(Box::new(replace)), variable(HOST))

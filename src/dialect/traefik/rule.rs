@@ -58,8 +58,11 @@ impl Rule {
 /// A rule as it may be shown: what headers and queries must be is hidden, since that may be a key.
 pub fn without_values(rule: &str) -> String {
     const TEXT: &str = r#"(?:`[^`]*`|"(?:\\.|[^"\\])*")"#;
-    let pairs = regex::Regex::new(&format!(r"(?i)\b((?:header|query)[a-z]*)\(\s*({TEXT})\s*,\s*{TEXT}"));
-    pairs.map(|pairs| pairs.replace_all(rule, "${1}(${2}, `***`").into_owned()).unwrap_or_default()
+    // Compiling it takes longer than reading a router.
+    static PAIRS: std::sync::LazyLock<Option<regex::Regex>> = std::sync::LazyLock::new(|| {
+        regex::Regex::new(&format!(r"(?i)\b((?:header|query)[a-z]*)\(\s*({TEXT})\s*,\s*{TEXT}")).ok()
+    });
+    PAIRS.as_ref().map(|pairs| pairs.replace_all(rule, "${1}(${2}, `***`").into_owned()).unwrap_or_default()
 }
 
 struct Parser {

@@ -142,7 +142,7 @@ fn settings_go_where_they_belong() {
             ":80\nreverse_proxy a:1\n",
             "reverse_proxy",
             Repair::BodyLimit(25 << 20),
-            ":80\nreverse_proxy a:1\nrequest_body {\n    max_size 25MiB\n}\n",
+            ":80\nrequest_body {\n    max_size 25MiB\n}\nreverse_proxy a:1\n",
         ),
         (
             "Caddyfile",

@@ -2,8 +2,7 @@
 //!
 //! ## What it finds
 //!
-//! A port of the model server is published: requests reach it past every proxy. A port that is published on the host's own address
-//! (`127.0.0.1:11434:11434`) is told of as `info`: programs and users of the host are in.
+//! A port of the model server is published: requests reach it past every proxy.
 //!
 //! ## Why it matters
 //!
@@ -24,8 +23,10 @@
 //! ```yaml
 //! expose: ["11434"]
 //! ```
+//!
+//! A port that is published on `127.0.0.1` alone is for the host's own programs, and isn't told of. `--fix --unsafe-fixes` makes that of it.
 
-use super::{Words, findings, raw};
+use super::{Words, published};
 use crate::finding::{Finding, Severity};
 use crate::rules::{Context, Rule};
 
@@ -34,15 +35,9 @@ pub const RULE: Rule =
     Rule { id: "upstream-published", severity: Severity::Error, source: include_str!("upstream_published.rs"), check };
 
 fn check(context: &Context<'_>, found: &mut Vec<Finding>) {
-    let words = |gap: &_| match raw(context, gap).is_some_and(|listener| listener.address.is_loopback()) {
-        true => Words {
-            label: "every program and every user of this host is in",
-            help: "take the published port away, unless this host is nobody else's".to_owned(),
-        },
-        false => Words {
-            label: "this port leads to the model server with nothing between",
-            help: "take the published port away: the proxy reaches the server by the project's own network".to_owned(),
-        },
+    let words = |_: &_| Words {
+        label: "this port leads to the model server with nothing between",
+        help: "take the published port away: the proxy reaches the server by the project's own network".to_owned(),
     };
-    found.extend(findings(context, RULE.id, RULE.severity, &words));
+    found.extend(published(context, &RULE, &words));
 }

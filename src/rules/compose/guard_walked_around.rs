@@ -32,7 +32,7 @@
 //!     expose: ["11434"]
 //! ```
 
-use super::super::access::{Words, findings};
+use super::super::access::{Words, published};
 use super::guard;
 use crate::analysis::survey;
 use crate::finding::Finding;
@@ -54,7 +54,7 @@ fn check(context: &Context<'_>, found: &mut Vec<Finding>) {
         label: "this port leads around the proxy",
         help: "take the published port away: the proxy reaches the server by the project's own network".to_owned(),
     };
-    for mut finding in findings(context, RULE.id, RULE.severity, &words) {
+    for mut finding in published(context, &RULE, &words) {
         if let Some(guard) = &guard {
             let (file, line) = (&guard.file.name, guard.start().line);
             finding.message = format!("{}, around the guard at `{file}:{line}`", finding.message);

@@ -28,7 +28,7 @@
 //!   expose: ["11434"]
 //! ```
 
-use super::super::access::{Words, findings, raw};
+use super::super::access::{Words, findings};
 use crate::finding::{Finding, Severity};
 use crate::rules::{Context, Rule};
 
@@ -37,15 +37,9 @@ pub const RULE: Rule =
     Rule { id: "host-network", severity: Severity::Error, source: include_str!("host_network.rs"), check };
 
 fn check(context: &Context<'_>, found: &mut Vec<Finding>) {
-    let words = |gap: &_| match raw(context, gap).is_some_and(|listener| listener.address.is_loopback()) {
-        true => Words {
-            label: "every program and every user of this host is in",
-            help: "take `network_mode: host` away, unless this host is nobody else's".to_owned(),
-        },
-        false => Words {
-            label: "the model server's port is the host's own",
-            help: "take `network_mode: host` away; if it must stay, set `OLLAMA_HOST=127.0.0.1`".to_owned(),
-        },
+    let words = |_: &_| Words {
+        label: "the model server's port is the host's own",
+        help: "take `network_mode: host` away; if it must stay, set `OLLAMA_HOST=127.0.0.1`".to_owned(),
     };
     found.extend(findings(context, RULE.id, RULE.severity, &words));
 }

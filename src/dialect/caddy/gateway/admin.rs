@@ -120,9 +120,8 @@ impl<'d> Compiler<'d, '_> {
         let null = Predicate::All(vec![browser.clone(), null]);
         clauses.push(refused(null, 400, "the admin API takes no opaque origin"));
         let alike: Vec<String> = allowed.iter().map(|(scheme, host)| origin_pattern(scheme, host)).collect();
-        let pattern = regex::bytes::Regex::new(&format!("(?-u)^(?:{})(?:[/?#]|$)", alike.join("|")));
-        let pattern = pattern.map_or_else(|error| Pattern::Opaque(error.to_string().into()), Pattern::Regular);
-        let own = Predicate::Value(says, Test::Regex(pattern.into(), Captures::Dropped));
+        let pattern = Pattern::of(&format!("(?-u)^(?:{})(?:[/?#]|$)", alike.join("|")));
+        let own = Predicate::Value(says, Test::Regex(pattern, Captures::Dropped));
         let foreign = Predicate::All(vec![browser, own.negated()]);
         clauses.push(refused(foreign, 403, "the admin API doesn't know this origin"));
         let path = apply(Function::EscapedPath, Value::RawPath);
@@ -139,7 +138,9 @@ impl<'d> Compiler<'d, '_> {
                 Answer::Status(status) => Terminal::Respond(*status),
                 Answer::Depends(what) => Terminal::RespondWith(Box::new(Value::Opaque(self.reason(place, what)))),
             };
-            clauses.push(Clause::new(Predicate::All(vec![here, method]), then, at("the admin API answers")));
+            let shows = Step::setting(Setting::Shows(Own::Config), at(""));
+            let answer = Clause::new(Predicate::All(vec![here, method]), then, at("the admin API answers"));
+            clauses.push(Clause { steps: vec![shows], ..answer });
         }
         let known = ENDPOINTS.iter().map(|(path, below, ..)| {
             Predicate::Value(

@@ -131,11 +131,8 @@ impl<'d> Compiler<'d, '_> {
                     let labels = name
                         .split('.')
                         .map(|label| if label == "*" { "[^.]*".to_owned() } else { regex::escape(label) });
-                    let pattern = format!("^(?:{})$", labels.collect::<Vec<_>>().join("\\."));
-                    let regex = regex::bytes::RegexBuilder::new(&pattern).case_insensitive(true).unicode(false).build();
-                    let pattern =
-                        regex.map_or_else(|error| Pattern::Opaque(error.to_string().into()), Pattern::Regular);
-                    any.push(Predicate::Value(host.clone(), Test::Regex(Arc::new(pattern), Captures::Dropped)));
+                    let pattern = Pattern::of(&format!("(?i-u)^(?:{})$", labels.collect::<Vec<_>>().join("\\.")));
+                    any.push(Predicate::Value(host.clone(), Test::Regex(pattern, Captures::Dropped)));
                 }
                 Ok(name) => plain.push(name.to_ascii_lowercase().into()),
                 Err(value) => {

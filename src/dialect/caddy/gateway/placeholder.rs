@@ -287,10 +287,8 @@ impl Compiler<'_, '_> {
 
     /// A regular expression as Go reads it.
     pub(super) fn pattern(&self, pattern: &str, place: Place) -> Arc<Pattern> {
-        Arc::new(match crate::dialect::re2::compile(pattern) {
-            Ok(pattern) => pattern,
-            Err(why) => Pattern::Opaque(self.reason(place, format!("a regular expression: {why}"))),
-        })
+        crate::dialect::re2::compile(pattern)
+            .unwrap_or_else(|why| Arc::new(Pattern::Opaque(self.reason(place, format!("a regular expression: {why}")))))
     }
 }
 
@@ -333,11 +331,7 @@ fn closing(bytes: &[u8], start: usize) -> Option<usize> {
 /// What stands behind the last `/`, or all up to it.
 fn last_segment(path: Value, with: &str) -> Value {
     let (find, with) = if with.is_empty() { ("(?-u)[^/]*$", "") } else { ("(?s-u)^.*/([^/]*)$", with) };
-    let pattern = match regex::bytes::Regex::new(find) {
-        Ok(regex) => Pattern::Regular(regex),
-        Err(error) => Pattern::Opaque(error.to_string().into()),
-    };
-    let replace = value::Replace { pattern: Arc::new(pattern), with: with.into(), all: false };
+    let replace = value::Replace { pattern: Pattern::of(find), with: with.into(), all: false };
     apply(Function::Replace(Box::new(replace)), path)
 }
 

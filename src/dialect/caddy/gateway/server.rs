@@ -252,11 +252,7 @@ impl<'d> Compiler<'d, '_> {
         super::rewrite::settle(&Origin::default(), &mut steps);
         steps.extend(more);
         let mut clauses = vec![Clause::steps(steps, Origin::default())];
-        let regex = |pattern: &str| {
-            let pattern = regex::bytes::Regex::new(pattern);
-            let pattern = pattern.map_or_else(|error| Pattern::Opaque(error.to_string().into()), Pattern::Regular);
-            Test::Regex(pattern.into(), Captures::Dropped)
-        };
+        let regex = |pattern: &str| Test::Regex(Pattern::of(pattern), Captures::Dropped);
         let origin = self.origin(place, "the method is longer than 32 bytes");
         let long = Predicate::Value(Value::Method, regex("(?s-u)^.{33,}$"));
         clauses.push(self.fails(long, Value::literal("405"), Value::literal("Method Not Allowed"), origin));
@@ -321,7 +317,8 @@ impl<'d> Compiler<'d, '_> {
         let settings = [
             Setting::Timeout(TimeoutOf::ClientHeader, or("read_header_timeout", 60)),
             Setting::Timeout(TimeoutOf::ClientBody, or("read_idle_timeout", 60)),
-            Setting::Timeout(TimeoutOf::Send, time("write_timeout").or(or("write_idle_timeout", 60))),
+            Setting::Timeout(TimeoutOf::Send, or("write_idle_timeout", 60)),
+            Setting::Timeout(TimeoutOf::Answer, time("write_timeout").filter(|time| !time.is_zero())),
             Setting::Timeout(TimeoutOf::KeepAlive, or("idle_timeout", 300)),
             Setting::ShowsVersion(false),
         ];
@@ -352,14 +349,13 @@ impl<'d> Compiler<'d, '_> {
 
 /// `?` where the target ends with its only `?` (`URL.ForceQuery`).
 fn ends_with_question() -> Value {
-    let pattern = regex::bytes::Regex::new(r"(?s-u)^[^?]*\?$");
-    let pattern = pattern.map_or_else(|error| Pattern::Opaque(error.to_string().into()), Pattern::Regular);
+    let pattern = Pattern::of(r"(?s-u)^[^?]*\?$");
     Value::Lookup(std::sync::Arc::new(Lookup {
         name: "a final question mark".to_owned(),
         on: Value::OriginalTarget,
         exact: std::collections::HashMap::new(),
         any_case: false,
-        rows: vec![(Row::Test(Test::Regex(pattern.into(), Captures::Dropped)), Value::literal("?"))],
+        rows: vec![(Row::Test(Test::Regex(pattern, Captures::Dropped)), Value::literal("?"))],
         otherwise: Value::literal(""),
         volatile: true,
     }))

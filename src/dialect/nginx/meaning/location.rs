@@ -186,7 +186,7 @@ impl<'c> Reader<'c> {
             b"^~" => Kind::Prefix(true),
             b"" if name.first() == Some(&b'@') => Kind::Named,
             b"" => Kind::Prefix(false),
-            b"~" | b"~*" => Kind::Regex(Arc::new(self.pattern(line, name, sign == b"~*"))),
+            b"~" | b"~*" => Kind::Regex(self.pattern(line, name, sign == b"~*")),
             _ => {
                 self.error(
                     line,

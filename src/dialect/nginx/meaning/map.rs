@@ -72,7 +72,7 @@ impl<'c> Reader<'c> {
                         [b'*', pattern @ ..] => (pattern, true),
                         pattern => (pattern, false),
                     };
-                    let pattern = Arc::new(self.pattern(entry, pattern, caseless));
+                    let pattern = self.pattern(entry, pattern, caseless);
                     patterns.push((Row::Test(Test::Regex(pattern, Captures::Numbered)), result));
                 }
                 key => {
@@ -233,7 +233,7 @@ impl<'c> Reader<'c> {
         });
         table.rows.extend(rows);
         if source.is_some() {
-            let address = Arc::new(self.pattern(line, b"^([0-9]+\\.[0-9.]+|[0-9a-fA-F:.]*:[0-9a-fA-F:.]*)$", false));
+            let address = self.pattern(line, b"^([0-9]+\\.[0-9.]+|[0-9a-fA-F:.]*:[0-9a-fA-F:.]*)$", false);
             let default = std::mem::replace(&mut table.otherwise, none);
             table.rows.push((Row::Test(Test::Regex(address, Captures::Dropped)), default));
         }
@@ -259,13 +259,17 @@ impl<'c> Reader<'c> {
     }
 
     /// A regular expression; one that nginx refuses is an error and matches nobody knows what.
-    pub fn pattern(&mut self, line: &Line<'c>, text: &[u8], caseless: bool) -> Pattern {
+    pub fn pattern(&mut self, line: &Line<'c>, text: &[u8], caseless: bool) -> Arc<Pattern> {
         match pcre::pattern(text, caseless) {
-            Ok(Pattern::Opaque(why)) => Pattern::Opaque(format!("depends on {why}, at {}", self.place(line)).into()),
-            Ok(pattern) => pattern,
+            Ok(pattern) => match &*pattern {
+                Pattern::Opaque(why) => {
+                    Arc::new(Pattern::Opaque(format!("depends on {why}, at {}", self.place(line)).into()))
+                }
+                _ => pattern,
+            },
             Err(message) => {
                 self.error(line, message, "write a regular expression of PCRE");
-                Pattern::Opaque("a regular expression is malformed".into())
+                Arc::new(Pattern::Opaque("a regular expression is malformed".into()))
             }
         }
     }

@@ -129,18 +129,17 @@ impl<'c> Reader<'c> {
     fn computed(&mut self, line: &Line<'c>, scope: &Scope, pass: &Pass) -> Option<Url> {
         let url = self.template(line, &pass.url);
         let cut = |pattern: &str| {
-            let pattern = Pattern::Regular(regex::bytes::Regex::new(pattern).ok()?);
-            let replace = Replace { pattern: Arc::new(pattern), with: b"$1".to_vec(), all: false };
-            Some(Value::Apply(Function::Replace(Box::new(replace)), Box::new(url.clone())))
+            let replace = Replace { pattern: Pattern::of(pattern), with: b"$1".to_vec(), all: false };
+            Value::Apply(Function::Replace(Box::new(replace)), Box::new(url.clone()))
         };
-        let authority = cut(r"(?is-u)^https?://([^/?]*).*$")?;
-        let uri = cut(r"(?is-u)^https?://[^/?]*(.*)$")?;
+        let authority = cut(r"(?is-u)^https?://([^/?]*).*$");
+        let uri = cut(r"(?is-u)^https?://[^/?]*(.*)$");
         let tls =
             Predicate::Value(Value::Apply(Function::Lower, Box::new(url.clone())), Test::Prefix(b"https://".to_vec()));
         let http = Predicate::Value(Value::Apply(Function::Lower, Box::new(url)), Test::Prefix(b"http://".to_vec()));
         let port = state::either("port", vec![(tls.clone(), Value::literal(":443"))], Value::literal(":80"));
-        let has_port = pattern_test(r"(?-u):[0-9]+$")?;
-        let address = pattern_test(r"(?-u)^([0-9]+\.[0-9]+\.[0-9]+\.[0-9]+|\[.*\])(:[0-9]+)?$")?;
+        let has_port = pattern_test(r"(?-u):[0-9]+$");
+        let address = pattern_test(r"(?-u)^([0-9]+\.[0-9]+\.[0-9]+\.[0-9]+|\[.*\])(:[0-9]+)?$");
         let exact =
             self.upstreams.iter().map(|(name, upstream)| (name.clone(), Value::literal(upstream.first.clone())));
         let upstream = Value::Lookup(Arc::new(Lookup {
@@ -174,11 +173,8 @@ impl<'c> Reader<'c> {
         let with_slash = Value::concat(vec![Value::literal("/"), uri.clone()]);
         let none = Predicate::Value(uri.clone(), Test::Equals(Vec::new()));
         let target = state::either("target", vec![(none, Value::Target), (mark, with_slash)], uri);
-        let strip = Function::Replace(Box::new(Replace {
-            pattern: Arc::new(Pattern::Regular(regex::bytes::Regex::new(r"(?-u):80$").ok()?)),
-            with: Vec::new(),
-            all: false,
-        }));
+        let strip =
+            Function::Replace(Box::new(Replace { pattern: Pattern::of(r"(?-u):80$"), with: Vec::new(), all: false }));
         let host = Value::Apply(strip, Box::new(authority));
         Some(Url { upstream, host, target, refusals })
     }
@@ -287,9 +283,8 @@ fn replaced(uri: &[u8], prefix: &[u8]) -> Value {
     state::either("target", cases, whole(rest))
 }
 
-fn pattern_test(pattern: &str) -> Option<Test> {
-    let pattern = Pattern::Regular(regex::bytes::Regex::new(pattern).ok()?);
-    Some(Test::Regex(Arc::new(pattern), Captures::Dropped))
+fn pattern_test(pattern: &str) -> Test {
+    Test::Regex(Pattern::of(pattern), Captures::Dropped)
 }
 
 /// What follows the scheme, and the scheme's port.

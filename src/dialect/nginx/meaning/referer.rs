@@ -79,7 +79,7 @@ impl<'c> Reader<'c> {
                     b"none" => all.none = true,
                     b"blocked" => all.blocked = true,
                     b"server_names" => all.server_names = true,
-                    [b'~', pattern @ ..] => all.patterns.push(Arc::new(self.pattern(line, pattern, true))),
+                    [b'~', pattern @ ..] => all.patterns.push(self.pattern(line, pattern, true)),
                     name => {
                         let slash = name.iter().position(|&byte| byte == b'/').unwrap_or(name.len());
                         let (name, path) = name.split_at(slash);
@@ -119,7 +119,7 @@ impl<'c> Reader<'c> {
 
     fn invalid_referer(&self, referers: &Referers, server_names: &[Vec<u8>]) -> Option<Value> {
         let referer = Value::Header("referer".to_owned(), Join::First);
-        let pattern = |text: String| pcre::pattern(text.as_bytes(), true).ok().map(Arc::new);
+        let pattern = |text: String| pcre::pattern(text.as_bytes(), true).ok();
         let mut hosts = table(Value::Apply(Function::Lower, Box::new(part(2))), answer(false));
         hosts.rows.push((
             Row::Test(Test::Regex(pattern(format!("^.{{{},}}", LONGEST_HOST + 1))?, Captures::Dropped)),
@@ -151,8 +151,9 @@ impl<'c> Reader<'c> {
         hosts.rows.extend(affixes.into_iter().map(|(test, _, valid)| (Row::Test(test), valid)));
         for name in expressions {
             let caseless = name.iter().any(u8::is_ascii_uppercase);
-            let pattern = pcre::pattern(&name[1..], caseless).unwrap_or_else(|why| Pattern::Opaque(why.into()));
-            hosts.rows.push((Row::Test(Test::Regex(Arc::new(pattern), Captures::Dropped)), answer(true)));
+            let pattern =
+                pcre::pattern(&name[1..], caseless).unwrap_or_else(|why| Arc::new(Pattern::Opaque(why.into())));
+            hosts.rows.push((Row::Test(Test::Regex(pattern, Captures::Dropped)), answer(true)));
         }
         let whole = referers.patterns.iter().map(|pattern| (matches(part(1), pattern.clone()), answer(true)));
         hosts.rows.extend(whole);

@@ -4,8 +4,6 @@
 //! settings hold is remembered in a variable, and the last `if` that was true counts (facts: `ngx_http_rewrite_module.c`,
 //! `ngx_http_script.c`; measured on nginx 1.22.1 and 1.31.3).
 
-use std::sync::Arc;
-
 use crate::gateway::{Captures, Chain, ChainId, Clause, Origin, Predicate, Rewrite, Step, Terminal, Test, Value};
 
 use super::block::Line;
@@ -61,7 +59,13 @@ impl<'c> Reader<'c> {
         for line in lines {
             match line.name.as_ref() {
                 "set" => clauses.extend(self.set(line)),
-                "return" => clauses.extend(self.return_(line)),
+                "return" => {
+                    let mut answer = self.return_(line);
+                    if let Some(clause) = &mut answer {
+                        clause.steps.push(Step::Call(self.settings_chain(&scope.settings)));
+                    }
+                    clauses.extend(answer);
+                }
                 "rewrite" => self.rewrite(server, line, around, &mut clauses),
                 "break" => clauses.extend(self.break_(server, line, around)),
                 "if" if depth < MOST_NESTED => clauses.extend(self.if_(server, line, scope, around, depth)),
@@ -147,7 +151,7 @@ impl<'c> Reader<'c> {
         }
         let flag = line.text(2).into_owned();
         let elsewhere = [&b"http://"[..], b"https://", b"$scheme"].iter().any(|start| text.starts_with(start));
-        let pattern = Arc::new(self.pattern(line, line.arg(0), false));
+        let pattern = self.pattern(line, line.arg(0), false);
         let when = Predicate::Value(Value::Path, Test::Regex(pattern, Captures::Renewed));
         let note = format!("`{}`", line.shown());
         let redirect = match flag.as_str() {
@@ -309,7 +313,7 @@ impl<'c> Reader<'c> {
                         Some(if sign.len() == 2 { same.negated() } else { same })
                     }
                     b"~" | b"~*" | b"!~" | b"!~*" => {
-                        let pattern = Arc::new(self.pattern(line, with, caseless));
+                        let pattern = self.pattern(line, with, caseless);
                         let matches = Predicate::Value(value, Test::Regex(pattern, Captures::Renewed));
                         Some(if sign.first() == Some(&b'!') { matches.negated() } else { matches })
                     }

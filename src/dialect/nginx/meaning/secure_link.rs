@@ -53,7 +53,7 @@ impl SecureLink {
         let part = |number: u8| state::variable(&format!("{PARTS}{number}"));
         let apply = |function: Function, value: Value| Value::Apply(function, Box::new(value));
         let split = |on: Value, pattern: &str, then: Value| {
-            let pattern = Arc::new(pcre::pattern(pattern.as_bytes(), false).ok()?);
+            let pattern = pcre::pattern(pattern.as_bytes(), false).ok()?;
             let row = Row::Test(Test::Regex(pattern, Captures::Prefixed(Arc::from([PARTS.to_owned()]))));
             Some(Value::Lookup(Arc::new(Lookup {
                 name: "secure_link".to_owned(),

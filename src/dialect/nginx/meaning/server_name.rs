@@ -73,10 +73,8 @@ impl<'c> Reader<'c> {
                 match name.as_slice() {
                     [b'~', pattern @ ..] => {
                         let caseless = pattern.iter().any(u8::is_ascii_uppercase);
-                        let pattern = match crate::dialect::pcre::pattern(pattern, caseless) {
-                            Ok(pattern) => Arc::new(pattern),
-                            Err(why) => Arc::new(crate::gateway::Pattern::Opaque(why.into())),
-                        };
+                        let pattern = crate::dialect::pcre::pattern(pattern, caseless)
+                            .unwrap_or_else(|why| Arc::new(crate::gateway::Pattern::Opaque(why.into())));
                         let there = Predicate::Value(Value::Host, Test::NotEmpty);
                         let when = Predicate::Value(Value::Host, Test::Regex(pattern, Captures::Numbered));
                         let note = format!("the host matches `server_name {}`", String::from_utf8_lossy(name));

@@ -365,7 +365,7 @@ impl<'c> Reader<'c> {
         // nginx looks for cookies in any case, and takes `,` for a separator too (`ngx_http_parse_multi_header_lines`).
         let pattern = pcre::pattern(format!("(?:^|[;,]) *{cookie} *= *([^;]*)").as_bytes(), true).ok()?;
         let prefix = format!(" cookie {cookie} ");
-        let row = Row::Test(Test::Regex(Arc::new(pattern), Captures::Prefixed(Arc::from([prefix.clone()]))));
+        let row = Row::Test(Test::Regex(pattern, Captures::Prefixed(Arc::from([prefix.clone()]))));
         Some(Value::Lookup(Arc::new(Lookup {
             name: name.to_owned(),
             on: Value::Header("cookie".to_owned(), Join::With("; ")),
