@@ -165,7 +165,8 @@ impl<'s> Yaml<'s> {
         let text: &str = &self.source.text;
         let from = self.line_start(start);
         let before = text[from..start].trim();
-        let alone = before.is_empty() && found.entry.is_some() || before == "-" && found.entry.is_none() && found.item.is_some();
+        let alone = before.is_empty() && found.entry.is_some()
+            || before == "-" && found.entry.is_none() && found.item.is_some();
         let end = self.line_end(text[..end].trim_end().len());
         let end = text[end..].find('\n').map_or(text.len(), |at| end + at + 1);
         if alone { self.checked(Change { span: Span { start: from, end }, text: String::new() }) } else { None }
