@@ -81,6 +81,18 @@ impl Caller {
         Caller { as_client, ..Caller::new(Who::Client, on, Vec::new()) }
     }
 
+    /// The same with the header that a login has, for what looks at the name that it claims.
+    pub fn logging_in(&self) -> Option<Caller> {
+        let name = self.as_client.as_ref().filter(|_| self.headers.is_empty())?;
+        let login = base64::engine::general_purpose::STANDARD.encode(format!("{name}:its-password"));
+        Some(Caller { headers: vec![line("Authorization", format!("Basic {login}"))], ..self.clone() })
+    }
+
+    /// A client who shows its key in this header.
+    pub fn by_key(on: On, line: (Vec<u8>, Vec<u8>)) -> Caller {
+        Caller::new(Who::Client, on, vec![line])
+    }
+
     fn stranger(trick: Trick, headers: HeaderLines) -> Caller {
         Caller::new(Who::Stranger(trick), On::Nobody, headers)
     }
@@ -254,7 +266,7 @@ fn owner(text: &[u8], measure: &Measure) -> Option<String> {
 }
 
 /// Whether a header or an argument of this name carries a credential.
-fn is_key_name(name: &str) -> bool {
+pub fn is_key_name(name: &str) -> bool {
     let lower = name.to_ascii_lowercase();
     is_credential(&lower) || ["key", "token", "auth", "secret", "passw"].iter().any(|word| lower.contains(word))
 }

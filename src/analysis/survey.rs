@@ -87,6 +87,13 @@ pub struct Route {
     pub outcome: Outcome,
 }
 
+/// What becomes of a request like a witness's, with a change.
+pub fn again(gateway: &Gateway, witness: &Witness, change: &dyn Fn(&mut Request)) -> Outcome {
+    let mut request = witness.request.clone();
+    change(&mut request);
+    answer(gateway, &request, &witness.caller).outcome
+}
+
 /// What becomes of a request, as far as one caller knows the environment.
 #[derive(Debug, Clone)]
 pub struct Answer {

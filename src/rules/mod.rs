@@ -5,9 +5,15 @@
 
 mod access;
 mod cannot_evaluate;
+mod cors;
 mod does_not_load;
 mod fails_open_when_unset;
+mod keys;
+mod leaks;
+mod limits;
 mod loads_with_problems;
+mod operation;
+mod treatment;
 mod unused_ignore;
 
 use crate::analysis::measure::Measure;
@@ -47,6 +53,43 @@ pub const RULES: &[Rule] = &[
     access::client_header_opens::RULE,
     access::every_key_is_admin::RULE,
     access::client_exceeds_policy::RULE,
+    limits::no_rate_limit::RULE,
+    limits::guessing_not_limited::RULE,
+    limits::client_chosen_limit_key::RULE,
+    limits::looser_limit::RULE,
+    limits::no_connection_limit::RULE,
+    limits::no_body_limit::RULE,
+    limits::small_body_limit::RULE,
+    limits::no_client_timeout::RULE,
+    limits::limit_status_not_429::RULE,
+    limits::limit_queues::RULE,
+    operation::short_read_timeout::RULE,
+    operation::write_timeout_cuts_streams::RULE,
+    operation::buffered_stream::RULE,
+    operation::compressed_stream::RULE,
+    operation::upstream_refuses_host::RULE,
+    operation::health_check_path::RULE,
+    operation::http10_upstream::RULE,
+    keys::placeholder_key::RULE,
+    keys::weak_key::RULE,
+    keys::committed_key::RULE,
+    keys::unusable_hash::RULE,
+    keys::cheap_hash::RULE,
+    keys::slow_hash::RULE,
+    leaks::config_exposed::RULE,
+    leaks::credential_logged::RULE,
+    leaks::key_in_query::RULE,
+    leaks::query_logged::RULE,
+    leaks::credential_passed_on::RULE,
+    leaks::forwarded_address_believed::RULE,
+    leaks::metrics_exposed::RULE,
+    leaks::accel_redirect_followed::RULE,
+    leaks::version_shown::RULE,
+    cors::any_origin_allowed::RULE,
+    cors::origin_lookalike_allowed::RULE,
+    cors::preflight_refused::RULE,
+    cors::errors_without_cors::RULE,
+    cors::doubled_cors_headers::RULE,
     fails_open_when_unset::RULE,
     cannot_evaluate::RULE,
     does_not_load::RULE,

@@ -4,7 +4,7 @@
 //! most counts, and of several that reach the same the plainest.
 
 use super::seats::Seat;
-use super::{Answer, BEYOND, Cell, Difference, Place, Subject, WayName};
+use super::{Answer, BEYOND, Cell, Difference, Kind, Place, Subject, WayName};
 use crate::analysis::caller::Caller;
 use crate::analysis::entry::{self, Entry};
 use crate::analysis::measure::{Measure, On, forwards};
@@ -17,6 +17,10 @@ use crate::http::line::text;
 
 /// How many of a config's own paths may stand before the upstream's.
 const MOST_MOUNTS: usize = 40;
+
+/// Groups by which a path is known to lead to the upstream, and how many callers are tried.
+const LEADING: &[&str] = &["chat", "list", "admin"];
+const MOST_LEADING: usize = 6;
 
 /// An endpoint, and the request that asks for it.
 #[derive(Debug)]
@@ -115,7 +119,8 @@ impl Asker<'_> {
             let plain = path.starts_with('/')
                 && path.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"/-_.".contains(&byte))
                 && !path[1..].split('/').any(|segment| segment.is_empty() || segment.starts_with('.'));
-            if plain && !paths.iter().any(|own| own == path) {
+            let listed = self.endpoints.iter().any(|endpoint| endpoint.ask.target == path);
+            if plain && !listed && !paths.iter().any(|own| own == path) {
                 paths.push(path.to_owned());
             }
         }
@@ -127,16 +132,12 @@ impl Asker<'_> {
 
     /// Whether some caller reaches an endpoint by its path below this one.
     fn leads(&self, system: usize, entry: &Entry, below: &str) -> bool {
-        let mut known = Vec::new();
-        let some = self.endpoints.iter().filter(|endpoint| {
-            let first = !known.contains(&endpoint.group.as_str());
-            known.push(endpoint.group.as_str());
-            first
-        });
+        let some = LEADING.iter().filter_map(|group| self.endpoints.iter().find(|endpoint| endpoint.group == *group));
         let mut asks = some.map(|endpoint| (endpoint, prefixed(&endpoint.ask, below)));
         asks.any(|(endpoint, ask)| {
-            let seats = self.seats.iter().filter(|seat| self.knows(system, seat));
-            seats.flat_map(|seat| &seat.callers).any(|caller| {
+            let kinds = [Kind::Nobody, Kind::Client, Kind::Credential];
+            let seats = self.seats.iter().filter(|seat| kinds.contains(&seat.kind) && self.knows(system, seat));
+            seats.take(MOST_LEADING).flat_map(|seat| seat.callers.iter().take(2)).any(|caller| {
                 let (witness, answer) = asked(self.subjects[system].gateway, entry, caller, &ask);
                 let outcome = answer.through.unwrap_or(answer.outcome);
                 let reached = self.measure.reached(&witness.request, &outcome, self.every_upstream);

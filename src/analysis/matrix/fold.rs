@@ -57,8 +57,9 @@ fn telling(seats: &[Seat], ways: &mut [RawWay]) -> Vec<Seat> {
     };
     // Several keys at once only matter where one alone opens nothing.
     let opens = |at: usize| further(at, 0);
-    let single = |seat: &Seat| seat.kind == Kind::Credential && seat.callers.iter().all(|own| own.headers.len() < 2);
-    let one = (0..seats.len()).any(|at| single(&seats[at]) && opens(at));
+    let single = |seat: &Seat| seat.callers.iter().all(|own| own.headers.len() < 2);
+    let is_client = |seat: &Seat| matches!(seat.kind, Kind::Client | Kind::Credential);
+    let one = (0..seats.len()).any(|at| is_client(&seats[at]) && single(&seats[at]) && opens(at));
     let kept: Vec<usize> = (0..seats.len())
         .filter(|at| match seats[*at].kind {
             Kind::Trick => opens(*at),

@@ -54,7 +54,8 @@ pub fn seats(
         found.system(index, subject, entries, measure, asks);
     }
     let nobody = Seat::new(Kind::Nobody, "nobody", On::Nobody, None, vec![Caller::nobody()]);
-    let known = found.clients.iter().chain(&found.credentials).flat_map(|seat| &seat.callers).take(MOST_NEARLY);
+    let known = found.clients.iter().chain(&found.credentials).flat_map(|seat| &seat.callers);
+    let known = known.filter(|caller| caller.as_client.is_none()).take(MOST_NEARLY);
     for caller in known.flat_map(caller::nearly).collect::<Vec<_>>() {
         if let Who::Stranger(Trick::Nearly(what)) = &caller.who {
             put(&mut found.tricks, Kind::Trick, format!("nearly a key ({what})"), None, caller);
@@ -157,10 +158,12 @@ impl Found {
     }
 
     fn client(&mut self, index: usize, caller: Caller) {
+        let login = caller.logging_in();
         match &caller.on {
             On::Client(name) => {
-                let name = name.clone();
-                put(&mut self.clients, Kind::Client, name, None, caller);
+                for caller in [Some(caller.clone()), login].into_iter().flatten() {
+                    put(&mut self.clients, Kind::Client, name.clone(), None, caller);
+                }
             }
             On::Nobody | On::SomeClient => {
                 let name = match (&caller.as_client, caller.headers.as_slice(), &caller.argument) {
@@ -171,7 +174,8 @@ impl Found {
                 };
                 let known = self.clients.iter().chain(&self.credentials).flat_map(|seat| &seat.callers);
                 if !known.clone().any(|other| same_key(other, &caller)) {
-                    self.credentials.push(Seat::new(Kind::Credential, name, On::SomeClient, Some(index), vec![caller]));
+                    let callers = std::iter::once(caller).chain(login).collect();
+                    self.credentials.push(Seat::new(Kind::Credential, name, On::SomeClient, Some(index), callers));
                 }
             }
         }
@@ -224,8 +228,11 @@ impl Found {
         let unseen = self.credentials.iter().any(hidden);
         for (index, client) in measure.plan.clients.iter().enumerate() {
             let on = On::Client(client.name.clone());
+            let own = client.key_lines(&measure.plan.auth).into_iter().map(|line| Caller::by_key(on.clone(), line));
             if let Some(at) = self.clients.iter().position(|seat| seat.on == on) {
-                seats.push(self.clients.swap_remove(at));
+                let mut seat = self.clients.swap_remove(at);
+                seat.callers.extend(own);
+                seats.push(seat);
                 continue;
             }
             let known = client.password.is_none() && client.keys.iter().all(|key| key.value.is_some());
@@ -233,9 +240,9 @@ impl Found {
                 untold.push(client.name.clone());
                 continue;
             }
-            // No config knows its credential: it is a wrong one.
-            let callers = wrong.callers.iter().map(|caller| Caller { on: on.clone(), ..caller.clone() });
-            seats.push(Seat::new(Kind::Client, &client.name, on.clone(), None, callers.collect()));
+            // Where no config knows its credential it is a wrong one.
+            let wrong = wrong.callers.iter().map(|caller| Caller { on: on.clone(), ..caller.clone() });
+            seats.push(Seat::new(Kind::Client, &client.name, on.clone(), None, wrong.chain(own).collect()));
         }
         (seats, untold)
     }

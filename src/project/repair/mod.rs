@@ -117,6 +117,7 @@ fn of_what(of: TimeoutOf) -> &'static str {
         TimeoutOf::ClientHeader => "for a request's head",
         TimeoutOf::ClientBody => "for a request's body",
         TimeoutOf::Send => "for sending an answer",
+        TimeoutOf::Answer => "for a whole answer",
         TimeoutOf::KeepAlive => "of idle connections",
         TimeoutOf::Connect => "for reaching the upstream",
         TimeoutOf::Read => "for the upstream's answer",

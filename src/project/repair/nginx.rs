@@ -55,7 +55,7 @@ fn timeout(of: TimeoutOf) -> &'static str {
     match of {
         TimeoutOf::ClientHeader => "client_header_timeout",
         TimeoutOf::ClientBody => "client_body_timeout",
-        TimeoutOf::Send => "send_timeout",
+        TimeoutOf::Send | TimeoutOf::Answer => "send_timeout",
         TimeoutOf::KeepAlive => "keepalive_timeout",
         TimeoutOf::Connect => "proxy_connect_timeout",
         TimeoutOf::Read => "proxy_read_timeout",

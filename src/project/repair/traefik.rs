@@ -54,7 +54,7 @@ fn entry_point<'k>(keys: &[&'k str]) -> Option<&'k str> {
 pub(super) fn timeout(of: TimeoutOf) -> Option<&'static str> {
     match of {
         TimeoutOf::ClientHeader | TimeoutOf::ClientBody => Some("readTimeout"),
-        TimeoutOf::Send => Some("writeTimeout"),
+        TimeoutOf::Send | TimeoutOf::Answer => Some("writeTimeout"),
         TimeoutOf::KeepAlive => Some("idleTimeout"),
         TimeoutOf::Connect | TimeoutOf::Read | TimeoutOf::UpstreamSend => None,
     }

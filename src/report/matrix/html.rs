@@ -80,7 +80,7 @@ impl Page {
         self.line("<caption>Open a group to see its endpoints.</caption>");
         self.line("<thead>\n<tr>\n<th scope=\"col\">endpoints</th>");
         for column in &way.columns {
-            self.line(&format!("<th scope=\"col\">{}</th>", escaped(&who(&matrix.columns[*column]))));
+            self.line(&format!("<th scope=\"col\"><span>{}</span></th>", escaped(&who(&matrix.columns[*column]))));
         }
         self.line("</tr>\n</thead>\n<tbody>");
         for row in &way.rows {
