@@ -1,13 +1,17 @@
 #!/usr/bin/env python3
 """What reading long configs costs, as a table: time and peak memory by dialect and size, each beside the file's own size.
 
-configs.py [ROUNDS]: `decide` with one request, medians of ROUNDS (default 5); $LLMGUARD is the program, by default target/release/llmguard.
+configs.py [ROUNDS]: `decide` with one request, then `lint` beside other tools for nginx's configs, medians of ROUNDS (default 5). $LLMGUARD is
+the program, by default target/release/llmguard; a tool that isn't installed is named and left out.
 configs.py DIALECT BYTES: such a config on standard output (nginx, caddy, traefik), for other measurements.
+configs.py tree FOLDER [FILES]: nginx.conf in a folder, and 2,000 files with two servers of eight locations each, which it includes.
 
 Sites with a name, a password and eight paths each, no two alike. Peak memory is the kernel's `ru_maxrss`, which never tells less than the
-14 MiB of the Python that starts the program. Aims on a quiet machine: nginx within 50 ms for 1 MiB; memory below ten times the file from 8 MiB on.
+14 MiB of the Python that starts the program. Aims on a quiet machine: nginx within 50 ms for 1 MiB; memory below ten times the file from 8 MiB on;
+`lint` of one small file within 5 ms, of the tree within 150 ms, of 22 MiB within a second.
 """
 import os
+import shutil
 import statistics
 import subprocess
 import sys
@@ -99,6 +103,69 @@ def took(program, dialect, path):
         return spent, usage.ru_maxrss / 1024
 
 
+def tree(folder, files):
+    """A main file, and files of about 3.5 kB that it includes."""
+    os.makedirs(os.path.join(folder, "sites"), exist_ok=True)
+    for n in range(files):
+        lines = []
+        for m in (2 * n, 2 * n + 1):
+            lines += ["server {", "    listen 127.0.0.1:8080;", f"    server_name site{m}.example.com;", f'    auth_basic "site {m}";']
+            lines += ["    auth_basic_user_file /etc/nginx/users;"]
+            for path in range(8):
+                lines += [f"    location /path{path}/of{m}/ {{", "        proxy_set_header Host $host;"]
+                lines += ["        proxy_set_header X-Real-IP $remote_addr;", "        proxy_read_timeout 600s;"]
+                lines += ["        proxy_pass http://127.0.0.1:11434;", "    }"]
+            lines += ["}"]
+        with open(os.path.join(folder, "sites", f"site{n:04}.conf"), "w", encoding="ascii") as file:
+            file.write("\n".join(lines + [""]))
+    with open(os.path.join(folder, "nginx.conf"), "w", encoding="ascii") as file:
+        file.write("events {}\nhttp {\n    include sites/*.conf;\n}\n")
+
+
+def ran(arguments, statuses):
+    """Milliseconds of wall time and of processors, and the peak of memory in MiB."""
+    start = time.perf_counter()
+    run = subprocess.Popen(arguments, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    _, status, usage = os.wait4(run.pid, 0)
+    spent = 1000 * (time.perf_counter() - start)
+    if os.waitstatus_to_exitcode(status) not in statuses:
+        sys.exit(f"{arguments}: status {os.waitstatus_to_exitcode(status)}")
+    return spent, 1000 * (usage.ru_utime + usage.ru_stime), usage.ru_maxrss / 1024
+
+
+def lint(program, rounds):
+    """`lint` and what others need for the same nginx config; findings are no failure."""
+    nginx_program = os.environ.get("LLMGUARD_NGINX") or shutil.which("nginx")
+    tools = [
+        ("/bin/true", ["/bin/true"], (0,)),
+        ("llmguard lint", [program, "--quiet", "lint"], (0, 1)),
+        ("gixy-ng", ["gixy"], (0, 1)),
+        ("crossplane parse", ["crossplane", "parse"], (0,)),
+        # Certificates, users and rights differ: it reads the config in any case.
+        ("nginx -t", [nginx_program, "-p", "/tmp", "-t", "-q", "-c"], (0, 1)),
+    ]
+    missing = [name for name, arguments, _ in tools if not arguments[0] or not shutil.which(arguments[0])]
+    for name in missing:
+        print(f"left out, since it isn't installed: {name}")
+    print(f"{'lint':16} {'of':>8} {'MiB':>6} {'ms':>9} {'CPU ms':>9} {'peak MiB':>9}")
+    with tempfile.TemporaryDirectory() as folder:
+        for what, files, size in (("a file", 1, 0), ("a tree", 2000, 0), ("22 MiB", 0, 22 << 20)):
+            path = os.path.join(folder, what.replace(" ", "-"))
+            os.makedirs(path)
+            main = os.path.join(path, "nginx.conf")
+            tree(path, files)
+            if size:
+                with open(main, "w", encoding="ascii") as file:
+                    file.write(whole("nginx", size))
+            length = sum(os.path.getsize(os.path.join(at, name)) for at, _, names in os.walk(path) for name in names)
+            for name, arguments, statuses in tools:
+                if name in missing:
+                    continue
+                runs = [ran(arguments + [main], statuses) for _ in range(rounds)]
+                spent, busy, peak = (statistics.median(column) for column in zip(*runs))
+                print(f"{name:16} {what:>8} {length / (1 << 20):6.1f} {spent:9.1f} {busy:9.1f} {peak:9.1f}", flush=True)
+
+
 def main(rounds):
     program = os.environ.get("LLMGUARD", os.path.join(os.path.dirname(__file__), "..", "target", "release", "llmguard"))
     print(f"{os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}; medians of {rounds} rounds")
@@ -115,7 +182,11 @@ def main(rounds):
 
 
 if __name__ == "__main__":
-    if len(sys.argv) == 3:
+    if len(sys.argv) > 2 and sys.argv[1] == "tree":
+        tree(sys.argv[2], int(sys.argv[3]) if len(sys.argv) > 3 else 2000)
+    elif len(sys.argv) == 3:
         sys.stdout.write(whole(sys.argv[1], int(sys.argv[2])))
     else:
-        main(int(sys.argv[1]) if len(sys.argv) > 1 else 5)
+        rounds = int(sys.argv[1]) if len(sys.argv) > 1 else 5
+        main(rounds)
+        lint(os.environ.get("LLMGUARD", os.path.join(os.path.dirname(__file__), "..", "target", "release", "llmguard")), rounds)

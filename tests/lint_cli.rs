@@ -139,7 +139,7 @@ fn one_config_can_come_from_standard_input() {
     folder.fed("lint -", OPEN).ends(2).says(&["--as"]);
     folder.fed("lint - open.conf --as nginx", OPEN).ends(2).says(&["stands alone"]);
     // Variables that aren't known are asked about twice, with the same text.
-    let keyed = ":8080 {\n\t@key header X-API-Key {$KEY}\n\thandle @key {\n\t\treverse_proxy localhost:11434\n\t}\n\trespond 401\n}\n";
+    let keyed = ":8080 {\n\t@key header Authorization \"Bearer {$KEY}\"\n\thandle @key {\n\t\treverse_proxy localhost:11434\n\t}\n\trespond 401\n}\n";
     folder.fed("lint - --as caddy", keyed).ends(1).says(&["fails-open-when-unset"]);
     folder.fed("lint - --as nginx --fix", STALE).ends(2).says(&["standard input can't be changed"]);
     folder.fed("lint - --as nginx --diff", STALE).ends(1).says(&["-    listen 8080; # llmguard"]);
@@ -230,7 +230,7 @@ fn rules_are_listed_and_explained() {
         assert!(["error", "warning", "info"].contains(&rule["severity"].as_str().unwrap()));
         let page = folder.run(&format!("explain {id}"));
         page.ends(0).says(&[id, rule["summary"].as_str().unwrap(), "What it finds", "Why it matters"]);
-        assert!(page.out.lines().all(|line| !line.starts_with('#') && !line.starts_with("```")), "{}", page.out);
+        assert!(page.out.lines().all(|line| !line.starts_with("## ") && !line.starts_with("```")), "{}", page.out);
     }
     folder.run("explain admin-reachble").ends(2).says(&["did you mean `admin-reachable`?"]);
     folder.run("explain something-else").ends(2).says(&["`llmguard rules` lists all"]);

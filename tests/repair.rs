@@ -129,7 +129,7 @@ fn nginx_loads_what_is_mended() {
     fs::write(config.folder.path().join("users"), "a:b\n").unwrap();
     let before = config.outcome("/v1/models");
     assert!(has_key(&before) && before.limits.iter().any(|(limit, _)| limit.refusal == 503 && limit.waits));
-    for at in ["proxy_pass http://127.0.0.1:11434; }", "proxy_pass http://127.0.0.1:11434; #"] {
+    for at in ["location /v1/", "proxy_pass http://127.0.0.1:11434; #"] {
         config.mend(at, &Repair::Timeout(TimeoutOf::Read, LONG));
         config.mend(at, &Repair::Timeout(TimeoutOf::UpstreamSend, LONG));
         config.mend(at, &Repair::StreamAnswers);
@@ -158,10 +158,11 @@ fn nginx_loads_what_is_mended() {
             Setting::UpstreamHttp("1.1"),
             Setting::BodyLimit(Some(25 << 20)),
             Setting::ShowsVersion(false),
-            Setting::Compress(false),
         ] {
             assert!(in_force(&after, &setting), "{setting:?} isn't in force:\n{}", config.text());
         }
+        let holds = |(setting, _): &(Setting, _)| matches!(setting, Setting::Compress(types) if !types.is_empty());
+        assert!(!after.settings.iter().any(holds), "{}", config.text());
         assert!(!has_key(&after), "{}", config.text());
         assert!(after.limits.iter().all(|(limit, _)| limit.refusal == 429 && !limit.waits), "{}", config.text());
     }
@@ -205,9 +206,10 @@ fn traefik_loads_what_is_mended() {
     let Some(traefik) = common::server("repair::traefik", "LLMGUARD_TRAEFIK") else { return };
     for name in ["traefik.yml", "traefik.toml"] {
         let config = Config::new(name);
-        config.mend("web", &Repair::Timeout(TimeoutOf::ClientHeader, SHORT));
-        config.mend("web", &Repair::Timeout(TimeoutOf::Send, LONG));
-        config.mend("web", &Repair::Timeout(TimeoutOf::KeepAlive, LONG));
+        let web = format!("127.0.0.1:{}", config.ports[0]);
+        config.mend(&web, &Repair::Timeout(TimeoutOf::ClientHeader, SHORT));
+        config.mend(&web, &Repair::Timeout(TimeoutOf::Send, LONG));
+        config.mend(&web, &Repair::Timeout(TimeoutOf::KeepAlive, LONG));
         config.mend("insecure", &Repair::CloseAdmin);
         let launch = Launch {
             program: traefik.clone(),
@@ -228,7 +230,7 @@ fn traefik_loads_what_is_mended() {
 fn compose_reads_what_is_mended() {
     let Some(compose) = common::server("repair::compose", "LLMGUARD_COMPOSE") else { return };
     let config = Config::new("docker-compose.yml");
-    config.mend("\"11434:11434\"", &Repair::OnLoopback);
+    config.mend("11434:11434\"", &Repair::OnLoopback);
     config.mend("target: 8080", &Repair::OnLoopback);
     config.mend("--api.insecure", &Repair::CloseAdmin);
     config.mend("--entryPoints.web.address", &Repair::Timeout(TimeoutOf::Send, LONG));

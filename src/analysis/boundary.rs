@@ -150,8 +150,8 @@ impl Boundaries {
         self.terminal(&select.otherwise);
     }
 
-    /// The tables inside a value.
-    fn value(&mut self, value: &Value) {
+    /// Adds what the tables inside a value tell apart.
+    pub fn value(&mut self, value: &Value) {
         match value {
             Value::Lookup(table) => self.table(table),
             Value::Concat(parts) | Value::First(parts) => parts.iter().for_each(|part| self.value(part)),
@@ -206,7 +206,7 @@ fn begun(prefix: &[u8]) -> [Vec<u8>; 3] {
 }
 
 /// Texts that pass a test.
-fn examples(test: &Test) -> Vec<Vec<u8>> {
+pub fn examples(test: &Test) -> Vec<Vec<u8>> {
     match test {
         Test::Equals(text) => vec![text.clone()],
         Test::OneOf(texts) => texts.to_vec(),

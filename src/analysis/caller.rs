@@ -266,7 +266,7 @@ fn owner(text: &[u8], measure: &Measure) -> Option<String> {
 }
 
 /// Whether a header or an argument of this name carries a credential.
-fn is_key_name(name: &str) -> bool {
+pub fn is_key_name(name: &str) -> bool {
     let lower = name.to_ascii_lowercase();
     is_credential(&lower) || ["key", "token", "auth", "secret", "passw"].iter().any(|word| lower.contains(word))
 }

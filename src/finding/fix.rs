@@ -107,7 +107,10 @@ mod tests {
     use super::super::{Fix, Place, Severity};
     use super::*;
 
-    fn mended(text: &str, fixes: &[(bool, &[(usize, usize, &str)])]) -> (String, usize) {
+    /// Start, end, text.
+    type Replaced<'t> = (usize, usize, &'t str);
+
+    fn mended(text: &str, fixes: &[(bool, &[Replaced<'_>])]) -> (String, usize) {
         let file = SourceFile::new("f", "f", text);
         let findings = fixes.iter().map(|(safe, edits)| {
             let place = Place { file: file.clone(), span: Span::default() };

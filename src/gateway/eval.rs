@@ -77,6 +77,7 @@ fn nothing() -> Outcome {
         verdict: unknown("no listener on this port"),
         client: None,
         limits: Vec::new(),
+        keys: Vec::new(),
         settings: Vec::new(),
         method: Vec::new(),
         headers: Vec::new(),
@@ -281,7 +282,11 @@ impl Run<'_> {
                 behind.push(Frame { step: clause.steps.len(), ..at });
                 walk.guards.push((Arc::clone(errors), behind));
             }
-            run(step, walk);
+            if let (true, Step::Limit(limit)) = (self.told, step) {
+                let key = walk.state.value(&limit.what.key);
+                walk.outcome.keys.push(key);
+            }
+            self.run(step, walk);
         }
         self.end(walk, &clause.then, at)
     }
@@ -321,15 +326,28 @@ impl Run<'_> {
         }
     }
 
+    /// Does one step; where people want to know, headers of the answer are computed as they stand here.
+    fn run(&self, step: &Step, walk: &mut Walk<'_>) {
+        match step {
+            Step::Setting(said) if self.told => {
+                let what = computed(&walk.state, &said.what).unwrap_or_else(|| said.what.clone());
+                walk.outcome.settings.push((what, said.origin.clone()));
+            }
+            _ => run(step, walk),
+        }
+    }
+
     /// The gateway fails: whoever handles that status goes on.
     fn error(&mut self, walk: &mut Walk<'_>, status: u16) -> Go {
+        let lost = |setting: &Setting| matches!(setting, Setting::ResponseHeader(_, Answers::Unfailed));
+        walk.outcome.settings.retain(|(setting, _)| !lost(setting));
         while let Some((errors, behind)) = walk.guards.pop() {
             if let Some(case) = errors.cases.iter().find(|case| case.statuses.contain(status)) {
                 walk.stack = behind;
                 walk.state.error = Some(status);
                 note(walk, &case.origin, None);
                 for step in &case.steps {
-                    run(step, walk);
+                    self.run(step, walk);
                 }
                 return Go::At(Frame { chain: case.chain, clause: 0, step: 0 });
             }
@@ -341,7 +359,7 @@ impl Run<'_> {
         walk.state.error = Some(status);
         note(walk, &case.origin, None);
         for step in &case.steps {
-            run(step, walk);
+            self.run(step, walk);
         }
         walk.status = match &case.status {
             None => None,
@@ -461,6 +479,26 @@ fn tell(walk: &mut Walk<'_>, clause: &Clause, holds: bool) {
         let after = walk.outcome.steps.len();
         walk.outcome.missed.push((after, clause.origin.clone()));
     }
+}
+
+/// A header of the answer with its value, where that depends on the request. It is computed apart: nothing else sees it done.
+fn computed(state: &State<'_>, setting: &Setting) -> Option<Setting> {
+    let Setting::ResponseHeader(edit, answers) = setting else { return None };
+    let (Edit::Set(value) | Edit::Add(value) | Edit::Default(value)) = &edit.edit else { return None };
+    if matches!(value, Value::Literal(_)) {
+        return None;
+    }
+    let mut state = state.clone();
+    let value = match state.value(value) {
+        Some(bytes) => Value::literal(bytes),
+        None => Value::Opaque(reason(&state).into_owned().into()),
+    };
+    let made = match &edit.edit {
+        Edit::Add(_) => Edit::Add(value),
+        Edit::Default(_) => Edit::Default(value),
+        _ => Edit::Set(value),
+    };
+    Some(Setting::ResponseHeader(HeaderEdit { name: edit.name.clone(), edit: made }, *answers))
 }
 
 /// Does one step.

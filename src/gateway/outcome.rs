@@ -16,7 +16,10 @@ pub struct Outcome {
     pub client: Option<String>,
     /// The limits that applied on the way, and where they are said.
     pub limits: Vec<(Limit, Origin)>,
-    /// What else held for it, and where that is said; the last of a kind is in force.
+    /// What each of `limits` counted it by; absent: not to be known. Only [`super::eval::ways`] fills it in.
+    pub keys: Vec<Option<Vec<u8>>>,
+    /// What else held for it, and where that is said; the last of a kind is in force. Values of headers of the answer are as they were when
+    /// that was said, computed; only [`super::eval::ways`] does that.
     pub settings: Vec<(Setting, Origin)>,
     /// The method as it stands at the end.
     pub method: Vec<u8>,

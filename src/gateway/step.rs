@@ -10,17 +10,17 @@ use ipnet::IpNet;
 
 use super::{ChainId, Origin, Value};
 
-/// Something that is done to a request.
+/// Something that is done to a request; clones share it.
 #[derive(Debug, Clone)]
 pub enum Step {
     /// A limit that applies from here on. It never changes the decision about a single request.
-    Limit(Box<Said<Limit>>),
+    Limit(Arc<Said<Limit>>),
     /// A variable gets a value.
-    Set(Box<Said<(Arc<str>, Value)>>),
+    Set(Arc<Said<(Arc<str>, Value)>>),
     /// Method, path, query or target change.
-    Rewrite(Box<Said<Rewrite>>),
+    Rewrite(Arc<Said<Rewrite>>),
     /// A request header changes: what follows sees it so, and the upstream.
-    RequestHeader(Box<Said<HeaderEdit>>),
+    RequestHeader(Arc<Said<HeaderEdit>>),
     /// From here on these handle the gateway's own errors; absent: nobody.
     OnError(Option<Arc<Errors>>),
     /// Whoever fails from here on asks these first, and then those that were set so before. What handles the error goes on behind this
@@ -29,9 +29,9 @@ pub enum Step {
     /// Another chain runs first; [`super::Terminal::Return`] comes back here.
     Call(ChainId),
     /// The address of the client is what somebody trusted says.
-    ClientIp(Box<Said<Trust>>),
+    ClientIp(Arc<Said<Trust>>),
     /// A fact about how the request is treated, for whoever judges that.
-    Setting(Box<Said<Setting>>),
+    Setting(Arc<Said<Setting>>),
 }
 
 /// Something, and where it is said.
@@ -128,6 +128,8 @@ pub struct Statuses(pub Vec<(u16, u16)>);
 pub struct Limit {
     /// For whom it counts.
     pub per: Per,
+    /// What tells callers apart: requests of which it has the same value are counted together.
+    pub key: Value,
     /// What it counts.
     pub kind: LimitKind,
     /// The status of what is refused.
@@ -173,22 +175,54 @@ pub enum LimitKind {
 pub enum Setting {
     /// How long something may take; absent: for ever.
     Timeout(TimeoutOf, Option<Duration>),
-    /// Whether answers are held until they are whole.
+    /// Whether answers are held until they are whole, streams too.
     BufferResponses(bool),
     /// Whether bodies are held until they are whole.
     BufferRequests(bool),
-    /// Whether answers are compressed.
-    Compress(bool),
-    /// A response header; on errors too.
-    ResponseHeader(HeaderEdit, bool),
+    /// The content types whose answers are held while they are compressed, `*` for all; empty: each part goes on at once.
+    Compress(Vec<String>),
+    /// A header of the answer, and of which answers.
+    ResponseHeader(HeaderEdit, Answers),
+    /// A header of the upstream's answer, before the gateway's own are added.
+    UpstreamHeader(HeaderEdit),
+    /// What was said before about headers of the answer and about logs holds no more.
+    Anew,
     /// The longest body that is taken, in bytes; absent: any.
     BodyLimit(Option<u64>),
+    /// The gateway asks the upstream this by itself, method and path, and sends it nothing while that fails.
+    HealthCheck(String, String),
     /// The protocol towards the upstream: `1.0`, `1.1` or `2`.
     UpstreamHttp(&'static str),
     /// Whether the server names its version.
     ShowsVersion(bool),
     /// What is logged about the request.
     Log(Log),
+    /// The gateway answers with something about itself.
+    Shows(Own),
+    /// Only the gateway itself comes here, no client.
+    Inner,
+    /// Whether a header of the upstream's answer leads the request to another place of the gateway, one that clients don't reach too.
+    FollowsUpstream(bool),
+}
+
+/// Which answers have a header.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Answers {
+    /// All.
+    All,
+    /// Those with a status below 400.
+    Good,
+    /// All but those to the gateway's own errors.
+    Unfailed,
+}
+
+/// What a gateway shows of itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Own {
+    /// Its configuration, keys and hashes included; some let it be changed there.
+    Config,
+    /// Numbers about its work.
+    Metrics,
 }
 
 /// What a timeout bounds.
@@ -198,8 +232,12 @@ pub enum TimeoutOf {
     ClientHeader,
     /// A pause in a request's body, or the whole of it.
     ClientBody,
-    /// A pause in writing the answer, or the whole of it.
+    /// A whole request, head and body.
+    Request,
+    /// A pause in writing the answer.
     Send,
+    /// The whole of the answer, streams too.
+    Answer,
     /// An idle connection.
     KeepAlive,
     /// The connection to the upstream.
@@ -255,22 +293,35 @@ impl Step {
     }
 
     /// Where it is said, for those that say where.
+    pub fn origin(&self) -> Option<&Origin> {
+        match self {
+            Step::Limit(said) => Some(&said.origin),
+            Step::Set(said) => Some(&said.origin),
+            Step::Rewrite(said) => Some(&said.origin),
+            Step::RequestHeader(said) => Some(&said.origin),
+            Step::ClientIp(said) => Some(&said.origin),
+            Step::Setting(said) => Some(&said.origin),
+            Step::OnError(_) | Step::Guard(_) | Step::Call(_) => None,
+        }
+    }
+
+    /// The same, to be changed in this clone alone.
     pub fn origin_mut(&mut self) -> Option<&mut Origin> {
         match self {
-            Step::Limit(said) => Some(&mut said.origin),
-            Step::Set(said) => Some(&mut said.origin),
-            Step::Rewrite(said) => Some(&mut said.origin),
-            Step::RequestHeader(said) => Some(&mut said.origin),
-            Step::ClientIp(said) => Some(&mut said.origin),
-            Step::Setting(said) => Some(&mut said.origin),
+            Step::Limit(said) => Some(&mut Arc::make_mut(said).origin),
+            Step::Set(said) => Some(&mut Arc::make_mut(said).origin),
+            Step::Rewrite(said) => Some(&mut Arc::make_mut(said).origin),
+            Step::RequestHeader(said) => Some(&mut Arc::make_mut(said).origin),
+            Step::ClientIp(said) => Some(&mut Arc::make_mut(said).origin),
+            Step::Setting(said) => Some(&mut Arc::make_mut(said).origin),
             Step::OnError(_) | Step::Guard(_) | Step::Call(_) => None,
         }
     }
 }
 
 impl<T> Said<T> {
-    fn new(what: T, origin: Origin) -> Box<Said<T>> {
-        Box::new(Said { what, origin })
+    fn new(what: T, origin: Origin) -> Arc<Said<T>> {
+        Arc::new(Said { what, origin })
     }
 }
 

@@ -12,7 +12,7 @@ use aho_corasick::{AhoCorasick, MatchKind};
 use regex::Regex;
 
 use crate::diag::Sink;
-use crate::gateway::{Gateway, Origin, Step};
+use crate::gateway::{Gateway, Origin};
 use crate::source::{SourceFile, Span};
 
 /// Shorter texts are hidden in their own places only: they are parts of many words.
@@ -211,6 +211,9 @@ pub fn hide_problems(sink: &mut Sink, hidden: &Hidden) {
 
 /// What a gateway says about its places, without what its files hide.
 pub fn hide_notes(gateway: &mut Gateway, hidden: &Hidden) {
+    if hidden.texts.is_empty() {
+        return;
+    }
     let hide = |origin: &mut Origin| {
         if let Some(shown) = hidden.without(&origin.note) {
             origin.note = shown.into();
@@ -221,7 +224,12 @@ pub fn hide_notes(gateway: &mut Gateway, hidden: &Hidden) {
         hide(&mut chain.origin);
         for clause in &mut chain.clauses {
             hide(&mut clause.origin);
-            clause.steps.iter_mut().filter_map(Step::origin_mut).for_each(hide);
+            for step in &mut clause.steps {
+                // A step that is shared stays so.
+                if step.origin().is_some_and(|origin| hidden.without(&origin.note).is_some()) {
+                    step.origin_mut().into_iter().for_each(hide);
+                }
+            }
         }
     }
 }

@@ -8,7 +8,6 @@ mod compose;
 mod lines;
 mod nginx;
 #[cfg(test)]
-#[expect(clippy::unwrap_used, reason = "tests")]
 mod tests;
 mod toml;
 mod traefik;
@@ -117,7 +116,9 @@ fn of_what(of: TimeoutOf) -> &'static str {
     match of {
         TimeoutOf::ClientHeader => "for a request's head",
         TimeoutOf::ClientBody => "for a request's body",
+        TimeoutOf::Request => "for a whole request",
         TimeoutOf::Send => "for sending an answer",
+        TimeoutOf::Answer => "for a whole answer",
         TimeoutOf::KeepAlive => "of idle connections",
         TimeoutOf::Connect => "for reaching the upstream",
         TimeoutOf::Read => "for the upstream's answer",

@@ -21,6 +21,7 @@ mod rewrite;
 mod routes;
 mod server;
 
+use std::cell::RefCell;
 use std::collections::HashMap;
 
 use crate::diag::{Diagnostic, Severity, Sink};
@@ -72,6 +73,8 @@ pub fn gateway(document: &Document, files: Vec<SourceFile>, options: &Options, s
         named: HashMap::new(),
         tls: false,
         client_ip: false,
+        failures: RefCell::default(),
+        proxied: proxy::Proxied::default(),
     };
     match document.root() {
         Some(root) => compiler.config(root),
@@ -114,6 +117,10 @@ struct Compiler<'d, 'o> {
     tls: bool,
     /// Whether the client's address is read from headers on the server in hand.
     client_ip: bool,
+    /// What failures of a status and a message do: the same steps for all.
+    failures: RefCell<HashMap<[Vec<u8>; 2], Vec<Step>>>,
+    /// What is the same for every `reverse_proxy`.
+    proxied: proxy::Proxied,
 }
 
 impl<'d> Compiler<'d, '_> {
@@ -192,24 +199,13 @@ impl<'d> Compiler<'d, '_> {
     }
 
     /// A clause that fails as Caddy's handlers do: with a status and a message that error routes see.
-    fn fails(&self, when: Predicate, status: Value, message: Value, origin: Origin) -> Clause {
-        let text = match status.as_literal().and_then(|status| std::str::from_utf8(status).ok()?.parse().ok()) {
-            Some(status) => Value::literal(status::reason(status).unwrap_or_default()),
-            None => Value::Opaque("depends on the text of a computed status".into()),
-        };
-        let error = vec![
-            Value::literal("{id=000000000} caddyhttp: HTTP "),
-            status.clone(),
-            Value::literal(": "),
-            message.clone(),
-        ];
-        let steps = vec![
-            set(var::ERROR_STATUS, status.clone()),
-            set("http.error", Value::concat(error)),
-            set("http.error.status_code", status.clone()),
-            set("http.error.status_text", text),
-            set("http.error.message", message),
-        ];
+    fn fails(&self, when: impl Into<Condition>, status: Value, message: Value, origin: Origin) -> Clause {
+        let key = status.as_literal().zip(message.as_literal()).map(|(status, text)| [status.to_vec(), text.to_vec()]);
+        let known = key.as_ref().and_then(|key| self.failures.borrow().get(key).cloned());
+        let steps = known.unwrap_or_else(|| failing(&status, message));
+        if let Some(key) = key {
+            self.failures.borrow_mut().entry(key).or_insert_with(|| steps.clone());
+        }
         let then = match status.as_literal().and_then(|status| std::str::from_utf8(status).ok()?.parse().ok()) {
             Some(status) => Terminal::Error(status),
             None => Terminal::ErrorWith(Box::new(status)),
@@ -222,6 +218,23 @@ impl<'d> Compiler<'d, '_> {
         let steps = vec![set(var::ERROR_STATUS, Value::literal("")), set("http.error", Value::literal(message))];
         Clause { when: when.into(), steps, then: Terminal::Error(500), origin }
     }
+}
+
+/// What a failure leaves for error routes to see.
+fn failing(status: &Value, message: Value) -> Vec<Step> {
+    let text = match status.as_literal().and_then(|status| std::str::from_utf8(status).ok()?.parse().ok()) {
+        Some(status) => Value::literal(status::reason(status).unwrap_or_default()),
+        None => Value::Opaque("depends on the text of a computed status".into()),
+    };
+    let error =
+        vec![Value::literal("{id=000000000} caddyhttp: HTTP "), status.clone(), Value::literal(": "), message.clone()];
+    vec![
+        set(var::ERROR_STATUS, status.clone()),
+        set("http.error", Value::concat(error)),
+        set("http.error.status_code", status.clone()),
+        set("http.error.status_text", text),
+        set("http.error.message", message),
+    ]
 }
 
 /// A variable gets a value, without a word in the trace.

@@ -30,12 +30,49 @@ const HOP: &[&str] = &[
 /// The address of the upstream in hand.
 const UPSTREAM: &str = "http.reverse_proxy.upstream.hostport";
 
+/// What is the same for every `reverse_proxy`, made once.
+pub(super) struct Proxied {
+    /// The upstream, as the variable of its address says.
+    forward: Arc<Forward>,
+    /// The body is longer than a limit that only its reader meets.
+    body_over: Condition,
+    /// A header holds what Go doesn't send.
+    control: Condition,
+    /// What the upstream's address is made of.
+    parts: Vec<Step>,
+    /// What headers go through where the peer may be trusted, and where not.
+    trusted: Vec<Step>,
+    untrusted: Vec<Step>,
+}
+
+impl Default for Proxied {
+    fn default() -> Proxied {
+        let control = Test::Regex(Pattern::of(r"(?-u)[\x00-\x08\x0a-\x1f\x7f]"), Captures::Dropped);
+        let localhost = Function::ReplaceStart(Box::new((b":".to_vec(), b"localhost:".to_vec())));
+        Proxied {
+            forward: Arc::new(Forward {
+                upstream: apply(localhost, variable(UPSTREAM)),
+                target: Value::Target,
+                host: valid_host(Value::First(vec![variable(var::HOST), variable(UPSTREAM)])),
+            }),
+            body_over: is_set(var::BODY_OVER).into(),
+            control: Predicate::Header("*".to_owned(), Lines::Any, control).into(),
+            parts: vec![
+                set("http.reverse_proxy.upstream.host", apply(Function::WithoutPort, variable(UPSTREAM))),
+                set("http.reverse_proxy.upstream.port", apply(Function::PortOf, variable(UPSTREAM))),
+            ],
+            trusted: forwarded(true),
+            untrusted: forwarded(false),
+        }
+    }
+}
+
 impl<'d> Compiler<'d, '_> {
     pub(super) fn reverse_proxy(&mut self, node: Ref<'d>, clauses: &mut Vec<Clause>) {
         let place = node.place();
         let message = Value::literal("http: request body too large");
         let origin = self.origin(place, "the body is longer than `max_size` allows, which the upstream's side notices");
-        clauses.push(self.fails(is_set(var::BODY_OVER), Value::literal("413"), message, origin));
+        clauses.push(self.fails(self.proxied.body_over.clone(), Value::literal("413"), message, origin));
         let (upstream, shown) = self.upstream(node);
         let Some(upstream) = upstream else {
             let origin = self.origin(place, "`reverse_proxy` has no upstream: Caddy fails");
@@ -57,8 +94,7 @@ impl<'d> Compiler<'d, '_> {
         clauses.extend(self.cannot_be_sent(node));
         let mut steps =
             vec![set(UPSTREAM, upstream.clone()), set("http.reverse_proxy.upstream.address", upstream.clone())];
-        steps.push(set("http.reverse_proxy.upstream.host", apply(Function::WithoutPort, variable(UPSTREAM))));
-        steps.push(set("http.reverse_proxy.upstream.port", apply(Function::PortOf, variable(UPSTREAM))));
+        steps.extend(self.proxied.parts.iter().cloned());
         if let Some(rewrite) = node.get("rewrite") {
             steps.extend(self.rewrite(rewrite));
         }
@@ -69,24 +105,15 @@ impl<'d> Compiler<'d, '_> {
         }
         let headers = node.get("headers");
         steps.extend(self.request_headers(headers.and_then(|headers| headers.get("request"))));
-        steps.extend(self.response_headers(headers.and_then(|headers| headers.get("response"))));
+        steps.extend(self.upstream_headers(headers.and_then(|headers| headers.get("response"))));
         steps.extend(self.settings(node));
-        let forward = Forward {
-            upstream: apply(
-                Function::ReplaceStart(Box::new((b":".to_vec(), b"localhost:".to_vec()))),
-                variable(UPSTREAM),
-            ),
-            target: Value::Target,
-            host: valid_host(Value::First(vec![variable(var::HOST), variable(UPSTREAM)])),
-        };
         let origin = self.origin(place, format!("`reverse_proxy` sends it to {shown}, with the path as it came"));
         clauses.push(Clause::steps(steps, origin));
         let origin = self.origin(place, "a header holds a control character, which Go doesn't send: Caddy fails");
-        let control = Pattern::of(r"(?-u)[\x00-\x08\x0a-\x1f\x7f]");
-        let control = Predicate::Header("*".to_owned(), Lines::Any, Test::Regex(control, Captures::Dropped));
         let message = Value::literal("net/http: invalid header field value");
-        clauses.push(self.fails(control, Value::literal("502"), message, origin));
-        clauses.push(Clause::new(Predicate::Always, Terminal::Forward(Arc::new(forward)), self.origin(place, "")));
+        clauses.push(self.fails(self.proxied.control.clone(), Value::literal("502"), message, origin));
+        let forward = Terminal::Forward(Arc::clone(&self.proxied.forward));
+        clauses.push(Clause::new(Predicate::Always, forward, self.origin(place, "")));
     }
 
     /// What Go's transport fails with before it asks the upstream.
@@ -155,28 +182,9 @@ impl<'d> Compiler<'d, '_> {
     }
 
     /// The connection's own headers go, those about the way come (prepareRequest, addForwardedHeaders).
-    fn forwarded(&mut self, node: Ref<'d>) -> Vec<Step> {
-        let edit = |name: &str, edit: Edit| {
-            Step::request_header(HeaderEdit { name: name.to_owned(), edit }, Origin::default())
-        };
-        let mut steps: Vec<Step> = HOP.iter().map(|name| edit(name, Edit::Remove)).collect();
+    fn forwarded(&self, node: Ref<'d>) -> Vec<Step> {
         let trusted = node.get("trusted_proxies").is_some() || self.client_ip;
-        if trusted {
-            // What came stays where the peer is trusted: which one that is, isn't told apart here.
-            let prior = Value::Header("X-Forwarded-For".to_owned(), Join::With(", "));
-            let list = Value::Joined(", ", vec![prior, Value::ClientIp]);
-            steps.push(set("forwarded:for", list));
-            steps.push(edit("X-Forwarded-For", Edit::Set(variable("forwarded:for"))));
-            steps.push(edit("X-Forwarded-Proto", Edit::Default(Value::Scheme)));
-            steps.push(edit("X-Forwarded-Host", Edit::Default(variable(var::HOST))));
-        } else {
-            steps.push(edit("X-Forwarded-For", Edit::Set(Value::ClientIp)));
-            steps.push(edit("X-Forwarded-Proto", Edit::Set(Value::Scheme)));
-            steps.push(edit("X-Forwarded-Host", Edit::Set(variable(var::HOST))));
-        }
-        let version = apply(Function::StripPrefix(b"HTTP/".to_vec()), Value::Protocol);
-        steps.push(edit("Via", Edit::Add(Value::Concat(vec![version, Value::literal(" Caddy")]))));
-        steps
+        if trusted { self.proxied.trusted.clone() } else { self.proxied.untrusted.clone() }
     }
 
     /// What holds for the exchange with the upstream.
@@ -186,7 +194,10 @@ impl<'d> Compiler<'d, '_> {
         let time = |name: &str| transport.and_then(|transport| transport.get(name)).and_then(duration);
         settings
             .push(Setting::Timeout(TimeoutOf::Connect, Some(time("dial_timeout").unwrap_or(Duration::from_secs(3)))));
-        settings.push(Setting::Timeout(TimeoutOf::Read, time("read_timeout").or(time("response_header_timeout"))));
+        // Whichever is shorter ends a wait for the first byte.
+        let read =
+            ["read_timeout", "response_header_timeout"].into_iter().filter_map(time).filter(|time| !time.is_zero());
+        settings.push(Setting::Timeout(TimeoutOf::Read, read.min()));
         settings.push(Setting::Timeout(TimeoutOf::UpstreamSend, time("write_timeout")));
         let buffers = |name: &str| node.get(name).and_then(super::number).is_some_and(|bytes| bytes != 0);
         settings.push(Setting::BufferResponses(buffers("response_buffers")));
@@ -195,8 +206,38 @@ impl<'d> Compiler<'d, '_> {
         let h2c = versions.iter().any(|version| version == "h2c");
         settings.push(Setting::UpstreamHttp(if h2c { "2" } else { "1.1" }));
         let origin = self.origin(transport.unwrap_or(node).place(), "");
-        settings.into_iter().map(|setting| Step::setting(setting, origin.clone())).collect()
+        let checked = node.get("health_checks").and_then(|checks| checks.get("active"));
+        let check = checked.and_then(|check| {
+            let path = text(check, "uri").or(text(check, "path"))?;
+            let method = text(check, "method").unwrap_or("GET").to_ascii_uppercase();
+            Some(Step::setting(Setting::HealthCheck(method, path.to_owned()), self.origin(check.place(), "")))
+        });
+        let steps = settings.into_iter().map(|setting| Step::setting(setting, origin.clone()));
+        steps.chain(check).collect()
     }
+}
+
+/// What every proxied request's headers go through.
+fn forwarded(trusted: bool) -> Vec<Step> {
+    let edit =
+        |name: &str, edit: Edit| Step::request_header(HeaderEdit { name: name.to_owned(), edit }, Origin::default());
+    let mut steps: Vec<Step> = HOP.iter().map(|name| edit(name, Edit::Remove)).collect();
+    if trusted {
+        // What came stays where the peer is trusted: which one that is, isn't told apart here.
+        let prior = Value::Header("X-Forwarded-For".to_owned(), Join::With(", "));
+        let list = Value::Joined(", ", vec![prior, Value::ClientIp]);
+        steps.push(set("forwarded:for", list));
+        steps.push(edit("X-Forwarded-For", Edit::Set(variable("forwarded:for"))));
+        steps.push(edit("X-Forwarded-Proto", Edit::Default(Value::Scheme)));
+        steps.push(edit("X-Forwarded-Host", Edit::Default(variable(var::HOST))));
+    } else {
+        steps.push(edit("X-Forwarded-For", Edit::Set(Value::ClientIp)));
+        steps.push(edit("X-Forwarded-Proto", Edit::Set(Value::Scheme)));
+        steps.push(edit("X-Forwarded-Host", Edit::Set(variable(var::HOST))));
+    }
+    let version = apply(Function::StripPrefix(b"HTTP/".to_vec()), Value::Protocol);
+    steps.push(edit("Via", Edit::Add(Value::Concat(vec![version, Value::literal(" Caddy")]))));
+    steps
 }
 
 /// A Host as Go's transport sends it: nothing if a byte of it may not stand in one (httpguts.ValidHostHeader).

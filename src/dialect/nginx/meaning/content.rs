@@ -7,7 +7,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use crate::diag::{Diagnostic, Severity};
-use crate::gateway::{Chain, ChainId, Clause, Lines, Origin, Predicate, Select, Step, Terminal, Test, Value};
+use crate::gateway::{Chain, ChainId, Clause, Lines, Origin, Predicate, Select, Setting, Step, Terminal, Test, Value};
 
 use super::block::Line;
 use super::location::Kind;
@@ -40,6 +40,7 @@ impl<'c> Reader<'c> {
         if let Some(origin) = &scope.internal {
             let outside = state::is_set(state::INTERNAL).negated();
             clauses.push(Clause::new(outside, Terminal::Error(404), origin.clone()));
+            clauses.push(Clause::steps(vec![Step::setting(Setting::Inner, origin.noted(""))], Origin::default()));
         }
         if let Some(limit) = scope.body_limit {
             let at = scope.body_limit_at.as_ref().unwrap_or(&server.origin);
@@ -181,11 +182,15 @@ impl<'c> Reader<'c> {
             None => self.files(scope, &server.origin.clone()),
             Some(Content::Proxy(pass)) => self.proxy(&server.origin, scope, pass),
             Some(Content::Other(scheme, pass)) => self.other_pass(&server.origin, scope, scheme, pass),
-            Some(Content::Fixed(status, get_only, origin)) => {
+            Some(Content::Fixed(status, get_only, shows, origin)) => {
                 let other = Predicate::method(&["GET", "HEAD"]).negated();
                 let clause =
                     Clause::new(other, Terminal::Error(405), origin.noted("only GET and HEAD are answered here"));
-                let clauses = if *get_only { vec![clause] } else { Vec::new() };
+                let mut clauses = if *get_only { vec![clause] } else { Vec::new() };
+                if let Some(own) = shows {
+                    let shows = Step::setting(Setting::Shows(*own), origin.noted(""));
+                    clauses.push(Clause::steps(vec![shows], Origin::default()));
+                }
                 Chain { clauses, otherwise: Terminal::Respond(*status), origin: origin.clone() }
             }
             Some(Content::Choice(choice)) => self.choice(server, scope, choice),

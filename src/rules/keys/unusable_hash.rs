@@ -1,0 +1,56 @@
+//! A login that works for nobody.
+//!
+//! ## What it finds
+//!
+//! A password hash of a scheme that the server can't check (argon2 or plain text in nginx, SHA-512 in Traefik, another scheme than the block's in
+//! Caddy), or one that isn't whole: three dots from a guide, a `$` that a shell or Compose took away.
+//!
+//! ## Why it matters
+//!
+//! The server starts, and nobody of that name gets in. The next step is often to switch the login off.
+//!
+//! ## Wrong
+//!
+//! ```caddyfile
+//! basic_auth {
+//!     ann $2a$14$...
+//! }
+//! ```
+//!
+//! ## Right
+//!
+//! ```caddyfile
+//! basic_auth {
+//!     ann {env.ANN_HASH}
+//! }
+//! ```
+//!
+//! `llmguard key hash` makes one that all three servers check.
+
+use super::hash::{Scheme, scheme};
+use super::logins::logins;
+use crate::finding::{Finding, Severity};
+use crate::gateway::{Authenticate, Credential, Proof};
+use crate::rules::{Context, Rule};
+
+/// The rule.
+pub const RULE: Rule =
+    Rule { id: "unusable-hash", severity: Severity::Warning, source: include_str!("unusable_hash.rs"), check };
+
+fn check(context: &Context<'_>, found: &mut Vec<Finding>) {
+    let wrong = |who: &Authenticate, credential: &Credential| match &credential.proof {
+        None => who.incomplete.is_none().then(|| "this server can't check it".to_owned()),
+        Some(Proof::PasswordHash(hash)) => match scheme(hash.reveal()) {
+            Scheme::Malformed(why) => Some(why.to_owned()),
+            _ => None,
+        },
+        Some(Proof::Password(_) | Proof::Key(_)) => None,
+    };
+    for group in logins(context, &wrong) {
+        let message = format!("nobody can log in as {}: {}", group.users(), group.what);
+        let finding = Finding::new(RULE.id, RULE.severity, message, group.place).label("no password fits");
+        found.push(
+            finding.help("make a bcrypt hash with `llmguard key hash`, and write it where nothing takes its `$` away"),
+        );
+    }
+}
