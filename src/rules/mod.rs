@@ -84,7 +84,6 @@ pub const RULES: &[Rule] = &[
     leaks::key_in_query::RULE,
     leaks::query_logged::RULE,
     leaks::credential_passed_on::RULE,
-    leaks::forwarded_address_believed::RULE,
     leaks::metrics_exposed::RULE,
     leaks::accel_redirect_followed::RULE,
     leaks::version_shown::RULE,
