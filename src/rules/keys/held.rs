@@ -66,6 +66,13 @@ impl Held {
     }
 }
 
+impl Held {
+    /// Whether the file itself holds it: what a template is filled with stands in none. Yes where it can't be read.
+    pub fn stands_in(&self, path: &std::path::Path) -> bool {
+        std::fs::read(path).map_or(true, |bytes| bytes.windows(self.text.len()).any(|own| own == self.text.as_bytes()))
+    }
+}
+
 /// The first of these keys, as many as it is worth to look for.
 pub fn some(keys: Vec<Held>) -> impl Iterator<Item = Held> {
     keys.into_iter().take(MOST_PLACED)
@@ -180,6 +187,7 @@ impl Search {
                     crate::gateway::Pattern::Opaque(_) => return,
                 };
                 // An example that stands in the pattern itself is a key; others are made up.
+                let source = literal_part(source);
                 for text in examples(test) {
                     let (_, key) = parted(&text);
                     if !key.is_empty() && std::str::from_utf8(key).is_ok_and(|key| source.contains(key)) {
@@ -224,21 +232,31 @@ fn parted(text: &[u8]) -> (&'static str, &[u8]) {
     ("", text.trim_ascii())
 }
 
-/// The header or argument of credentials that a value is, or is computed from.
+/// The header or argument of credentials that a value is, or is put together from: what a table gives isn't the key.
 fn carrier(value: &Value) -> Option<String> {
-    let mut found = None;
-    let mut collect = |part: &Value| {
-        match part {
-            Value::Header(name, _) | Value::Cookie(name) if is_key_name(name) => found = Some(name.clone()),
-            Value::Argument(name) | Value::Parameter(name) if is_key_name(name) => found = Some(format!("?{name}=")),
-            _ => {}
-        }
-        found.is_some()
-    };
     match value {
-        // What a table gives isn't the key.
-        Value::Lookup(_) => return None,
-        other => drop(other.any(&mut collect)),
+        Value::Header(name, _) | Value::Cookie(name) if is_key_name(name) => Some(name.clone()),
+        Value::Argument(name) | Value::Parameter(name) if is_key_name(name) => Some(format!("?{name}=")),
+        Value::Concat(parts) | Value::First(parts) => parts.iter().find_map(carrier),
+        Value::Apply(_, inner) => carrier(inner),
+        _ => None,
     }
-    found
+}
+
+/// What stands literally in a pattern: without its classes and the names of schemes.
+fn literal_part(source: &str) -> String {
+    let mut out = String::with_capacity(source.len());
+    let mut inside = false;
+    for letter in source.chars() {
+        inside = if inside { letter != ']' } else { letter == '[' };
+        if !inside && letter != ']' {
+            out.push(letter);
+        }
+    }
+    let lower = out.to_ascii_lowercase();
+    let schemes = ["bearer", "basic"].iter().filter_map(|scheme| Some((lower.find(scheme)?, scheme.len())));
+    for (at, length) in schemes.collect::<Vec<_>>() {
+        out.replace_range(at..at + length, &" ".repeat(length));
+    }
+    out
 }
