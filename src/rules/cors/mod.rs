@@ -11,13 +11,15 @@ pub mod preflight_refused;
 
 use std::collections::BTreeSet;
 
+use regex_syntax::hir::{Class, Hir, HirKind};
+
 use super::Context;
 use crate::analysis::answer::{self, Line};
-use crate::analysis::boundary::{Boundaries, boundaries};
 use crate::analysis::caller::Who;
 use crate::analysis::survey::Route;
 use crate::gateway::eval::Outcome;
-use crate::gateway::{Edit, Gateway, HeaderEdit, Predicate, Setting, Step, Value};
+use crate::gateway::value::Row;
+use crate::gateway::{Edit, Gateway, HeaderEdit, Pattern, Predicate, Setting, Step, Test, Value};
 use crate::http::Request;
 use crate::source::Span;
 
@@ -29,6 +31,8 @@ const WITH_CREDENTIALS: &str = "Access-Control-Allow-Credentials";
 const FOREIGN: &str = "https://evil.example";
 /// How many of a config's own origins are tried.
 const MOST_ORIGINS: usize = 12;
+/// How often what may repeat is repeated.
+const MOST_REPEATS: usize = 8;
 /// How many routes are asked.
 const MOST_ROUTES: usize = 24;
 
@@ -53,39 +57,129 @@ fn routes<'c>(context: &Context<'c>) -> Vec<&'c Route> {
 
 /// The origins that a config compares with, and those of the policy.
 fn own_origins(context: &Context<'_>) -> Vec<String> {
-    let mut found: BTreeSet<String> = BTreeSet::new();
-    let compared = boundaries(context.gateway).headers.remove("origin").unwrap_or_default();
-    found.extend(compared.into_iter().filter_map(|text| String::from_utf8(text).ok()));
-    let steps = context.gateway.chains.iter().flat_map(|chain| &chain.clauses).flat_map(|clause| &clause.steps);
-    for step in steps {
-        let Step::Setting(said) = step else { continue };
-        let Setting::ResponseHeader(edit, _) = &said.what else { continue };
-        if edit.name.eq_ignore_ascii_case(ALLOWS) {
-            values(&edit.edit, &mut found);
+    let mut texts = Texts::default();
+    for clause in context.gateway.chains.iter().flat_map(|chain| &chain.clauses) {
+        clause.when.any(&mut |part| {
+            texts.predicate(part);
+            false
+        });
+        for step in &clause.steps {
+            match step {
+                Step::Set(said) => texts.value(&said.what.1),
+                Step::Setting(said) => match &said.what {
+                    Setting::ResponseHeader(edit, _) if edit.name.eq_ignore_ascii_case(ALLOWS) => {
+                        texts.edit(&edit.edit)
+                    }
+                    _ => {}
+                },
+                _ => {}
+            }
         }
     }
+    let mut found = texts.found;
     found.extend(context.measure.plan.cors.iter().flat_map(|cors| cors.origins.iter().cloned()));
-    let origins = found.into_iter().filter(|text| host(text).is_some_and(|host| host.len() > 3));
-    origins.take(MOST_ORIGINS).collect()
+    let known = |text: &String| host(text).is_some_and(|host| host.contains('.') || host == "localhost");
+    found.into_iter().filter(known).take(MOST_ORIGINS).collect()
 }
 
-/// The texts that a header may be set to, tables' keys included.
-fn values(edit: &Edit, found: &mut BTreeSet<String>) {
-    let (Edit::Set(value) | Edit::Add(value) | Edit::Default(value)) = edit else { return };
-    value.any(&mut |part| {
-        match part {
-            Value::Literal(bytes) => found.extend(String::from_utf8(bytes.to_vec()).ok()),
-            Value::Lookup(table) => {
-                found.extend(table.exact.keys().filter_map(|key| String::from_utf8(key.clone()).ok()));
-                let mut own = Boundaries::default();
-                own.value(part);
-                let compared = own.headers.remove("origin").unwrap_or_default();
-                found.extend(compared.into_iter().filter_map(|text| String::from_utf8(text).ok()));
+/// Texts that origins are compared with.
+#[derive(Default)]
+struct Texts {
+    found: BTreeSet<String>,
+}
+
+impl Texts {
+    fn predicate(&mut self, predicate: &Predicate) {
+        match predicate {
+            Predicate::Header(name, _, test) if name.eq_ignore_ascii_case("origin") => self.test(test),
+            Predicate::Value(value, test) => {
+                self.value(value);
+                if is_origin(value) {
+                    self.test(test);
+                }
             }
             _ => {}
         }
-        false
-    });
+    }
+
+    fn edit(&mut self, edit: &Edit) {
+        let (Edit::Set(value) | Edit::Add(value) | Edit::Default(value)) = edit else { return };
+        if let Some(text) = value.as_literal() {
+            self.text(text);
+        }
+        self.value(value);
+    }
+
+    /// The tables of origins inside a value.
+    fn value(&mut self, value: &Value) {
+        value.any(&mut |part| {
+            if let Value::Lookup(table) = part
+                && is_origin(&table.on)
+            {
+                table.exact.keys().for_each(|key| self.text(key));
+                for (row, _) in &table.rows {
+                    if let Row::Test(test) = row {
+                        self.test(test);
+                    }
+                }
+            }
+            false
+        });
+    }
+
+    fn test(&mut self, test: &Test) {
+        match test {
+            Test::Equals(text) | Test::Prefix(text) | Test::Suffix(text) | Test::Contains(text) => self.text(text),
+            Test::OneOf(texts) => texts.iter().for_each(|text| self.text(text)),
+            Test::AnyCase(inner) => self.test(inner),
+            Test::Regex(pattern, _) => {
+                // A pattern without its signs is what its writer had in mind.
+                let source = match pattern.as_ref() {
+                    Pattern::Regular(regex) => regex.as_str(),
+                    Pattern::Fancy(regex) => regex.as_str(),
+                    Pattern::Opaque(_) => return,
+                };
+                let parsed = regex_syntax::ParserBuilder::new().utf8(false).unicode(false).build().parse(source);
+                if let Ok(hir) = parsed {
+                    self.text(meant(&hir).as_bytes());
+                }
+                crate::analysis::boundary::examples(test).iter().for_each(|text| self.text(text));
+            }
+            _ => {}
+        }
+    }
+
+    fn text(&mut self, text: &[u8]) {
+        let Ok(text) = std::str::from_utf8(text) else { return };
+        // A host alone is compared with the end of an origin.
+        let whole =
+            if text.contains("://") { text.to_owned() } else { format!("https://{}", text.trim_start_matches('.')) };
+        self.found.insert(whole);
+    }
+}
+
+/// The text that whoever wrote a pattern had in mind: its dots are dots.
+fn meant(hir: &Hir) -> String {
+    match hir.kind() {
+        HirKind::Empty | HirKind::Look(_) => String::new(),
+        HirKind::Literal(literal) => String::from_utf8_lossy(&literal.0).into_owned(),
+        HirKind::Class(Class::Bytes(class)) => {
+            let holds = |byte: u8| class.iter().any(|range| (range.start()..=range.end()).contains(&byte));
+            if holds(b'.') && holds(b'/') { ".".to_owned() } else { "a".to_owned() }
+        }
+        HirKind::Class(Class::Unicode(_)) => "a".to_owned(),
+        HirKind::Repetition(repetition) => match repetition.min {
+            0 => String::new(),
+            times => meant(&repetition.sub).repeat((times as usize).min(MOST_REPEATS)),
+        },
+        HirKind::Capture(capture) => meant(&capture.sub),
+        HirKind::Alternation(parts) => parts.first().map(meant).unwrap_or_default(),
+        HirKind::Concat(parts) => parts.iter().map(meant).collect(),
+    }
+}
+
+fn is_origin(value: &Value) -> bool {
+    matches!(value, Value::Header(name, _) if name.eq_ignore_ascii_case("origin"))
 }
 
 /// The host of an origin.

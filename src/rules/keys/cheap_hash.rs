@@ -2,7 +2,7 @@
 //!
 //! ## What it finds
 //!
-//! bcrypt with a cost under 10, MD5 (`apr1`), SHA-1, DES, or the password itself.
+//! bcrypt with a cost under 8, MD5 (`apr1`), SHA-1, DES, or the password itself.
 //!
 //! ## Why it matters
 //!
@@ -26,8 +26,8 @@ use crate::rules::{Context, Rule};
 pub const RULE: Rule =
     Rule { id: "cheap-hash", severity: Severity::Warning, source: include_str!("cheap_hash.rs"), check };
 
-/// The least cost of bcrypt.
-const LEAST: u32 = 10;
+/// The least cost of bcrypt: what `llmguard key hash` takes.
+const LEAST: u32 = 8;
 
 fn check(context: &Context<'_>, found: &mut Vec<Finding>) {
     let wrong = |_: &Authenticate, credential: &Credential| match &credential.proof {
@@ -42,6 +42,6 @@ fn check(context: &Context<'_>, found: &mut Vec<Finding>) {
     for group in logins(context, &wrong) {
         let message = format!("the password of {} {}", group.users(), group.what);
         let finding = Finding::new(RULE.id, RULE.severity, message, group.place).label("cheap to guess");
-        found.push(finding.help("take bcrypt with a cost of 10: `llmguard key hash`"));
+        found.push(finding.help("take bcrypt with a cost of 8 to 10 and a long random password: `llmguard key hash`"));
     }
 }

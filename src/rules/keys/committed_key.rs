@@ -3,7 +3,7 @@
 //! ## What it finds
 //!
 //! A key as text in a file that git would take along, or that everybody on the machine may read. Files that only their owner reads, outside of
-//! what git takes, are in order.
+//! what git would take along, are in order.
 //!
 //! ## Why it matters
 //!
@@ -60,9 +60,9 @@ fn check(context: &Context<'_>, found: &mut Vec<Finding>) {
     }
     for (place, held, count) in files {
         let Some(why) = read_by_others(&place.file.path) else { continue };
-        let more = if count > 1 { format!(", and {} more", count - 1) } else { String::new() };
+        let more = if count > 1 { format!(", with {} more", count - 1) } else { String::new() };
         let whose = if held.upstream { "the upstream's key" } else { "the key" };
-        let message = format!("{whose} in `{}` stands here as text{more}, in a file {why}", held.carrier);
+        let message = format!("{whose} in `{}` stands as text in a file {why}{more}", held.carrier);
         let finding = Finding::new(RULE.id, RULE.severity, message, place).label("whoever reads the file has it");
         let help = "name a variable instead; nginx has none: include a file that only root reads and that git ignores";
         found.push(finding.help(help));
@@ -74,7 +74,7 @@ fn read_by_others(path: &Path) -> Option<&'static str> {
     let path = std::fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
     match (ignored(&path), in_git(&path), std::fs::metadata(&path)) {
         (true, ..) => None,
-        (false, true, _) => Some("that git takes along"),
+        (false, true, _) => Some("that git doesn't ignore"),
         (false, false, Ok(meta)) if meta.permissions().mode() & 0o004 == 0 => None,
         (false, false, Ok(_)) => Some("that everybody on this machine reads"),
         (false, false, Err(_)) => Some("of settings"),

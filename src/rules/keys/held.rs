@@ -14,6 +14,7 @@ use crate::finding::Place;
 use crate::gateway::value::Row;
 use crate::gateway::{Clause, Edit, Lookup, Origin, Predicate, Proof, Step, Test, Value};
 use crate::rules::Context;
+use crate::rules::leaks::spelled;
 use crate::source::Span;
 
 /// How many keys are looked for in the files.
@@ -201,9 +202,11 @@ impl Search {
             }
         }
         let nothing = key.is_empty() || ["bearer", "basic"].contains(&key.to_ascii_lowercase().as_str());
-        // What has blanks in it is no key but a question.
+        // What has blanks in it is no key but a question, and nginx asks for `0` where it wants to know whether there is anything.
+        let nothing = nothing || key == "0";
         if !nothing && !key.contains([' ', '*']) && self.known.insert((carrier.to_ascii_lowercase(), key.clone())) {
-            self.found.push(Held { carrier: carrier.to_owned(), upstream, text: key, origin: origin.clone() });
+            let carrier = if carrier.starts_with('?') { carrier.to_owned() } else { spelled(carrier) };
+            self.found.push(Held { carrier, upstream, text: key, origin: origin.clone() });
         }
     }
 }

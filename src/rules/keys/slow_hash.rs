@@ -34,7 +34,7 @@ const MOST: u32 = 12;
 
 fn check(context: &Context<'_>, found: &mut Vec<Finding>) {
     let rate = |(limit, _): &(crate::gateway::Limit, _)| matches!(limit.kind, LimitKind::Rate { .. });
-    let mut refusals = context.survey.refusals.iter();
+    let mut refusals = context.survey.refusals.iter().filter(|route| route.outcome.asks_who);
     let limited = refusals.all(|route| route.outcome.limits.iter().any(rate));
     let wrong = |who: &Authenticate, credential: &Credential| match &credential.proof {
         Some(Proof::PasswordHash(hash)) => match scheme(hash.reveal()) {

@@ -7,7 +7,6 @@ pub mod accel_redirect_followed;
 pub mod config_exposed;
 pub mod credential_logged;
 pub mod credential_passed_on;
-pub mod forwarded_address_believed;
 pub mod key_in_query;
 pub mod metrics_exposed;
 pub mod query_logged;
@@ -51,7 +50,7 @@ fn of(who: &Authenticate) -> impl Iterator<Item = &'static str> {
 }
 
 /// A header's name as people write it.
-fn spelled(name: &str) -> String {
+pub fn spelled(name: &str) -> String {
     if name.eq_ignore_ascii_case("x-api-key") {
         return "X-API-Key".to_owned();
     }

@@ -43,7 +43,7 @@ pub struct Shown {
     pub evidence: Evidence,
 }
 
-/// Where it is shown, each place once.
+/// Where it is shown: each entry and each place once.
 pub fn shown(context: &Context<'_>, own: Own) -> Vec<Shown> {
     let gateway = context.gateway;
     let mut found: Vec<Shown> = Vec::new();
@@ -62,13 +62,14 @@ pub fn shown(context: &Context<'_>, own: Own) -> Vec<Shown> {
             let Some(place) = cause(gateway, &outcome).filter(|_| says && answers(&outcome)) else { continue };
             let same = |other: &Shown| (&other.place.file.name, other.place.span) == (&place.file.name, place.span);
             if found.iter().any(same) {
-                continue;
+                break;
             }
             let host = entry.host.clone();
             let witness =
                 Witness { request, caller: Caller::nobody(), twist: Twist::Own, listener: entry.listener, host };
             let evidence = evidence(context, &witness, &outcome);
             found.push(Shown { place, path, port: listener.port, evidence });
+            break;
         }
     }
     found
