@@ -12,7 +12,7 @@ use aho_corasick::{AhoCorasick, MatchKind};
 use regex::Regex;
 
 use crate::diag::Sink;
-use crate::gateway::{Gateway, Origin, Step};
+use crate::gateway::{Gateway, Origin};
 use crate::source::{SourceFile, Span};
 
 /// Shorter texts are hidden in their own places only: they are parts of many words.
