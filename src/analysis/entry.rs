@@ -5,9 +5,8 @@
 
 use std::collections::{HashMap, HashSet};
 
-use rayon::prelude::*;
-
 use super::boundary::{Boundaries, boundaries_of};
+use super::side_by_side;
 use crate::gateway::eval::evaluate;
 use crate::gateway::{ChainId, Errors, Gateway, Listener, Origin, Predicate, Step, Terminal, Value};
 use crate::http::{Request, Version};
@@ -55,8 +54,8 @@ fn of_listener(gateway: &Gateway, index: usize, listener: &Listener) -> Vec<Entr
     let mut known: HashMap<ChainId, Vec<Vec<Vec<Origin>>>> = HashMap::new();
     let mut found: Vec<(Option<Vec<u8>>, ChainId)> = Vec::new();
     for some in hosts.chunks(AT_ONCE) {
-        let walked = some.par_iter().map(|host| walked(gateway, listener, host.as_deref()));
-        for (host, (chain, walked)) in some.iter().zip(walked.collect::<Vec<_>>()) {
+        let walked = side_by_side::each(some, |host| walked(gateway, listener, host.as_deref()));
+        for (host, (chain, walked)) in some.iter().zip(walked) {
             let alike = known.entry(chain).or_default();
             if alike.len() < MOST_HOSTS && !alike.contains(&walked) {
                 alike.push(walked);
@@ -64,7 +63,8 @@ fn of_listener(gateway: &Gateway, index: usize, listener: &Listener) -> Vec<Entr
             }
         }
     }
-    let entry = |(host, chain): (Option<Vec<u8>>, ChainId)| {
+    side_by_side::each(&found, |(host, chain)| {
+        let (host, chain) = (host.clone(), *chain);
         let behind = reachable(gateway, chain);
         let boundaries = match chain == listener.chain {
             true => whole.clone(),
@@ -72,8 +72,7 @@ fn of_listener(gateway: &Gateway, index: usize, listener: &Listener) -> Vec<Entr
         };
         let forwards = behind.into_iter().any(|id| forwards(gateway, id));
         Entry { listener: index, host, boundaries, forwards }
-    };
-    found.into_par_iter().map(entry).collect()
+    })
 }
 
 /// The chain that a host leads to, and the ways of the probes behind it.

@@ -6,17 +6,19 @@
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 
-use rayon::prelude::*;
-
 use super::caller::{self, Caller, Who};
 use super::entry::{self, Entry};
 use super::measure::{Measure, On, Reached, forwards};
+use super::side_by_side;
 use super::witness::{self, Ask, Twist};
 use crate::catalog::{CatalogEndpoint, Reach};
 use crate::gateway::eval::{Outcome, Verdict, Way, decisions, ways};
 use crate::gateway::{Gateway, Origin};
 use crate::http::{Request, Version};
 use crate::source::Span;
+
+/// How many entries are asked before what they brought up is merged.
+const AT_ONCE: usize = 64;
 
 /// What was found out about a gateway.
 #[derive(Debug, Default)]
@@ -103,10 +105,10 @@ pub fn survey(gateway: &Gateway, measure: &Measure, every_upstream: bool) -> Sur
     let plain = witness::plain(&measure.kind);
     let entries = entry::entries(gateway);
     let mut all = Merged { measure, survey: Survey::default(), by_cause: HashMap::new() };
-    // So many at once keep the processors busy; what they found is merged in their order before others are asked.
-    for some in entries.chunks(8 * rayon::current_num_threads()) {
-        let found = some.par_iter().map(|entry| Work::new(gateway, measure, every_upstream).asked(entry, &plain));
-        found.collect::<Vec<Survey>>().into_iter().for_each(|found| all.add(found));
+    // What some found is merged in their order before others are asked: all of it together would need very much memory.
+    for some in entries.chunks(AT_ONCE) {
+        let found = side_by_side::each(some, |entry| Work::new(gateway, measure, every_upstream).asked(entry, &plain));
+        found.into_iter().for_each(|found| all.add(found));
     }
     let Survey { gaps, refusals, .. } = &mut all.survey;
     // What is open to everybody is open to clients.
