@@ -66,6 +66,13 @@ impl Held {
     }
 }
 
+impl Held {
+    /// Whether the file itself holds it: what a template is filled with stands in none. Yes where it can't be read.
+    pub fn stands_in(&self, path: &std::path::Path) -> bool {
+        std::fs::read(path).map_or(true, |bytes| bytes.windows(self.text.len()).any(|own| own == self.text.as_bytes()))
+    }
+}
+
 /// The first of these keys, as many as it is worth to look for.
 pub fn some(keys: Vec<Held>) -> impl Iterator<Item = Held> {
     keys.into_iter().take(MOST_PLACED)

@@ -168,13 +168,10 @@ fn choices(context: &Context<'_>) -> BTreeSet<Choice> {
     let mut note = |value: &Value| {
         value.any(&mut |part| {
             match part {
-                Value::Header(name, _)
-                    if !part.is_credential() && name != "*" && !name.eq_ignore_ascii_case("host") =>
-                {
-                    if !choices
-                        .iter()
-                        .any(|known| matches!(known, Choice::Header(own) if own.eq_ignore_ascii_case(name)))
-                    {
+                Value::Header(name, _) => {
+                    let same = |known: &Choice| matches!(known, Choice::Header(own) if own.eq_ignore_ascii_case(name));
+                    let chosen = !part.is_credential() && name != "*" && !name.eq_ignore_ascii_case("host");
+                    if chosen && !choices.iter().any(same) {
                         choices.insert(Choice::Header(name.clone()));
                     }
                 }
