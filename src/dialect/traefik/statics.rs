@@ -171,8 +171,10 @@ impl Static {
         let own = [&ping_on, &prometheus_on].into_iter().any(|on| on.as_deref() == Some(OWN));
         let needs_own = insecure || own || rest.is_some_and(|rest| rest.flag("insecure"));
         if needs_own && !entry_points.iter().any(|entry| entry.name == OWN) {
-            entry_points
-                .push(EntryPoint { place: api.or(prometheus).or(ping).map(|on| on.place).unwrap_or_default(), ..EntryPoint::new(OWN, 8080) });
+            entry_points.push(EntryPoint {
+                place: api.or(prometheus).or(ping).map(|on| on.place).unwrap_or_default(),
+                ..EntryPoint::new(OWN, 8080)
+            });
         }
         let resolvers = top.get("certificatesResolvers").map(|node| node.children.as_slice()).unwrap_or_default();
         let provider = |name: &str| top.path(&["providers", name]).filter(|node| !switched_off(node));
