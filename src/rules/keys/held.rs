@@ -7,12 +7,12 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use base64::Engine as _;
+use regex_syntax::hir::{Hir, HirKind};
 
-use crate::analysis::boundary::examples;
 use crate::analysis::caller::is_key_name;
 use crate::finding::Place;
 use crate::gateway::value::Row;
-use crate::gateway::{Clause, Edit, Lookup, Origin, Predicate, Proof, Step, Test, Value};
+use crate::gateway::{Clause, Edit, Function, Lookup, Origin, Pattern, Predicate, Proof, Step, Test, Value};
 use crate::rules::Context;
 use crate::rules::leaks::spelled;
 use crate::source::Span;
@@ -175,17 +175,13 @@ impl Search {
             Test::AnyCase(inner) => self.test(carrier, inner, origin),
             Test::Regex(pattern, _) => {
                 let source = match pattern.as_ref() {
-                    crate::gateway::Pattern::Regular(regex) => regex.as_str(),
-                    crate::gateway::Pattern::Fancy(regex) => regex.as_str(),
-                    crate::gateway::Pattern::Opaque(_) => return,
+                    Pattern::Regular(regex) => regex.as_str(),
+                    Pattern::Fancy(regex) => regex.as_str(),
+                    Pattern::Opaque(_) => return,
                 };
-                // An example that stands in the pattern itself is a key; others are made up.
-                for text in examples(test) {
-                    let (_, key) = parted(&text);
-                    if !key.is_empty() && std::str::from_utf8(key).is_ok_and(|key| source.contains(key)) {
-                        self.key(carrier, &text, false, origin);
-                    }
-                }
+                let parsed = regex_syntax::ParserBuilder::new().utf8(false).unicode(false).build().parse(source);
+                let texts = parsed.ok().and_then(|hir| texts(&hir)).unwrap_or_default();
+                texts.iter().for_each(|text| self.key(carrier, text, false, origin));
             }
             _ => {}
         }
@@ -224,21 +220,37 @@ fn parted(text: &[u8]) -> (&'static str, &[u8]) {
     ("", text.trim_ascii())
 }
 
-/// The header or argument of credentials that a value is, or is computed from.
-fn carrier(value: &Value) -> Option<String> {
-    let mut found = None;
-    let mut collect = |part: &Value| {
-        match part {
-            Value::Header(name, _) | Value::Cookie(name) if is_key_name(name) => found = Some(name.clone()),
-            Value::Argument(name) | Value::Parameter(name) if is_key_name(name) => found = Some(format!("?{name}=")),
-            _ => {}
+/// The texts that a pattern matches, where it says nothing but them.
+fn texts(hir: &Hir) -> Option<Vec<Vec<u8>>> {
+    match hir.kind() {
+        HirKind::Empty | HirKind::Look(_) => Some(vec![Vec::new()]),
+        HirKind::Literal(literal) => Some(vec![literal.0.to_vec()]),
+        HirKind::Capture(capture) => texts(&capture.sub),
+        // PCRE's `$` may stand before a final line feed.
+        HirKind::Repetition(end) if end.min == 0 && texts(&end.sub)? == [b"\n"] => Some(vec![Vec::new()]),
+        HirKind::Alternation(parts) => {
+            let all: Option<Vec<_>> = parts.iter().map(texts).collect();
+            Some(all?.concat())
         }
-        found.is_some()
-    };
-    match value {
-        // What a table gives isn't the key.
-        Value::Lookup(_) => return None,
-        other => drop(other.any(&mut collect)),
+        HirKind::Concat(parts) => parts.iter().try_fold(vec![Vec::new()], |starts, part| {
+            let ends = texts(part)?;
+            let joined = starts.iter().flat_map(|start| ends.iter().map(move |end| [start.as_slice(), end].concat()));
+            Some(joined.take(MOST_PLACED).collect())
+        }),
+        HirKind::Class(_) | HirKind::Repetition(_) => None,
     }
-    found
+}
+
+/// The header or argument of credentials that a value is, whole. What a table makes of one isn't it.
+fn carrier(value: &Value) -> Option<String> {
+    match value {
+        Value::Header(name, _) | Value::Cookie(name) if is_key_name(name) => Some(name.clone()),
+        Value::Argument(name) | Value::Parameter(name) if is_key_name(name) => Some(format!("?{name}=")),
+        Value::First(parts) | Value::Concat(parts) => {
+            let all: Option<Vec<String>> = parts.iter().map(carrier).collect();
+            all?.into_iter().next()
+        }
+        Value::Apply(Function::Lower | Function::StripPrefix(_) | Function::After(_), inner) => carrier(inner),
+        _ => None,
+    }
 }
