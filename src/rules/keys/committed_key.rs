@@ -59,7 +59,7 @@ fn check(context: &Context<'_>, found: &mut Vec<Finding>) {
         }
     }
     for (place, held, count) in files {
-        let Some(why) = read_by_others(&place.file.path) else { continue };
+        let Some(why) = read_by_others(&place.file.path).filter(|_| held.stands_in(&place.file.path)) else { continue };
         let more = if count > 1 { format!(", with {} more", count - 1) } else { String::new() };
         let whose = if held.upstream { "the upstream's key" } else { "the key" };
         let message = format!("{whose} in `{}` stands as text in a file {why}{more}", held.carrier);

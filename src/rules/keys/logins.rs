@@ -3,6 +3,7 @@
 //! In: a gateway. Out: each list of users once, and what is wrong with some of them at the place of each. Invariant: names of users are shown,
 //! hashes never; the policy's own hashes are left out.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use crate::finding::Place;
@@ -38,8 +39,15 @@ impl Group {
     }
 }
 
-/// The logins that `wrong` says something about.
-pub fn logins(context: &Context<'_>, wrong: &dyn Fn(&Authenticate, &Credential) -> Option<String>) -> Vec<Group> {
+/// What `judge` says about logins, those of the policy too.
+pub fn each(context: &Context<'_>, judge: &dyn Fn(&Authenticate, &Credential) -> Option<String>) -> HashSet<String> {
+    let all = lists(context);
+    let said = all.iter().flat_map(|(who, _)| who.credentials.iter().filter_map(|credential| judge(who, credential)));
+    said.collect()
+}
+
+/// The lists of users, each once, and where they are asked.
+fn lists<'c>(context: &Context<'c>) -> Vec<(Arc<Authenticate>, &'c Origin)> {
     let mut lists: Vec<(Arc<Authenticate>, &Origin)> = Vec::new();
     for clause in context.gateway.chains.iter().flat_map(|chain| &chain.clauses) {
         clause.when.any(&mut |part| {
@@ -51,6 +59,12 @@ pub fn logins(context: &Context<'_>, wrong: &dyn Fn(&Authenticate, &Credential) 
             false
         });
     }
+    lists
+}
+
+/// The logins that `wrong` says something about.
+pub fn logins(context: &Context<'_>, wrong: &dyn Fn(&Authenticate, &Credential) -> Option<String>) -> Vec<Group> {
+    let lists = lists(context);
     let mut groups: Vec<Group> = Vec::new();
     let mut placed = 0;
     for (who, origin) in lists {

@@ -30,7 +30,7 @@
 use std::collections::BTreeSet;
 
 use super::hash::{Scheme, scheme};
-use super::logins::logins;
+use super::logins::{each, logins};
 use crate::finding::{Finding, Severity};
 use crate::gateway::{Authenticate, Credential, Predicate, Proof};
 use crate::rules::{Context, Rule};
@@ -49,6 +49,16 @@ fn check(context: &Context<'_>, found: &mut Vec<Finding>) {
             _ => None,
         },
         Some(Proof::Password(_) | Proof::Key(_)) => None,
+    };
+    // A server may try each scheme in its own list of users: whoever can log in by another list can log in.
+    let usable = |_: &Authenticate, credential: &Credential| {
+        let hash = credential.proof.as_ref()?;
+        let fits = !matches!(hash, Proof::PasswordHash(hash) if matches!(scheme(hash.reveal()), Scheme::Malformed(_)));
+        fits.then(|| credential.client.clone())
+    };
+    let able = each(context, &usable);
+    let wrong = |who: &Authenticate, credential: &Credential| {
+        wrong(who, credential).filter(|_| !able.contains(&credential.client))
     };
     for group in logins(context, &wrong) {
         let message = format!("nobody can log in as {}: {}", group.users(), group.what);
