@@ -87,6 +87,11 @@ fn check(context: &Context<'_>, found: &mut Vec<Finding>) {
             .collect();
         chosen.iter().find_map(|(limit, choice)| {
             let choice = (*choice)?;
+            // Where the policy has no limit on connections, a weak one is more than it asks for.
+            let asked = context.measure.plan.limits.connections.is_some();
+            if matches!(limit.limit.kind, LimitKind::Connections { .. }) && !asked {
+                return None;
+            }
             // Where another one of its kind counts by what nobody chooses, that one holds.
             let kind = std::mem::discriminant(&limit.limit.kind);
             let holds = |(other, choice): &(Counted<'_>, Option<&Choice>)| {
