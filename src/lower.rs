@@ -119,7 +119,8 @@ impl Chains<'_> {
             steps.push(Step::limit(rate_limit(Per::Ip, rate), self.origin("limits.rate", "counted for this address")));
         }
         if let Some(max) = plan.limits.connections {
-            let limit = Limit { per: Per::Ip, kind: LimitKind::Connections { max }, refusal: 429, waits: false };
+            let kind = LimitKind::Connections { max };
+            let limit = Limit { per: Per::Ip, key: Value::ClientIp, kind, refusal: 429, waits: false };
             steps.push(Step::limit(limit, self.origin("limits.connections", "counted for this address")));
         }
         clauses.push(Clause {
@@ -338,7 +339,8 @@ fn is_one_of(value: Value, texts: &[String]) -> Predicate {
 
 fn rate_limit(per: Per, rate: Rate) -> Limit {
     let kind = LimitKind::Rate { requests: rate.requests, window: rate.per, burst: rate.burst };
-    Limit { per, kind, refusal: 429, waits: false }
+    let key = if per == Per::Client { Value::Client } else { Value::ClientIp };
+    Limit { per, key, kind, refusal: 429, waits: false }
 }
 
 /// Every key and password of every client; one without a value proves nothing.

@@ -24,6 +24,12 @@ impl Secret {
         let own = self.0.as_bytes();
         own.len() == bytes.len() && own.iter().zip(bytes).fold(0, |sum, (a, b)| sum | (a ^ b)) == 0
     }
+
+    /// Whether `bytes` are this secret in capitals or not, as servers compare that overlook that. The time depends on the length only.
+    pub fn equals_in_any_case(&self, bytes: &[u8]) -> bool {
+        let lower = |text: &[u8]| Secret::new(String::from_utf8_lossy(&text.to_ascii_lowercase()));
+        lower(self.0.as_bytes()).equals(&bytes.to_ascii_lowercase())
+    }
 }
 
 impl PartialEq for Secret {

@@ -6,6 +6,7 @@
 
 mod common;
 #[path = "common/real.rs"]
+#[expect(dead_code, reason = "nginx is not asked here")]
 mod real;
 
 use std::collections::BTreeMap;

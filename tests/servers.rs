@@ -12,6 +12,7 @@ const SERVERS: &[(&str, &[&str], &str)] = &[
     ("LLMGUARD_CADDY_STOCK", &["version"], "v2.11."),
     ("LLMGUARD_TRAEFIK", &["version"], "3.7."),
     ("LLMGUARD_COMPOSE", &["version"], "v2.40."),
+    ("LLMGUARD_CHROMIUM", &["--version"], "Chromium "),
 ];
 
 #[test]

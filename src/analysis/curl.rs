@@ -4,8 +4,9 @@
 
 use super::decision::{shown_headers, shown_target};
 use super::survey::Witness;
+use crate::gateway::eval::evaluate;
 use crate::gateway::{Gateway, Listener};
-use crate::http::Version;
+use crate::http::{Request, Version};
 
 /// The command.
 pub fn command(gateway: &Gateway, witness: &Witness) -> String {
@@ -19,20 +20,39 @@ pub fn command(gateway: &Gateway, witness: &Witness) -> String {
     }
     match witness.request.version {
         Version::Http10 => words.push("--http1.0 -H 'Host:'".to_owned()),
+        Version::Http2 if listener.tls => words.push("--http2".to_owned()),
         Version::Http2 => words.push("--http2-prior-knowledge".to_owned()),
         Version::Http11 => {}
     }
-    for (name, value) in shown_headers(witness) {
+    words.extend(own_host(gateway, listener, witness));
+    // With TLS the name is asked for in the handshake too, so it stands in the URL.
+    let host = witness.host.as_deref().map(String::from_utf8_lossy);
+    let named = host.filter(|host| listener.tls && !host.contains(':'));
+    let in_url = |name: &str| named.is_some() && name.eq_ignore_ascii_case("host");
+    for (name, value) in shown_headers(witness).into_iter().filter(|(name, _)| !in_url(name)) {
         words.push(match value.is_empty() {
             true => format!("-H {}", quoted(&format!("{name};"))),
             false => format!("-H {}", quoted(&format!("{name}: {value}"))),
         });
     }
     words.extend(credential(witness));
+    words.extend(witness.request.body.as_ref().map(|body| format!("-d {}", quoted(&String::from_utf8_lossy(body)))));
     let target = String::from_utf8_lossy(&shown_target(witness)).into_owned();
-    let base = base(listener);
-    if target.starts_with('/') && !target.contains('#') {
-        if target.contains("//") || target.contains("/.") {
+    if listener.tls {
+        words.push("-k".to_owned());
+    }
+    let base = match &named {
+        Some(host) => {
+            words.push(format!("--resolve {host}:{}:{}", listener.port, reached_at(listener)));
+            format!("https://{host}{}", port_of(listener))
+        }
+        None => base(listener),
+    };
+    let path = target.split('?').next().unwrap_or_default();
+    let as_is =
+        target.starts_with('/') && target.bytes().all(|byte| byte.is_ascii_graphic() && !b"#[]{}\\".contains(&byte));
+    if as_is {
+        if path.contains("//") || path.contains("/.") {
             words.push("--path-as-is".to_owned());
         }
         words.push(quoted(&format!("{base}{target}")));
@@ -42,16 +62,44 @@ pub fn command(gateway: &Gateway, witness: &Witness) -> String {
     words.join(" ")
 }
 
+/// The Host of a witness that names none, where the one that curl sends would lead elsewhere.
+fn own_host(gateway: &Gateway, listener: &Listener, witness: &Witness) -> Option<String> {
+    let named = |name: &[u8]| name.eq_ignore_ascii_case(b"host");
+    let at = witness.request.headers.iter().position(|(name, _)| named(name))?;
+    if shown_headers(witness).iter().any(|(name, _)| named(name.as_bytes())) {
+        return None;
+    }
+    let sent = base(listener).split("//").nth(1).unwrap_or_default().to_owned();
+    let ways = |request: &Request| {
+        let outcome = evaluate(gateway, request);
+        (outcome.steps, std::mem::discriminant(&outcome.verdict))
+    };
+    let mut as_sent = witness.request.clone();
+    as_sent.headers[at].1 = sent.into_bytes();
+    let host = String::from_utf8_lossy(&witness.request.headers[at].1);
+    (ways(&as_sent) != ways(&witness.request)).then(|| format!("-H {}", quoted(&format!("Host: {host}"))))
+}
+
 /// Where a listener is reached from its own machine.
 fn base(listener: &Listener) -> String {
-    let host = match listener.address {
-        address if address.is_unspecified() => "localhost".to_owned(),
+    let scheme = if listener.tls { "https" } else { "http" };
+    let host = if listener.address.is_unspecified() { "localhost".to_owned() } else { reached_at(listener) };
+    format!("{scheme}://{host}{}", port_of(listener))
+}
+
+/// Its address, as a URL writes it.
+fn reached_at(listener: &Listener) -> String {
+    match listener.address {
+        address if address.is_unspecified() => "127.0.0.1".to_owned(),
         std::net::IpAddr::V6(address) => format!("[{address}]"),
         std::net::IpAddr::V4(address) => address.to_string(),
-    };
-    let (scheme, usual) = if listener.tls { ("https", 443) } else { ("http", 80) };
-    let port = if listener.port == usual { String::new() } else { format!(":{}", listener.port) };
-    format!("{scheme}://{host}{port}")
+    }
+}
+
+/// Its port, where a URL must name it.
+fn port_of(listener: &Listener) -> String {
+    let usual = if listener.tls { 443 } else { 80 };
+    if listener.port == usual { String::new() } else { format!(":{}", listener.port) }
 }
 
 /// The credential of a client, as a variable.

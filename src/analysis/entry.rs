@@ -104,7 +104,8 @@ pub fn request(listener: &Listener, host: Option<&[u8]>, method: &str, target: &
 }
 
 fn is_host(host: &[u8]) -> bool {
-    !host.is_empty() && host.iter().all(|byte| byte.is_ascii_alphanumeric() || b".-_:[]".contains(byte))
+    host.iter().any(u8::is_ascii_alphanumeric)
+        && host.iter().all(|byte| byte.is_ascii_alphanumeric() || b".-_:[]".contains(byte))
 }
 
 /// The chain behind the tables that the host alone decides.

@@ -3,6 +3,7 @@
 //! In: [`crate::gateway::Gateway`]s and requests. Out: facts about them, in the words of whoever reads configs. Invariant: nothing here
 //! knows a dialect; whatever is said names its place in a file.
 
+pub mod answer;
 pub mod boundary;
 pub mod caller;
 pub mod curl;

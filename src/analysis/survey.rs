@@ -13,7 +13,7 @@ use super::side_by_side;
 use super::witness::{self, Ask, Twist};
 use crate::catalog::{CatalogEndpoint, Reach};
 use crate::gateway::eval::{Outcome, Verdict, Way, decisions, ways};
-use crate::gateway::{Gateway, Origin};
+use crate::gateway::{Gateway, Origin, Setting};
 use crate::http::{Request, Version};
 use crate::source::Span;
 
@@ -91,6 +91,13 @@ pub struct Route {
     pub outcome: Outcome,
 }
 
+/// What becomes of a request like a witness's, with a change.
+pub fn again(gateway: &Gateway, witness: &Witness, change: &dyn Fn(&mut Request)) -> Outcome {
+    let mut request = witness.request.clone();
+    change(&mut request);
+    answer(gateway, &request, &witness.caller, ways(gateway, &request)).outcome
+}
+
 /// What becomes of a request, as far as one caller knows the environment.
 #[derive(Debug, Clone)]
 pub struct Answer {
@@ -102,7 +109,11 @@ pub struct Answer {
 
 /// Surveys a gateway. `every_upstream`: requests to any server count, whatever it is called.
 pub fn survey(gateway: &Gateway, measure: &Measure, every_upstream: bool) -> Survey {
-    let plain = witness::plain(&measure.kind);
+    let mut plain = witness::plain(&measure.kind);
+    // Clients send a body, and rules may look at its length.
+    for ask in plain.iter_mut().filter(|ask| ask.method == "POST") {
+        ask.body = Some(b"{}".to_vec());
+    }
     let entries = entry::entries(gateway);
     let mut all = Merged { measure, survey: Survey::default(), by_cause: HashMap::new() };
     // What some found is merged in their order before others are asked: all of it together would need very much memory.
@@ -236,7 +247,7 @@ impl<'g> Work<'g> {
         let kind = (cause(&answer.outcome), caller.who.clone(), caller.on.clone(), ask.twist, endpoint);
         if self.known.insert(kind) {
             let actual = self.whole(&request, caller).outcome;
-            let witness = witness_of(entry, caller, ask, request);
+            let witness = witness_of(entry, caller, ask, self.simpler(request, caller, &actual));
             let also = endpoint.map(|(index, _)| index).into_iter().collect();
             let gap = Gap { witness, actual, wanted, endpoint, also, refused_elsewhere: false };
             self.survey.gaps.push(gap);
@@ -251,6 +262,17 @@ impl<'g> Work<'g> {
     /// The same with all that happens to it.
     fn whole(&self, request: &Request, caller: &Caller) -> Answer {
         answer(self.gateway, request, caller, ways(self.gateway, request))
+    }
+
+    /// A request without its body, where that gets through the same way.
+    fn simpler(&self, request: Request, caller: &Caller, outcome: &Outcome) -> Request {
+        if request.body.is_none() {
+            return request;
+        }
+        let bare = Request { body: None, body_bytes: 0, ..request.clone() };
+        let without = self.decided(&bare, caller).outcome;
+        let same = without.verdict == outcome.verdict && cause(&without) == cause(outcome);
+        if same { bare } else { request }
     }
 
     /// What the policy says where it forbids a request that the upstream sees, and the endpoint that it reaches.
@@ -433,7 +455,10 @@ fn answer(gateway: &Gateway, request: &Request, caller: &Caller, all: impl Itera
     // Where nothing at all is known, the request may get through.
     let through = through.or_else(|| {
         let unknown = |verdict: &Verdict| matches!(verdict, Verdict::Unknown { .. });
-        kept.iter().find(|way| unknown(&way.outcome.verdict)).map(|way| way.outcome.clone())
+        // What a gateway shows of itself reaches no upstream, whatever it is.
+        let own = |outcome: &Outcome| outcome.settings.iter().any(|(setting, _)| matches!(setting, Setting::Shows(_)));
+        let open = |outcome: &Outcome| unknown(&outcome.verdict) && !own(outcome);
+        kept.iter().find(|way| open(&way.outcome)).map(|way| way.outcome.clone())
     });
     let outcome = Outcome { verdict: Verdict::Unknown { reason, reached: false }, ..first.outcome.clone() };
     Answer { outcome, through }

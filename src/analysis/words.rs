@@ -49,9 +49,15 @@ pub fn bound(setting: &Setting) -> Option<String> {
         Setting::BufferResponses(false)
         | Setting::BufferRequests(_)
         | Setting::Compress(_)
+        | Setting::HealthCheck(..)
         | Setting::ResponseHeader(..)
         | Setting::UpstreamHttp(_)
         | Setting::ShowsVersion(_)
+        | Setting::UpstreamHeader(_)
+        | Setting::Anew
+        | Setting::Inner
+        | Setting::Shows(_)
+        | Setting::FollowsUpstream(_)
         | Setting::Log(_) => None,
     }
 }
@@ -74,7 +80,9 @@ fn timeout(what: TimeoutOf) -> &'static str {
     match what {
         TimeoutOf::ClientHeader => "for the request's head",
         TimeoutOf::ClientBody => "for the request's body",
-        TimeoutOf::Send => "for writing the answer",
+        TimeoutOf::Request => "for the whole request",
+        TimeoutOf::Send => "for writing a part of the answer",
+        TimeoutOf::Answer => "for the whole answer, streams too",
         TimeoutOf::KeepAlive => "for an idle connection",
         TimeoutOf::Connect => "to reach the upstream",
         TimeoutOf::Read => "of silence from the upstream",

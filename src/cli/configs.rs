@@ -120,9 +120,23 @@ impl ConfigArgs {
 
     /// The configs, read. Those that can't be, or that their server would refuse, end the run.
     pub(super) fn systems(&self, global: &Global) -> Result<Vec<System>, Exit> {
+        Ok(self.read(global)?.systems)
+    }
+
+    /// The configs as they are if the variables that aren't known are unset; none: all are known.
+    pub(super) fn unset(&self, read: &Read) -> Vec<System> {
+        let paths = &self.sources.paths;
+        match read.complete || self.reads_stdin() {
+            true => Vec::new(),
+            false => self::read(&self.sources, paths, self.policy.env_file.as_deref(), true).systems,
+        }
+    }
+
+    /// The same with what else reading them brought up.
+    pub(super) fn read(&self, global: &Global) -> Result<Read, Exit> {
         self.sources.stdin_stands_alone()?;
         let paths = &self.sources.paths;
-        let Read { systems, problems, .. } = read(&self.sources, paths, self.policy.env_file.as_deref(), false);
+        let Read { systems, problems, complete } = read(&self.sources, paths, self.policy.env_file.as_deref(), false);
         let errors = problems.iter().filter(|problem| problem.severity == Severity::Error).count();
         load::show(Sink { list: problems }, global);
         let names = || paths.iter().map(|path| path.display().to_string()).collect::<Vec<_>>().join(", ");
@@ -134,7 +148,7 @@ impl ConfigArgs {
             let help = "name an nginx.conf, a Caddyfile, Traefik's files or a compose file; --as says what a file is";
             return Err(fail(&format!("nothing in {} answers requests", names()), Some(help)));
         }
-        Ok(systems)
+        Ok(Read { systems, problems: Vec::new(), complete })
     }
 
     /// What their readers take for given. What is wrong with the variables goes into `sink`.

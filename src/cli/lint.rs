@@ -3,17 +3,22 @@
 //! In: configs, the policy or none. Out: on standard output the findings; on standard error what was read and with which policy.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use super::configs::{self, Sources};
-use super::{Exit, Global, PolicyArgs, fail, load, print, say};
+use super::{Exit, Global, PolicyArgs, fail, load, mend, print, say};
 use crate::analysis::measure::Measure;
 use crate::analysis::survey::{Survey, survey};
 use crate::diag::{self, Diagnostic, Sink};
 use crate::finding::{self, Severity, baseline, ignore};
-use crate::project::System;
-use crate::report::{Format, Report};
-use crate::rules::{self, Context, Rule};
+use crate::project::deployment::{Role, Service};
+use crate::project::{Dialect, System};
+use crate::report::{Format, Look, Report};
+use crate::rules::{self, Context, Deployed, Rule};
 use crate::source::SourceFile;
+
+/// The columns of a report that goes into a file.
+const WIDTH: usize = 140;
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
@@ -36,6 +41,15 @@ pub(super) struct Args {
     /// Record all findings as known.
     #[arg(long, value_name = "FILE", conflicts_with = "baseline")]
     write_baseline: Option<PathBuf>,
+    /// Mend what can be mended without changing what any request gets.
+    #[arg(long, group = "mends", conflicts_with = "write_baseline")]
+    fix: bool,
+    /// Write nothing; print what --fix would change as a unified diff, exit 1 when there is something.
+    #[arg(long, group = "mends", conflicts_with_all = ["write_baseline", "output"])]
+    diff: bool,
+    /// Mend also where that may refuse requests which are meant to pass.
+    #[arg(long, requires = "mends")]
+    unsafe_fixes: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -64,7 +78,65 @@ pub(super) fn run(args: &Args, global: &Global) -> Exit {
 }
 
 fn lint(args: &Args, global: &Global) -> Result<Exit, Exit> {
+    args.sources.stdin_stands_alone()?;
     let measure = measure(&args.policy, global)?;
+    let mut looked = look(args, &measure)?;
+    let refused = looked.problems.iter().any(|problem| problem.severity == diag::Severity::Error);
+    if args.diff && !refused {
+        let mended = mend::show(&looked.report, args.unsafe_fixes);
+        said(&looked.report, global);
+        let can =
+            if mended == 0 { "nothing can".to_owned() } else { format!("{} can", load::count(mended, "finding")) };
+        tell(&format!("{can} be mended of {}", load::count(looked.report.findings.len(), "finding")), global);
+        return Ok(if mended > 0 { Exit::Differs } else { Exit::Done });
+    }
+    if args.fix && !refused {
+        let (mut mended, mut files) = (0, Vec::new());
+        for _ in 0..mend::MOST_ROUNDS {
+            let (count, changed) = mend::write(&looked.report, args.unsafe_fixes)?;
+            if count == 0 {
+                break;
+            }
+            mended += count;
+            files.extend(changed);
+            looked = look(args, &measure)?;
+        }
+        files.sort();
+        files.dedup();
+        if mended > 0 {
+            tell(&format!("mended {} in {}", load::count(mended, "finding"), files.join(", ")), global);
+        }
+    }
+    let Looked { report, problems } = looked;
+    if let Some(path) = &args.write_baseline {
+        written(path, &baseline::write(&report.findings))?;
+    }
+    // What has no place can only be said.
+    let placeless = problems.iter().filter(|problem| problem.file.is_none() || problem.span.is_none());
+    load::show(Sink { list: placeless.cloned().collect() }, global);
+    let look = Look { width: if args.output.is_some() { WIDTH } else { super::width() }, summary: !global.quiet };
+    let text = report.write(args.format, look);
+    match &args.output {
+        Some(path) => written(path, &anstream::adapter::strip_str(&text).to_string())?,
+        None => print(&text),
+    }
+    said(&report, global);
+    Ok(match report.findings.iter().any(|finding| args.fail_on.fails(finding.severity)) {
+        _ if problems.iter().any(|problem| problem.severity == diag::Severity::Error) => Exit::Failed,
+        _ if args.write_baseline.is_some() => Exit::Done,
+        true => Exit::Differs,
+        false => Exit::Done,
+    })
+}
+
+/// What there is to say about some configs.
+struct Looked {
+    report: Report,
+    problems: Vec<Diagnostic>,
+}
+
+/// Reads the configs and judges them.
+fn look(args: &Args, measure: &Measure) -> Result<Looked, Exit> {
     let paths = args.sources.paths_or_here();
     let read = configs::read(&args.sources, &paths, args.policy.env_file.as_deref(), false);
     let configs::Read { systems, problems, complete } = read;
@@ -77,44 +149,25 @@ fn lint(args: &Args, global: &Global) -> Result<Exit, Exit> {
         true => None,
         false => Some(configs::read(&args.sources, &paths, args.policy.env_file.as_deref(), true).systems),
     };
-    let findings = judged(&systems, unset.as_deref(), &problems, &measure);
+    let findings = judged(&systems, unset.as_deref(), &problems, measure);
     let mut files: Vec<SourceFile> = systems.iter().flat_map(|system| system.gateway.files.clone()).collect();
     files.extend(problems.iter().filter_map(|problem| problem.file.clone()));
     files.sort_by(|a, b| a.name.cmp(&b.name));
     files.dedup_by(|a, b| a.name == b.name);
     let (findings, suppressed) = ignore::apply(&files, findings, &|rule| Rule::find(rule).is_some());
     let findings = finding::sorted(findings);
-    if let Some(path) = &args.write_baseline {
-        written(path, &baseline::write(&findings))?;
-    }
     let (findings, known) = match &args.baseline {
         None => (findings, 0),
         Some(path) => known(path, findings)?,
     };
-    // What has no place can only be said.
-    let (placeless, placed): (Vec<&Diagnostic>, Vec<&Diagnostic>) =
-        problems.iter().partition(|problem| problem.file.is_none() || problem.span.is_none());
-    load::show(Sink { list: placeless.into_iter().cloned().collect() }, global);
     let report = Report {
         policy: measure.name.clone(),
         files: files.iter().map(|file| file.name.replace('\\', "/")).collect(),
+        sources: files,
         findings,
         suppressed: suppressed + known,
     };
-    let text = report.write(args.format);
-    match &args.output {
-        Some(path) => written(path, &text)?,
-        None => print(&text),
-    }
-    said(&report, global);
-    let refused =
-        placed.iter().copied().chain(problems.iter()).any(|problem| problem.severity == diag::Severity::Error);
-    Ok(match report.findings.iter().any(|finding| args.fail_on.fails(finding.severity)) {
-        _ if refused => Exit::Failed,
-        _ if args.write_baseline.is_some() => Exit::Done,
-        true => Exit::Differs,
-        false => Exit::Done,
-    })
+    Ok(Looked { report, problems })
 }
 
 /// The policy to measure with: the named or the nearest one, else the built-in one.
@@ -126,6 +179,14 @@ pub(super) fn measure(args: &PolicyArgs, global: &Global) -> Result<Measure, Exi
     let loaded = load::policy(args, global)?;
     let name = loaded.file.name.clone();
     Measure::new(loaded.plan, &loaded.file, Some(name)).ok_or_else(broken)
+}
+
+/// Whether a server that a system sends requests to may be the policy's, whatever it is called: not where a project names its
+/// model server by the image, and not any port that a project publishes.
+fn may_be_any(system: &System) -> bool {
+    let is_one = |service: &Service| matches!(service.role, Role::ModelServer(_));
+    let known = system.deployment.as_ref().is_some_and(|own| own.services.iter().any(is_one));
+    !known && system.dialect != Dialect::Compose
 }
 
 /// What the rules find in all systems.
@@ -145,16 +206,23 @@ fn judged(
     // Where no server looks like the policy's, any may be it.
     let every = surveys.iter().all(|survey| survey.routes.is_empty() && survey.gaps.is_empty());
     if every && surveys.iter().any(|survey| !survey.others.is_empty()) {
-        surveys = asked.iter().map(|system| survey(&system.gateway, measure, true)).collect();
+        surveys = asked.iter().map(|system| survey(&system.gateway, measure, may_be_any(system))).collect();
     }
     let nothing = Survey::default();
     let empty = crate::gateway::Gateway::default();
-    let mut found = rules::check(&Context { gateway: &empty, measure, survey: &nothing, unset: None, problems });
+    let mut found =
+        rules::check(&Context { gateway: &empty, measure, survey: &nothing, unset: None, problems, deployed: None });
     for (system, own) in asked.iter().zip(&surveys) {
         let twin = unset.and_then(|all| all.iter().find(|other| other.name == system.name));
-        let open = twin.map(|twin| (&twin.gateway, survey(&twin.gateway, measure, every)));
+        let open = twin.map(|twin| (&twin.gateway, survey(&twin.gateway, measure, every && may_be_any(twin))));
         let unset = open.as_ref().map(|(gateway, survey)| (*gateway, survey));
-        let context = Context { gateway: &system.gateway, measure, survey: own, unset, problems: &[] };
+        let deployed = system.deployment.as_ref().filter(|_| system.dialect == Dialect::Compose).map(|deployment| {
+            let all = asked.iter().zip(&surveys);
+            let same =
+                all.filter(|(other, _)| other.deployment.as_ref().is_some_and(|other| Arc::ptr_eq(other, deployment)));
+            Deployed { deployment, parts: same.map(|(other, survey)| (&other.gateway, survey)).collect() }
+        });
+        let context = Context { gateway: &system.gateway, measure, survey: own, unset, problems: &[], deployed };
         found.extend(rules::check(&context));
     }
     found
@@ -175,9 +243,6 @@ pub(super) fn written(path: &Path, text: &str) -> Result<(), Exit> {
 
 /// What was read, and with which policy.
 fn said(report: &Report, global: &Global) {
-    if global.quiet {
-        return;
-    }
     let policy = match &report.policy {
         Some(name) => format!("the policy `{name}`"),
         None => "the built-in policy for Ollama".to_owned(),
@@ -186,5 +251,12 @@ fn said(report: &Report, global: &Global) {
         [file] => format!("`{file}`"),
         files => load::count(files.len(), "file"),
     };
-    say(&format!("read {files}, measured with {policy}"));
+    tell(&format!("read {files}, measured with {policy}"), global);
+}
+
+/// Says something unless less is to be said.
+fn tell(text: &str, global: &Global) {
+    if !global.quiet {
+        say(text);
+    }
 }

@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use super::configs::ConfigArgs;
 use super::{Exit, Global, lint, load, print, say};
 use crate::analysis::matrix::{self, Matrix, Subject};
+use crate::project::System;
 use crate::report::matrix::Format;
 
 #[derive(Debug, clap::Args)]
@@ -32,13 +33,12 @@ fn draw(args: &Args, global: &Global) -> Result<Exit, Exit> {
     let matrix = match args.configs.is_empty() {
         true => matrix::of_policy(&measure),
         false => {
-            let systems = args.configs.systems(global)?;
-            let subjects = systems.iter().map(|system| Subject {
-                name: &system.name,
-                gateway: &system.gateway,
-                neighbours: system.neighbours.as_deref(),
-            });
-            matrix::of_configs(&subjects.collect::<Vec<_>>(), &measure)
+            let read = args.configs.read(global)?;
+            let unset = args.configs.unset(&read);
+            let twins = unset.len() == read.systems.len();
+            let subjects = read.systems.iter().map(|system| subject(system, false));
+            let twins = unset.iter().filter(|_| twins).map(|system| subject(system, true));
+            matrix::of_configs(&subjects.chain(twins).collect::<Vec<_>>(), &measure)
         }
     };
     let text = args.format.write(&matrix);
@@ -48,6 +48,11 @@ fn draw(args: &Args, global: &Global) -> Result<Exit, Exit> {
     }
     said(&matrix, global);
     Ok(if matrix.differs() { Exit::Differs } else { Exit::Done })
+}
+
+fn subject(system: &System, unset: bool) -> Subject<'_> {
+    let (name, gateway, neighbours) = (&system.name, &system.gateway, system.neighbours.as_deref());
+    Subject { name, gateway, neighbours, unset }
 }
 
 /// What was read, and how it compares.

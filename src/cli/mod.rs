@@ -6,10 +6,12 @@
 mod check;
 mod configs;
 mod decide;
+mod explain;
 mod key;
 mod lint;
 mod load;
 mod matrix;
+mod mend;
 mod prove;
 mod prove_config;
 mod render;
@@ -80,6 +82,10 @@ enum Command {
     Render(render::Args),
     /// Find the gaps between existing configs and the policy, each with the request that shows it.
     Lint(lint::Args),
+    /// Tell what a rule finds, why it matters and what to write instead.
+    Explain(explain::Explain),
+    /// List the rules.
+    Rules(explain::List),
     /// Show who reaches what: endpoints against callers, for the policy or for configs beside it.
     Matrix(matrix::Args),
     /// Decide about requests: JSON lines in, decisions as JSON lines out.
@@ -107,6 +113,8 @@ pub fn run() -> ExitCode {
         Command::Check(args) => check::run(&args, &cli.global),
         Command::Render(args) => render::run(&args, &cli.global),
         Command::Lint(args) => lint::run(&args, &cli.global),
+        Command::Explain(args) => explain::explain(&args),
+        Command::Rules(args) => explain::rules(&args),
         Command::Matrix(args) => matrix::run(&args, &cli.global),
         Command::Decide(args) => decide::run(&args, &cli.global),
         Command::Trace(args) => trace::run(&args, &cli.global),
@@ -129,6 +137,11 @@ fn print(text: &str) {
 fn print_json(value: &serde_json::Value) -> Exit {
     print(&format!("{value:#}\n"));
     Exit::Done
+}
+
+/// The columns of the terminal; where there is none, always the same.
+fn width() -> usize {
+    terminal_size::terminal_size_of(std::io::stdout()).map_or(140, |(width, _)| usize::from(width.0).max(40))
 }
 
 /// Says something to the user.

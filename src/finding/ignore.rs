@@ -3,7 +3,7 @@
 //! In: files and findings. Out: the findings that stay, how many don't, and a finding for each comment that suppresses nothing or gives no
 //! reason. Invariant: nothing is suppressed without a reason; a comment in any of the languages begins with `#`.
 
-use super::{Finding, Place, Severity};
+use super::{Edit, Finding, Fix, Place, Severity};
 use crate::source::{SourceFile, Span};
 
 /// The rule of comments that no longer match.
@@ -66,7 +66,19 @@ fn complaint(ignore: &Ignore, known: &dyn Fn(&str) -> bool) -> Option<Finding> {
         ),
         (None, true, true) => return None,
     };
-    Some(Finding::new(UNUSED, Severity::Warning, message, ignore.place.clone()).help(help))
+    let fix = (unknown.is_none() && !ignore.used).then(|| taken_away(ignore));
+    Some(Finding::new(UNUSED, Severity::Warning, message, ignore.place.clone()).help(help).fixed_by(fix))
+}
+
+/// The change that takes a comment away, with its line where it stands alone.
+fn taken_away(ignore: &Ignore) -> Fix {
+    let Place { file, span } = &ignore.place;
+    let text: &str = &file.text;
+    let from = text[..span.start].trim_end_matches([' ', '\t']).len();
+    let end = text[span.end..].find('\n').map_or(text.len(), |at| span.end + at + 1);
+    let span = if ignore.alone { Span { start: from, end } } else { Span { start: from, end: span.end } };
+    let edits = vec![Edit { file: file.name.clone(), span, text: String::new() }];
+    Fix { description: "take the comment away".to_owned(), safe: true, edits }
 }
 
 /// The comments of a file.

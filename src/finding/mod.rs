@@ -4,6 +4,8 @@
 //! same order; every one has a place in a file that was read.
 
 pub mod baseline;
+pub mod fingerprint;
+pub mod fix;
 pub mod ignore;
 
 use serde_json::Value;

@@ -25,6 +25,8 @@ pub struct Authenticate {
     pub padding_optional: bool,
     /// Of several Authorization lines the first counts, instead of none, and one blank stands behind `Basic` (Go's net/http 1.26).
     pub first_line: bool,
+    /// Whether a worker that checks a password does nothing else meanwhile (nginx 1.22.1).
+    pub blocking: bool,
     /// Who has which credential.
     pub credentials: Arc<[Credential]>,
     /// The credentials aren't all known: why. A caller whom the known ones don't prove may still be somebody.

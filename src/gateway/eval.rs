@@ -7,8 +7,8 @@
 use std::sync::Arc;
 
 pub use super::outcome::{Change, Changed, Outcome, Verdict, Way};
-use super::outcome::{by_itself, status_of, unknown};
-use super::state::{State, reason};
+use super::outcome::{by_itself, nothing, status_of, unknown};
+use super::state::{State, computed, forwarded, reason};
 use super::*;
 use crate::http::Request;
 
@@ -85,22 +85,6 @@ fn walked<'g>(gateway: &'g Gateway, request: &'g Request, noted: Noted) -> impl 
         }
         Some(way)
     })
-}
-
-/// No outcome yet.
-fn nothing() -> Outcome {
-    Outcome {
-        verdict: unknown("no listener on this port"),
-        client: None,
-        limits: Vec::new(),
-        settings: Vec::new(),
-        method: Vec::new(),
-        headers: Vec::new(),
-        steps: Vec::new(),
-        changes: Vec::new(),
-        missed: Vec::new(),
-        asks_who: false,
-    }
 }
 
 /// The outcome of two that may both be: theirs if they decide alike, else unknown.
@@ -297,7 +281,12 @@ impl Run<'_> {
                 behind.push(Frame { step: clause.steps.len(), ..at });
                 walk.guards.push((Arc::clone(errors), behind));
             }
-            run(step, walk);
+            // Asked for decisions alone too: a look into a table may leave groups of a match behind.
+            if let (true, Step::Limit(limit)) = (self.noted != Noted::Facts, step) {
+                let key = walk.state.value(&limit.what.key);
+                walk.outcome.keys.push(key);
+            }
+            self.run(step, walk);
         }
         self.end(walk, &clause.then, at)
     }
@@ -337,15 +326,28 @@ impl Run<'_> {
         }
     }
 
+    /// Does one step; where people want to know, headers of the answer are computed as they stand here.
+    fn run(&self, step: &Step, walk: &mut Walk<'_>) {
+        match step {
+            Step::Setting(said) if self.noted == Noted::All => {
+                let what = computed(&walk.state, &said.what).unwrap_or_else(|| said.what.clone());
+                walk.outcome.settings.push((what, said.origin.clone()));
+            }
+            _ => run(step, walk),
+        }
+    }
+
     /// The gateway fails: whoever handles that status goes on.
     fn error(&mut self, walk: &mut Walk<'_>, status: u16) -> Go {
+        let lost = |setting: &Setting| matches!(setting, Setting::ResponseHeader(_, Answers::Unfailed));
+        walk.outcome.settings.retain(|(setting, _)| !lost(setting));
         while let Some((errors, behind)) = walk.guards.pop() {
             if let Some(case) = errors.cases.iter().find(|case| case.statuses.contain(status)) {
                 walk.stack = behind;
                 walk.state.error = Some(status);
                 note(walk, &case.origin, None);
                 for step in &case.steps {
-                    run(step, walk);
+                    self.run(step, walk);
                 }
                 return Go::At(Frame { chain: case.chain, clause: 0, step: 0 });
             }
@@ -357,7 +359,7 @@ impl Run<'_> {
         walk.state.error = Some(status);
         note(walk, &case.origin, None);
         for step in &case.steps {
-            run(step, walk);
+            self.run(step, walk);
         }
         walk.status = match &case.status {
             None => None,
@@ -525,7 +527,8 @@ fn run(step: &Step, walk: &mut Walk<'_>) {
                 note(walk, origin, None);
             }
         }
-        Step::Setting(_) if walk.noted == Noted::Places => {}
+        // What a gateway shows of itself is a part of what is decided.
+        Step::Setting(said) if walk.noted == Noted::Places && !matches!(said.what, Setting::Shows(_)) => {}
         Step::Setting(said) => walk.outcome.settings.push((said.what.clone(), said.origin.clone())),
         Step::Guard(_) | Step::Call(_) => {}
     }
@@ -577,18 +580,6 @@ fn note(walk: &mut Walk<'_>, origin: &Origin, bytes: Option<Option<&[u8]>>) {
         Some(Some(bytes)) => format!("{} `{}`", origin.note, bytes.escape_ascii()).into(),
     };
     walk.outcome.steps.push(origin.noted(note));
-}
-
-fn forwarded(state: &mut State<'_>, forward: &Forward) -> Verdict {
-    let mut get = |value: &Value| state.value(value);
-    match (get(&forward.upstream), get(&forward.target), get(&forward.host)) {
-        (Some(upstream), Some(target), Some(host)) => Verdict::Proxied {
-            upstream: String::from_utf8_lossy(&upstream).into_owned(),
-            target,
-            host: host.iter().map(|&byte| char::from(byte)).collect(),
-        },
-        _ => Verdict::Unknown { reason: reason(state).into_owned(), reached: true },
-    }
 }
 
 #[cfg(test)]

@@ -33,8 +33,8 @@ pub use origin::{Note, Origin};
 pub use pattern::{Pattern, Syntax};
 pub use predicate::{Captures, Lines, ModelTest, Predicate, Test};
 pub use step::{
-    Edit, ErrorCase, Errors, HeaderEdit, Limit, LimitKind, Log, Per, Rewrite, Said, Setting, Statuses, Step, TimeoutOf,
-    Trust,
+    Answers, Edit, ErrorCase, Errors, HeaderEdit, Limit, LimitKind, Log, Own, Per, Rewrite, Said, Setting, Statuses,
+    Step, TimeoutOf, Trust,
 };
 pub use value::{ChangePath, Function, Lookup, QueryChange, Value};
 pub use wire::{PathView, Wire};

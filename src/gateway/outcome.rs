@@ -17,7 +17,10 @@ pub struct Outcome {
     pub client: Option<String>,
     /// The limits that applied on the way, and where they are said.
     pub limits: Vec<(Limit, Origin)>,
-    /// What else held for it, and where that is said; the last of a kind is in force.
+    /// What each of `limits` counted it by; absent: not to be known. Only [`super::eval::ways`] fills it in.
+    pub keys: Vec<Option<Vec<u8>>>,
+    /// What else held for it, and where that is said; the last of a kind is in force. Values of headers of the answer are as they were when
+    /// that was said, computed; only [`super::eval::ways`] does that.
     pub settings: Vec<(Setting, Origin)>,
     /// The method as it stands at the end.
     pub method: Vec<u8>,
@@ -112,4 +115,21 @@ pub(super) fn by_itself(status: u16) -> Verdict {
 /// The decision that the files don't tell.
 pub(super) fn unknown(why: impl Into<Cow<'static, str>>) -> Verdict {
     Verdict::Unknown { reason: why.into().into_owned(), reached: false }
+}
+
+/// No outcome yet.
+pub(super) fn nothing() -> Outcome {
+    Outcome {
+        verdict: unknown("no listener on this port"),
+        client: None,
+        limits: Vec::new(),
+        keys: Vec::new(),
+        settings: Vec::new(),
+        method: Vec::new(),
+        headers: Vec::new(),
+        steps: Vec::new(),
+        changes: Vec::new(),
+        missed: Vec::new(),
+        asks_who: false,
+    }
 }

@@ -128,6 +128,8 @@ pub struct Statuses(pub Vec<(u16, u16)>);
 pub struct Limit {
     /// For whom it counts.
     pub per: Per,
+    /// What tells callers apart: requests of which it has the same value are counted together.
+    pub key: Value,
     /// What it counts.
     pub kind: LimitKind,
     /// The status of what is refused.
@@ -173,22 +175,54 @@ pub enum LimitKind {
 pub enum Setting {
     /// How long something may take; absent: for ever.
     Timeout(TimeoutOf, Option<Duration>),
-    /// Whether answers are held until they are whole.
+    /// Whether answers are held until they are whole, streams too.
     BufferResponses(bool),
     /// Whether bodies are held until they are whole.
     BufferRequests(bool),
-    /// Whether answers are compressed.
-    Compress(bool),
-    /// A response header; on errors too.
-    ResponseHeader(HeaderEdit, bool),
+    /// The content types whose answers are held while they are compressed, `*` for all; empty: each part goes on at once.
+    Compress(Vec<String>),
+    /// A header of the answer, and of which answers.
+    ResponseHeader(HeaderEdit, Answers),
+    /// A header of the upstream's answer, before the gateway's own are added.
+    UpstreamHeader(HeaderEdit),
+    /// What was said before about headers of the answer and about logs holds no more.
+    Anew,
     /// The longest body that is taken, in bytes; absent: any.
     BodyLimit(Option<u64>),
+    /// The gateway asks the upstream this by itself, method and path, and sends it nothing while that fails.
+    HealthCheck(String, String),
     /// The protocol towards the upstream: `1.0`, `1.1` or `2`.
     UpstreamHttp(&'static str),
     /// Whether the server names its version.
     ShowsVersion(bool),
     /// What is logged about the request.
     Log(Log),
+    /// The gateway answers with something about itself.
+    Shows(Own),
+    /// Only the gateway itself comes here, no client.
+    Inner,
+    /// Whether a header of the upstream's answer leads the request to another place of the gateway, one that clients don't reach too.
+    FollowsUpstream(bool),
+}
+
+/// Which answers have a header.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Answers {
+    /// All.
+    All,
+    /// Those with a status below 400.
+    Good,
+    /// All but those to the gateway's own errors.
+    Unfailed,
+}
+
+/// What a gateway shows of itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Own {
+    /// Its configuration, keys and hashes included; some let it be changed there.
+    Config,
+    /// Numbers about its work.
+    Metrics,
 }
 
 /// What a timeout bounds.
@@ -198,8 +232,12 @@ pub enum TimeoutOf {
     ClientHeader,
     /// A pause in a request's body, or the whole of it.
     ClientBody,
-    /// A pause in writing the answer, or the whole of it.
+    /// A whole request, head and body.
+    Request,
+    /// A pause in writing the answer.
     Send,
+    /// The whole of the answer, streams too.
+    Answer,
     /// An idle connection.
     KeepAlive,
     /// The connection to the upstream.

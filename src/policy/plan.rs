@@ -184,6 +184,19 @@ pub struct Client {
     pub places: Places,
 }
 
+impl Client {
+    /// The header lines by which it shows its keys, for requests that are thought through: each key in each accepted way.
+    pub fn key_lines(&self, auth: &Auth) -> Vec<(Vec<u8>, Vec<u8>)> {
+        let keys = self.keys.iter().filter_map(|key| key.value.as_ref());
+        let lines = keys.flat_map(|key| {
+            let bearer = ("Authorization", format!("Bearer {}", key.reveal()), auth.bearer);
+            let header = ("X-API-Key", key.reveal().to_owned(), auth.x_api_key);
+            [bearer, header].into_iter().filter(|(.., accepted)| *accepted)
+        });
+        lines.map(|(name, value, _)| (name.as_bytes().to_vec(), value.into_bytes())).collect()
+    }
+}
+
 /// Where a key comes from, and its value where that is at hand.
 #[derive(Debug, Clone)]
 pub struct KeySource {

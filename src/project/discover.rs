@@ -5,6 +5,7 @@
 
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 
 use super::Dialect;
 use super::classify::{What, classify, classify_as};
@@ -48,12 +49,20 @@ pub fn discover(paths: &[PathBuf], dialect: Option<Dialect>, sink: &mut Sink) ->
 }
 
 fn stdin(dialect: Option<Dialect>, sink: &mut Sink) -> Option<Config> {
-    let mut bytes = Vec::new();
-    if let Err(error) = std::io::stdin().lock().read_to_end(&mut bytes) {
-        let message = format!("can't read standard input: {}", crate::source::io_reason(&error));
-        sink.push(Diagnostic::new(Severity::Error, message));
-        return None;
-    }
+    // It can be read once, and configs may be asked for again.
+    static BYTES: OnceLock<Result<Vec<u8>, String>> = OnceLock::new();
+    let read = || {
+        let mut bytes = Vec::new();
+        let read = std::io::stdin().lock().read_to_end(&mut bytes);
+        read.map(|_| bytes).map_err(|error| crate::source::io_reason(&error))
+    };
+    let bytes = match BYTES.get_or_init(read) {
+        Ok(bytes) => bytes.clone(),
+        Err(reason) => {
+            sink.push(Diagnostic::new(Severity::Error, format!("can't read standard input: {reason}")));
+            return None;
+        }
+    };
     let source = SourceFile::of_bytes("<stdin>", "", bytes);
     let what = match dialect {
         Some(dialect) => classify_as(dialect, Path::new(""), &source.text),

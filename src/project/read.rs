@@ -14,8 +14,15 @@ use crate::source::SourceFile;
 /// What nginx makes of a main file, or of a part of one.
 pub fn nginx(file: SourceFile, options: &Options, sink: &mut Sink) -> System {
     let name = file.name.clone();
-    let config = nginx::read::read_file(file, options, sink);
-    System::new(Dialect::Nginx, name, nginx::gateway(&config, options, sink))
+    let (mut syntax, mut meaning) = (Sink::default(), Sink::default());
+    let config = nginx::read::read_file(file, options, &mut syntax);
+    let gateway = nginx::gateway(&config, options, &mut meaning);
+    // What nginx stops at would be said again, as what the rest of it seems to mean.
+    if !syntax.has_errors() {
+        syntax.list.append(&mut meaning.list);
+    }
+    sink.list.append(&mut syntax.list);
+    System::new(Dialect::Nginx, name, gateway)
 }
 
 /// What Caddy makes of a Caddyfile.

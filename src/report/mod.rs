@@ -3,11 +3,19 @@
 //! In: a [`Report`]. Out: text. Invariant: the same report gives the same bytes; no secret is in it.
 
 mod concise;
+mod github;
+mod gitlab;
 mod human;
 mod json;
+mod junit;
 pub mod matrix;
+mod notes;
+pub mod page;
+mod sarif;
+pub mod schema;
 
 use crate::finding::{Finding, Severity};
+use crate::source::SourceFile;
 
 /// What a run found.
 #[derive(Debug)]
@@ -16,6 +24,8 @@ pub struct Report {
     pub policy: Option<String>,
     /// All files that were read, sorted.
     pub files: Vec<String>,
+    /// The same with their texts.
+    pub sources: Vec<SourceFile>,
     /// In order.
     pub findings: Vec<Finding>,
     /// How many were suppressed.
@@ -31,6 +41,23 @@ pub enum Format {
     Concise,
     /// For programs.
     Json,
+    /// SARIF 2.1.0, for code scanning.
+    Sarif,
+    /// Annotations of GitHub's workflows.
+    Github,
+    /// GitLab's code quality report.
+    Gitlab,
+    /// JUnit's XML.
+    Junit,
+}
+
+/// How the report for people looks.
+#[derive(Debug, Clone, Copy)]
+pub struct Look {
+    /// Columns.
+    pub width: usize,
+    /// Whether one line about all of it ends the report.
+    pub summary: bool,
 }
 
 impl Report {
@@ -40,11 +67,15 @@ impl Report {
     }
 
     /// The report as text.
-    pub fn write(&self, format: Format) -> String {
+    pub fn write(&self, format: Format, look: Look) -> String {
         match format {
-            Format::Human => human::write(self),
+            Format::Human => human::write(self, look),
             Format::Concise => concise::write(self),
             Format::Json => json::write(self),
+            Format::Sarif => sarif::write(self),
+            Format::Github => github::write(self),
+            Format::Gitlab => gitlab::write(self),
+            Format::Junit => junit::write(self),
         }
     }
 
@@ -72,10 +103,16 @@ impl Report {
         if self.files.len() != 1 {
             text.push_str(&format!(" in {} files", self.files.len()));
         }
-        let fixable = self.findings.iter().filter(|finding| finding.fix.as_ref().is_some_and(|fix| fix.safe)).count();
-        if fixable > 0 {
-            text.push_str(&format!("; {fixable} can be mended with `--fix`"));
-        }
+        let fixes = |safe: bool| {
+            let own = self.findings.iter().filter_map(|finding| finding.fix.as_ref());
+            own.filter(|fix| fix.safe == safe).count()
+        };
+        text.push_str(&match (fixes(true), fixes(false)) {
+            (0, 0) => String::new(),
+            (0, risky) => format!("; {risky} can be mended with `--fix --unsafe-fixes`"),
+            (safe, 0) => format!("; {safe} can be mended with `--fix`"),
+            (safe, risky) => format!("; {safe} can be mended with `--fix`, {risky} more with `--unsafe-fixes`"),
+        });
         if self.suppressed > 0 {
             text.push_str(&format!("; {} suppressed", self.suppressed));
         }

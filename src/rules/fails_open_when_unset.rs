@@ -12,7 +12,9 @@
 //!
 //! ```caddyfile
 //! @key header X-API-Key {$KEY}
-//! handle @key { reverse_proxy localhost:11434 }
+//! handle @key {
+//!     reverse_proxy localhost:11434
+//! }
 //! ```
 //!
 //! ## Right

@@ -5,9 +5,15 @@
 
 mod access;
 mod cannot_evaluate;
-mod does_not_load;
+mod compose;
+mod cors;
 mod fails_open_when_unset;
-mod loads_with_problems;
+mod keys;
+mod leaks;
+mod limits;
+mod loading;
+mod operation;
+mod treatment;
 mod unused_ignore;
 
 use crate::analysis::measure::Measure;
@@ -15,6 +21,7 @@ use crate::analysis::survey::Survey;
 use crate::diag::Diagnostic;
 use crate::finding::{Edit, Finding, Fix, Place, Severity};
 use crate::gateway::{Gateway, Origin};
+use crate::project::deployment::Deployment;
 pub use crate::project::repair::{self, Repair};
 
 /// A rule.
@@ -38,6 +45,8 @@ pub const RULES: &[Rule] = &[
     access::metadata_reachable::RULE,
     access::unlisted_path_reachable::RULE,
     access::upstream_published::RULE,
+    compose::guard_walked_around::RULE,
+    compose::host_network::RULE,
     access::unguarded_server::RULE,
     access::path_spelling::RULE,
     access::method_not_guarded::RULE,
@@ -47,10 +56,61 @@ pub const RULES: &[Rule] = &[
     access::client_header_opens::RULE,
     access::every_key_is_admin::RULE,
     access::client_exceeds_policy::RULE,
+    limits::no_rate_limit::RULE,
+    limits::guessing_not_limited::RULE,
+    limits::client_chosen_limit_key::RULE,
+    limits::looser_limit::RULE,
+    limits::no_connection_limit::RULE,
+    limits::no_body_limit::RULE,
+    limits::small_body_limit::RULE,
+    limits::no_client_timeout::RULE,
+    limits::limit_status_not_429::RULE,
+    limits::limit_queues::RULE,
+    operation::short_read_timeout::RULE,
+    operation::write_timeout_cuts_streams::RULE,
+    operation::buffered_stream::RULE,
+    operation::compressed_stream::RULE,
+    operation::upstream_refuses_host::RULE,
+    operation::health_check_path::RULE,
+    operation::http10_upstream::RULE,
+    keys::placeholder_key::RULE,
+    keys::weak_key::RULE,
+    keys::committed_key::RULE,
+    keys::unusable_hash::RULE,
+    keys::cheap_hash::RULE,
+    keys::slow_hash::RULE,
+    leaks::config_exposed::RULE,
+    leaks::credential_logged::RULE,
+    leaks::key_in_query::RULE,
+    leaks::query_logged::RULE,
+    leaks::credential_passed_on::RULE,
+    leaks::metrics_exposed::RULE,
+    leaks::accel_redirect_followed::RULE,
+    leaks::version_shown::RULE,
+    cors::any_origin_allowed::RULE,
+    cors::origin_lookalike_allowed::RULE,
+    cors::preflight_refused::RULE,
+    cors::errors_without_cors::RULE,
+    cors::doubled_cors_headers::RULE,
     fails_open_when_unset::RULE,
+    compose::shared_network::RULE,
+    compose::vulnerable_image::RULE,
+    compose::image_not_pinned::RULE,
+    compose::ollama_any_origin::RULE,
+    compose::ollama_host_wrong::RULE,
+    compose::healthcheck_never_passes::RULE,
+    compose::docker_socket_mounted::RULE,
+    compose::privileged_container::RULE,
+    compose::no_gpu_reserved::RULE,
+    compose::dollar_not_doubled::RULE,
+    compose::unset_variable::RULE,
+    compose::obsolete_key::RULE,
     cannot_evaluate::RULE,
-    does_not_load::RULE,
-    loads_with_problems::RULE,
+    loading::does_not_load::RULE,
+    loading::missing_include::RULE,
+    loading::missing_module::RULE,
+    loading::loads_with_problems::RULE,
+    loading::deprecated_directive::RULE,
     unused_ignore::RULE,
 ];
 
@@ -67,6 +127,17 @@ pub struct Context<'a> {
     pub unset: Option<(&'a Gateway, &'a Survey)>,
     /// What reading the config brought up.
     pub problems: &'a [Diagnostic],
+    /// The compose project whose published ports these are; absent: this is something else.
+    pub deployed: Option<Deployed<'a>>,
+}
+
+/// A compose project.
+#[derive(Debug)]
+pub struct Deployed<'a> {
+    /// What it runs; its origins are this gateway's.
+    pub deployment: &'a Deployment,
+    /// Its proxies and its published ports, each with what becomes of requests.
+    pub parts: Vec<(&'a Gateway, &'a Survey)>,
 }
 
 impl Context<'_> {
@@ -102,7 +173,8 @@ impl Rule {
     pub fn page(&self) -> String {
         let lines = self.source.lines().map_while(|line| line.strip_prefix("//!"));
         let lines = lines.map(|line| line.strip_prefix(' ').unwrap_or(line));
-        format!("# {}\n\n{}\n", self.id, lines.collect::<Vec<_>>().join("\n"))
+        let severity = self.severity.name();
+        format!("# {} ({severity})\n\n{}\n", self.id, lines.collect::<Vec<_>>().join("\n"))
     }
 
     /// The first sentence of its page.
@@ -110,6 +182,18 @@ impl Rule {
         let lines = self.source.lines().map_while(|line| line.strip_prefix("//! "));
         lines.take(1).collect()
     }
+}
+
+/// The pages of all rules and their index, as files: names and Markdown.
+pub fn pages() -> Vec<(String, String)> {
+    let mut index =
+        "# Rules\n\nWhat `llmguard lint` finds. `llmguard explain RULE` shows a page in the terminal.\n\n".to_owned();
+    index.push_str("| rule | severity | finds |\n|---|---|---|\n");
+    for rule in RULES {
+        index.push_str(&format!("| [{0}]({0}.md) | {1} | {2} |\n", rule.id, rule.severity.name(), rule.summary()));
+    }
+    let own = RULES.iter().map(|rule| (format!("{}.md", rule.id), rule.page()));
+    std::iter::once(("README.md".to_owned(), index)).chain(own).collect()
 }
 
 /// Everything that all rules find.

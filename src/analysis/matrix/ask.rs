@@ -4,7 +4,7 @@
 //! most counts, and of several that reach the same the plainest.
 
 use super::seats::Seat;
-use super::{Answer, Cell, Difference, Place, Subject, WayName};
+use super::{Answer, BEYOND, Cell, Difference, Kind, Place, Subject, WayName};
 use crate::analysis::caller::Caller;
 use crate::analysis::entry::{self, Entry};
 use crate::analysis::measure::{Measure, On, forwards};
@@ -17,6 +17,10 @@ use crate::http::line::text;
 
 /// How many of a config's own paths may stand before the upstream's.
 const MOST_MOUNTS: usize = 40;
+
+/// Groups by which a path is known to lead to the upstream, and how many callers are tried.
+const LEADING: &[&str] = &["chat", "list", "admin"];
+const MOST_LEADING: usize = 6;
 
 /// An endpoint, and the request that asks for it.
 #[derive(Debug)]
@@ -35,9 +39,6 @@ pub struct RawWay {
     pub cells: Vec<Option<Vec<Cell>>>,
     pub limits: Vec<String>,
 }
-
-/// The group of endpoints that the policy names and the catalogue lacks.
-const BEYOND: &str = "other";
 
 /// Every endpoint of the catalogue, and what the policy names beyond it.
 pub fn endpoints(measure: &Measure) -> Vec<Endpoint> {
@@ -101,7 +102,8 @@ impl Asker<'_> {
                     tls: listener.tls,
                     host: entry.host.as_deref().map(text),
                     only,
-                    below: below.clone(),
+                    below,
+                    unset: self.subjects[system].unset,
                 };
                 out.push(self.way(system, entry, name));
             }
@@ -117,7 +119,8 @@ impl Asker<'_> {
             let plain = path.starts_with('/')
                 && path.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"/-_.".contains(&byte))
                 && !path[1..].split('/').any(|segment| segment.is_empty() || segment.starts_with('.'));
-            if plain && !paths.iter().any(|own| own == path) {
+            let listed = self.endpoints.iter().any(|endpoint| endpoint.ask.target == path);
+            if plain && !listed && !paths.iter().any(|own| own == path) {
                 paths.push(path.to_owned());
             }
         }
@@ -129,16 +132,12 @@ impl Asker<'_> {
 
     /// Whether some caller reaches an endpoint by its path below this one.
     fn leads(&self, system: usize, entry: &Entry, below: &str) -> bool {
-        let mut known = Vec::new();
-        let some = self.endpoints.iter().filter(|endpoint| {
-            let first = !known.contains(&endpoint.group.as_str());
-            known.push(endpoint.group.as_str());
-            first
-        });
+        let some = LEADING.iter().filter_map(|group| self.endpoints.iter().find(|endpoint| endpoint.group == *group));
         let mut asks = some.map(|endpoint| (endpoint, prefixed(&endpoint.ask, below)));
         asks.any(|(endpoint, ask)| {
-            let seats = self.seats.iter().filter(|seat| seat.system.is_none_or(|own| own == system));
-            seats.flat_map(|seat| &seat.callers).any(|caller| {
+            let kinds = [Kind::Nobody, Kind::Client, Kind::Credential];
+            let seats = self.seats.iter().filter(|seat| kinds.contains(&seat.kind) && self.knows(system, seat));
+            seats.take(MOST_LEADING).flat_map(|seat| seat.callers.iter().take(2)).any(|caller| {
                 let (witness, answer) = asked(self.subjects[system].gateway, entry, caller, &ask);
                 let outcome = answer.through.unwrap_or(answer.outcome);
                 let reached = self.measure.reached(&witness.request, &outcome, self.every_upstream);
@@ -151,11 +150,17 @@ impl Asker<'_> {
         })
     }
 
+    /// Whether a system knows a seat.
+    fn knows(&self, system: usize, seat: &Seat) -> bool {
+        let read = self.subjects.iter().filter(|subject| !subject.unset).count();
+        seat.system.is_none_or(|own| own == system || self.subjects[system].unset && own + read == system)
+    }
+
     fn way(&self, system: usize, entry: &Entry, name: WayName) -> RawWay {
         let mut limits: Vec<String> = Vec::new();
         let asks: Vec<Ask> = self.endpoints.iter().map(|endpoint| prefixed(&endpoint.ask, &name.below)).collect();
         let mut seat = |seat: &Seat| -> Option<Vec<Cell>> {
-            if seat.system.is_some_and(|own| own != system) {
+            if !self.knows(system, seat) {
                 return None;
             }
             if seat.callers.is_empty() {

@@ -4,7 +4,7 @@
 
 use super::ask::{Asker, Endpoint, RawWay, endpoints, level};
 use super::seats::{Seat, seats};
-use super::{Answer, Cell, Closed, Column, Difference, Kind, Matrix, Row, Subject, Way};
+use super::{Answer, Cell, Closed, Column, Difference, Kind, Matrix, Row, Subject, Way, WayName};
 use crate::analysis::entry;
 use crate::analysis::measure::Measure;
 use crate::analysis::witness::Ask;
@@ -20,6 +20,7 @@ pub(super) fn matrix(subjects: &[Subject<'_>], measure: &Measure, compared: bool
     let mut ways: Vec<RawWay> = found.collect();
     let limits = if compared { asker.limits() } else { Vec::new() };
     let seats = telling(&seats, &mut ways);
+    unset(&mut ways);
     let closed = closed(&mut ways);
     if compared {
         stricter(&seats, &mut ways);
@@ -56,8 +57,9 @@ fn telling(seats: &[Seat], ways: &mut [RawWay]) -> Vec<Seat> {
     };
     // Several keys at once only matter where one alone opens nothing.
     let opens = |at: usize| further(at, 0);
-    let single = |seat: &Seat| seat.kind == Kind::Credential && seat.callers.iter().all(|own| own.headers.len() < 2);
-    let one = (0..seats.len()).any(|at| single(&seats[at]) && opens(at));
+    let single = |seat: &Seat| seat.callers.iter().all(|own| own.headers.len() < 2);
+    let is_client = |seat: &Seat| matches!(seat.kind, Kind::Client | Kind::Credential);
+    let one = (0..seats.len()).any(|at| is_client(&seats[at]) && single(&seats[at]) && opens(at));
     let kept: Vec<usize> = (0..seats.len())
         .filter(|at| match seats[*at].kind {
             Kind::Trick => opens(*at),
@@ -69,6 +71,28 @@ fn telling(seats: &[Seat], ways: &mut [RawWay]) -> Vec<Seat> {
         way.cells = kept.iter().map(|at| way.cells[*at].take()).collect();
     }
     kept.into_iter().map(|at| seats[at].clone()).collect()
+}
+
+/// Of the ways that take unknown variables for unset, keeps those that are looser for it.
+fn unset(ways: &mut Vec<RawWay>) {
+    let (twins, mut read): (Vec<RawWay>, Vec<RawWay>) =
+        std::mem::take(ways).into_iter().partition(|way| way.name.unset);
+    let opens = |twin: &RawWay| {
+        let own = WayName { unset: false, ..twin.name.clone() };
+        let base = read.iter().find(|way| way.name == own);
+        let mut cells = twin.cells.iter().flatten().flatten();
+        let others = base.map(|way| way.cells.iter().flatten().flatten());
+        match others {
+            Some(mut others) => cells.any(|cell| {
+                let other = others.next().and_then(|other| other.difference);
+                cell.difference == Some(Difference::Looser) && other != Some(Difference::Looser)
+            }),
+            None => cells.any(|cell| cell.difference == Some(Difference::Looser)),
+        }
+    };
+    let kept: Vec<RawWay> = twins.into_iter().filter(opens).collect();
+    read.extend(kept);
+    *ways = read;
 }
 
 /// Takes out the ways that lead nobody to the upstream, if any way does.

@@ -11,6 +11,9 @@ use super::measure::Measure;
 use crate::gateway::Gateway;
 use crate::project::Neighbour;
 
+/// The group of endpoints that the policy names and the catalogue lacks.
+pub const BEYOND: &str = "other";
+
 /// Who reaches what.
 #[derive(Debug)]
 pub struct Matrix {
@@ -88,6 +91,8 @@ pub struct WayName {
     pub only: bool,
     /// What stands before the upstream's own paths; mostly empty.
     pub below: String,
+    /// Whether it is so only if the variables that aren't known are unset.
+    pub unset: bool,
 }
 
 /// A way in that doesn't lead to the upstream.
@@ -175,9 +180,12 @@ pub struct Subject<'a> {
     pub gateway: &'a Gateway,
     /// What other containers reach past it; absent: it is in no compose project.
     pub neighbours: Option<&'a [Neighbour]>,
+    /// Whether variables that aren't known are taken for unset.
+    pub unset: bool,
 }
 
-/// What configs do, beside the policy.
+/// What configs do, beside the policy. Those that take unknown variables for unset come last, each in the order of the others; what is no
+/// looser there isn't told.
 pub fn of_configs(subjects: &[Subject<'_>], measure: &Measure) -> Matrix {
     let own = fold::matrix(subjects, measure, true, false);
     let reaches = own.ways.iter().flat_map(|way| &way.rows).flat_map(|row| &row.cells);
@@ -194,7 +202,7 @@ pub fn of_configs(subjects: &[Subject<'_>], measure: &Measure) -> Matrix {
 /// What the policy says.
 pub fn of_policy(measure: &Measure) -> Matrix {
     let name = measure.name.as_deref().unwrap_or("the built-in policy");
-    let subject = Subject { name, gateway: &measure.gateway, neighbours: None };
+    let subject = Subject { name, gateway: &measure.gateway, neighbours: None, unset: false };
     fold::matrix(&[subject], measure, false, true)
 }
 
@@ -220,20 +228,17 @@ impl Matrix {
         if !self.compared {
             return String::new();
         }
-        let counted = |difference: Difference, word: &str| match self.count(difference) {
-            0 => None,
-            count => Some(format!("{count} {word}")),
-        };
         let kinds = [
             (Difference::Looser, "looser"),
             (Difference::MaybeLooser, "perhaps looser"),
             (Difference::Stricter, "stricter"),
         ];
-        let parts: Vec<String> = kinds.into_iter().filter_map(|(difference, word)| counted(difference, word)).collect();
-        match parts.is_empty() {
-            true => "as the policy wants it".to_owned(),
-            false => format!("{} than the policy (endpoints × callers)", parts.join(", ")),
-        }
+        let counted = kinds.map(|(difference, word)| (self.count(difference), word));
+        let mut parts = counted.into_iter().filter(|(count, _)| *count > 0);
+        let Some((count, word)) = parts.next() else { return "as the policy wants it".to_owned() };
+        let answers = if count == 1 { "answer is" } else { "answers are" };
+        let rest: String = parts.map(|(count, word)| format!(", {count} {word}")).collect();
+        format!("{count} {answers} {word} than the policy{rest}")
     }
 }
 
@@ -286,6 +291,7 @@ impl WayName {
             None => "any other host".to_owned(),
         };
         let below = if self.below.is_empty() { String::new() } else { format!(", below {}", self.below) };
-        format!("{}{tls}, {host}{below}", self.listener)
+        let unset = if self.unset { ", if the variables that aren't known are unset" } else { "" };
+        format!("{}{tls}, {host}{below}{unset}", self.listener)
     }
 }

@@ -18,7 +18,7 @@ use crate::policy::plan::KeyOrigin;
 
 /// How many clients of a policy are looked for in a config.
 const MOST_CLIENTS: usize = 24;
-/// Of how many accepted credentials near misses are tried.
+/// Of how many credentials near misses are tried.
 const MOST_NEARLY: usize = 4;
 
 /// A caller, by all means that it has.
@@ -49,15 +49,21 @@ pub fn seats(
     compared: bool,
 ) -> (Vec<Seat>, Vec<String>) {
     let mut found = Found::default();
-    for (index, (subject, entries)) in subjects.iter().zip(entries).enumerate() {
+    let read = subjects.iter().zip(entries).enumerate().filter(|(_, (subject, _))| !subject.unset);
+    for (index, (subject, entries)) in read {
         found.system(index, subject, entries, measure, asks);
     }
     let nobody = Seat::new(Kind::Nobody, "nobody", On::Nobody, None, vec![Caller::nobody()]);
-    let nearly = found.clients.iter().chain(&found.credentials).flat_map(|seat| &seat.callers).take(MOST_NEARLY);
-    let nearly: Vec<Caller> = nearly.flat_map(caller::nearly).collect();
+    let known = found.clients.iter().chain(&found.credentials).flat_map(|seat| &seat.callers);
+    let known = known.filter(|caller| caller.as_client.is_none()).take(MOST_NEARLY);
+    for caller in known.flat_map(caller::nearly).collect::<Vec<_>>() {
+        if let Who::Stranger(Trick::Nearly(what)) = &caller.who {
+            put(&mut found.tricks, Kind::Trick, format!("nearly a key ({what})"), None, caller);
+        }
+    }
     found.wrong.sort_by_key(|(noticed, _)| !noticed);
     let wrong: Vec<Caller> = std::mem::take(&mut found.wrong).into_iter().map(|(_, caller)| caller).collect();
-    let wrong = Seat::new(Kind::WrongKey, "a wrong key", On::Nobody, None, [wrong, nearly].concat());
+    let wrong = Seat::new(Kind::WrongKey, "a wrong key", On::Nobody, None, wrong);
     let (clients, untold) = match compared {
         true => found.of_policy(measure, &wrong),
         false => (by_set(measure), Vec::new()),
@@ -130,7 +136,8 @@ impl Found {
 
     fn stranger(&mut self, index: usize, caller: Caller, boundaries: &Boundaries) {
         match &caller.who {
-            Who::Stranger(Trick::Wrong | Trick::Empty) => {
+            Who::Stranger(Trick::Empty) => put(&mut self.tricks, Kind::Trick, "an empty key".to_owned(), None, caller),
+            Who::Stranger(Trick::Wrong) => {
                 let named = |name: &str| boundaries.headers.contains_key(&name.to_ascii_lowercase());
                 let mut names = caller.headers.iter().map(|(name, _)| String::from_utf8_lossy(name));
                 let login = caller.headers.iter().any(|(_, value)| value.starts_with(b"Basic "));
@@ -142,7 +149,8 @@ impl Found {
             }
             Who::Stranger(Trick::Header(name) | Trick::Argument(name)) => {
                 let argument = matches!(caller.who, Who::Stranger(Trick::Argument(_)));
-                let name = if argument { format!("with ?{name}=") } else { format!("with header {name}") };
+                let name =
+                    if argument { format!("anybody with ?{name}=") } else { format!("anybody with header {name}") };
                 put(&mut self.tricks, Kind::Trick, name, Some(index), caller);
             }
             Who::Nobody | Who::Client | Who::Stranger(Trick::Nearly(_)) => {}
@@ -150,10 +158,12 @@ impl Found {
     }
 
     fn client(&mut self, index: usize, caller: Caller) {
+        let login = caller.logging_in();
         match &caller.on {
             On::Client(name) => {
-                let name = name.clone();
-                put(&mut self.clients, Kind::Client, name, None, caller);
+                for caller in [Some(caller.clone()), login].into_iter().flatten() {
+                    put(&mut self.clients, Kind::Client, name.clone(), None, caller);
+                }
             }
             On::Nobody | On::SomeClient => {
                 let name = match (&caller.as_client, caller.headers.as_slice(), &caller.argument) {
@@ -162,9 +172,10 @@ impl Found {
                     (_, [(name, _)], _) => format!("a key in {}", String::from_utf8_lossy(name)),
                     _ => "several keys at once".to_owned(),
                 };
-                let seat = Seat::new(Kind::Credential, name, On::SomeClient, Some(index), vec![caller]);
-                if !self.credentials.iter().any(|other| other.system == seat.system && other.callers == seat.callers) {
-                    self.credentials.push(seat);
+                let known = self.clients.iter().chain(&self.credentials).flat_map(|seat| &seat.callers);
+                if !known.clone().any(|other| same_key(other, &caller)) {
+                    let callers = std::iter::once(caller).chain(login).collect();
+                    self.credentials.push(Seat::new(Kind::Credential, name, On::SomeClient, Some(index), callers));
                 }
             }
         }
@@ -217,8 +228,11 @@ impl Found {
         let unseen = self.credentials.iter().any(hidden);
         for (index, client) in measure.plan.clients.iter().enumerate() {
             let on = On::Client(client.name.clone());
+            let own = client.key_lines(&measure.plan.auth).into_iter().map(|line| Caller::by_key(on.clone(), line));
             if let Some(at) = self.clients.iter().position(|seat| seat.on == on) {
-                seats.push(self.clients.swap_remove(at));
+                let mut seat = self.clients.swap_remove(at);
+                seat.callers.extend(own);
+                seats.push(seat);
                 continue;
             }
             let known = client.password.is_none() && client.keys.iter().all(|key| key.value.is_some());
@@ -226,12 +240,24 @@ impl Found {
                 untold.push(client.name.clone());
                 continue;
             }
-            // No config knows its credential: it is a wrong one.
-            let callers = wrong.callers.iter().map(|caller| Caller { on: on.clone(), ..caller.clone() });
-            seats.push(Seat::new(Kind::Client, &client.name, on.clone(), None, callers.collect()));
+            // Where no config knows its credential it is a wrong one.
+            let wrong = wrong.callers.iter().map(|caller| Caller { on: on.clone(), ..caller.clone() });
+            seats.push(Seat::new(Kind::Client, &client.name, on.clone(), None, wrong.chain(own).collect()));
         }
         (seats, untold)
     }
+}
+
+/// Whether two callers show one credential, written in capitals or not.
+fn same_key(one: &Caller, other: &Caller) -> bool {
+    one.as_client == other.as_client
+        && one.argument == other.argument
+        && one.headers.len() == other.headers.len()
+        && one
+            .headers
+            .iter()
+            .zip(&other.headers)
+            .all(|((name, value), (other, key))| name.eq_ignore_ascii_case(other) && value.eq_ignore_ascii_case(key))
 }
 
 /// Adds a caller to the seat of this name.

@@ -17,8 +17,8 @@ pub struct Dynamic {
     pub middlewares: BTreeMap<String, Node>,
     /// Services by full name.
     pub services: BTreeMap<String, Node>,
-    /// The full names of the transports towards servers.
-    pub transports: BTreeSet<String>,
+    /// The transports towards servers by full name.
+    pub transports: BTreeMap<String, Node>,
     /// The full names of the TLS options.
     pub tls_options: BTreeSet<String>,
     /// Why something of a provider can't be known, and where.
@@ -122,7 +122,9 @@ impl Dynamic {
                 self.services.insert(name, node.clone());
             }
         }
-        self.transports.extend(named("serversTransports").iter().map(|node| full_name(&node.name, provider)));
+        for node in named("serversTransports") {
+            self.transports.entry(full_name(&node.name, provider)).or_insert_with(|| node.clone());
+        }
         let options = top.path(&["tls", "options"]).map(|node| node.children.as_slice()).unwrap_or_default();
         self.tls_options.extend(options.iter().map(|node| full_name(&node.name, provider)));
         twice

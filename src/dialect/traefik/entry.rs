@@ -127,14 +127,13 @@ fn framed(at: &Origin) -> Clause {
 fn settings(entry: &EntryPoint, log: Option<&Log>, at: &Origin) -> Vec<Step> {
     let [read, write, idle] = entry.timeouts;
     let mut settings = vec![
-        Setting::Timeout(TimeoutOf::ClientHeader, read),
-        Setting::Timeout(TimeoutOf::ClientBody, read),
-        Setting::Timeout(TimeoutOf::Send, write),
+        Setting::Timeout(TimeoutOf::Request, read),
+        Setting::Timeout(TimeoutOf::Answer, write),
         Setting::Timeout(TimeoutOf::KeepAlive, idle),
-        Setting::BodyLimit(None),
     ];
     settings.extend(log.cloned().map(Setting::Log));
     let mut steps: Vec<Step> = settings.into_iter().map(|setting| Step::setting(setting, at.clone())).collect();
+    steps.push(Step::setting(Setting::BodyLimit(None), Origin::default()));
     steps.extend(super::service::settings(at));
     steps
 }

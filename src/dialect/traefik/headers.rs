@@ -8,8 +8,10 @@ use super::middleware::compiled;
 use super::node::Node;
 use super::path::{HOST, variable};
 use super::template::unknown_in;
-use crate::gateway::value::Join;
-use crate::gateway::{Clause, Edit, HeaderEdit, Origin, Predicate, Setting, Step, Terminal, Test, Value};
+use crate::gateway::value::{Join, Row};
+use crate::gateway::{
+    Answers, Clause, Edit, HeaderEdit, Lookup, Origin, Predicate, Setting, Step, Terminal, Test, Value,
+};
 
 /// Settings that switch CORS on.
 const CORS: [&str; 8] = [
@@ -90,7 +92,7 @@ pub fn headers(node: &Node, at: &Origin) -> Result<Vec<Clause>, String> {
     }
     let mut clauses = Vec::new();
     if cors {
-        clauses.push(preflight(at));
+        clauses.push(preflight(node, at));
     }
     let mut steps = request_headers(node);
     steps.extend(response_headers(node, at));
@@ -103,11 +105,13 @@ fn first(name: &str) -> Value {
     Value::Header(name.to_owned(), Join::First)
 }
 
-fn preflight(at: &Origin) -> Clause {
+fn preflight(node: &Node, at: &Origin) -> Clause {
     let given = |name: &str| Predicate::Value(first(name), Test::NotEmpty);
     let when =
         Predicate::All(vec![Predicate::method(&["OPTIONS"]), given("Access-Control-Request-Method"), given("Origin")]);
-    Clause::new(when, Terminal::Error(200), at.noted(format!("{}: it answers every CORS preflight itself", at.note)))
+    let note = at.noted(format!("{}: it answers every CORS preflight itself", at.note));
+    let steps = cors_headers(node).into_iter().flat_map(|(name, edit)| answer_header(name, edit, at)).collect();
+    Clause { steps, ..Clause::new(when, Terminal::Error(200), note) }
 }
 
 fn request_headers(node: &Node) -> Vec<Step> {
@@ -137,15 +141,51 @@ fn response_headers(node: &Node, at: &Origin) -> Vec<Step> {
     if let Some(seconds) = node.int("stsSeconds").filter(|seconds| *seconds > 0) {
         edits.push(("Strict-Transport-Security".to_owned(), format!("max-age={seconds}")));
     }
-    let origins: Vec<&str> = node.list("accessControlAllowOriginList").into_iter().map(|(text, _)| text).collect();
-    if let [origin] = origins.as_slice() {
-        edits.push(("Access-Control-Allow-Origin".to_owned(), (*origin).to_owned()));
-    }
     let edits = edits.into_iter().map(|(name, value)| {
         let edit = if value.is_empty() { Edit::Remove } else { Edit::Set(Value::literal(value)) };
-        Step::setting(Setting::ResponseHeader(HeaderEdit { name, edit }, true), at.clone())
+        (name, edit)
     });
-    edits.collect()
+    edits.chain(cors_headers(node)).flat_map(|(name, edit)| answer_header(name, edit, at)).collect()
+}
+
+/// A header of the answer, which stands instead of the upstream's own.
+fn answer_header(name: String, edit: Edit, at: &Origin) -> [Step; 2] {
+    let gone = HeaderEdit { name: name.clone(), edit: Edit::Remove };
+    let settings = [Setting::UpstreamHeader(gone), Setting::ResponseHeader(HeaderEdit { name, edit }, Answers::All)];
+    settings.map(|setting| Step::setting(setting, at.clone()))
+}
+
+/// The headers of CORS that every answer gets.
+fn cors_headers(node: &Node) -> Vec<(String, Edit)> {
+    let mut edits = Vec::new();
+    let origins = node.list("accessControlAllowOriginList");
+    let patterns = node.list("accessControlAllowOriginListRegex");
+    if !(origins.is_empty() && patterns.is_empty()) {
+        edits.push(("Access-Control-Allow-Origin".to_owned(), Edit::Set(allowed_origin(&origins, &patterns))));
+    }
+    if node.flag("accessControlAllowCredentials") {
+        edits.push(("Access-Control-Allow-Credentials".to_owned(), Edit::Set(Value::literal("true"))));
+    }
+    edits
+}
+
+/// What `Access-Control-Allow-Origin` is: the first of the list that is the origin or `*`, else the origin if a pattern fits it.
+fn allowed_origin(origins: &[(&str, super::super::Place)], patterns: &[(&str, super::super::Place)]) -> Value {
+    let until_any = origins.iter().take_while(|(origin, _)| *origin != "*");
+    let exact = until_any.map(|(origin, _)| (origin.as_bytes().to_vec(), Value::literal(*origin))).collect();
+    let any = origins.iter().any(|(origin, _)| *origin == "*");
+    let rows = patterns
+        .iter()
+        .filter_map(|(pattern, _)| Some((Row::Test(super::matcher::regex(pattern).ok()?), first("Origin"))));
+    Value::Lookup(std::sync::Arc::new(Lookup {
+        name: "Access-Control-Allow-Origin".to_owned(),
+        on: first("Origin"),
+        exact,
+        any_case: false,
+        rows: if any { Vec::new() } else { rows.collect() },
+        otherwise: Value::literal(if any { "*" } else { "" }),
+        volatile: true,
+    }))
 }
 
 fn allowed_hosts(node: &Node, at: &Origin) -> Option<Clause> {

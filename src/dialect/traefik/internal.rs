@@ -21,35 +21,37 @@ fn group(name: &str, children: Vec<Node>, place: Place) -> Node {
 pub fn add(all: &mut Dynamic, statics: &Static, refuse: &mut dyn FnMut(Place, String)) {
     let place =
         statics.entry_points.iter().find(|entry| entry.name == OWN).map(|entry| entry.place).unwrap_or_default();
-    let mut router = |name: &str, entry: &str, prefix: &str, service: &str, priority: i64, middlewares: &[&str]| {
-        let router = Router {
-            place,
-            rule_place: place,
-            rule: format!("PathPrefix(`{prefix}`)"),
-            syntax: "v3".to_owned(),
-            priority,
-            entry_points: vec![entry.to_owned()],
-            middlewares: middlewares.iter().map(|name| ((*name).to_owned(), place)).collect(),
-            service: format!("{service}@internal"),
-            ..Router::default()
+    let own = statics.insecure_at;
+    let mut router =
+        |place: Place, name: &str, entry: &str, prefix: &str, service: &str, priority: i64, middlewares: &[&str]| {
+            let router = Router {
+                place,
+                rule_place: place,
+                rule: format!("PathPrefix(`{prefix}`)"),
+                syntax: "v3".to_owned(),
+                priority,
+                entry_points: vec![entry.to_owned()],
+                middlewares: middlewares.iter().map(|name| ((*name).to_owned(), place)).collect(),
+                service: format!("{service}@internal"),
+                ..Router::default()
+            };
+            all.routers.insert(format!("{name}@internal"), router);
         };
-        all.routers.insert(format!("{name}@internal"), router);
-    };
     if statics.insecure {
-        router("api", OWN, "/api", "api", i64::MAX - 1, &[]);
+        router(own, "api", OWN, "/api", "api", i64::MAX - 1, &[]);
         if statics.dashboard {
             let chain = ["dashboard_redirect@internal", "dashboard_stripprefix@internal"];
-            router("dashboard", OWN, "/", "dashboard", i64::MAX - 2, &chain);
+            router(own, "dashboard", OWN, "/", "dashboard", i64::MAX - 2, &chain);
         }
         if statics.debug {
-            router("debug", OWN, "/debug", "api", i64::MAX - 1, &[]);
+            router(own, "debug", OWN, "/debug", "api", i64::MAX - 1, &[]);
         }
     }
     if let Some(entry) = &statics.ping_on {
-        router("ping", entry, "/ping", "ping", i64::MAX, &[]);
+        router(place, "ping", entry, "/ping", "ping", i64::MAX, &[]);
     }
     if let Some(entry) = &statics.prometheus_on {
-        router("prometheus", entry, "/metrics", "prometheus", i64::MAX, &[]);
+        router(place, "prometheus", entry, "/metrics", "prometheus", i64::MAX, &[]);
     }
     let redirect = vec![
         text("regex", r"^(http:\/\/(\[[\w:.]+\]|[\w\._-]+)(:\d+)?)\/$", place),

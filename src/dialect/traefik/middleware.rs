@@ -162,24 +162,31 @@ pub(super) fn statuses<'t>(texts: impl IntoIterator<Item = &'t str>) -> Result<V
     Ok(ranges)
 }
 
-/// For whom a limit counts. Errors: why Traefik refuses it.
-fn criterion(node: &Node, otherwise: Per) -> Result<Per, String> {
+/// For whom a limit counts, and by what. Errors: why Traefik refuses it.
+fn criterion(node: &Node, otherwise: (Per, Value)) -> Result<(Per, Value), String> {
     let Some(source) = node.get("sourceCriterion") else { return Ok(otherwise) };
     let header = source.text("requestHeaderName");
     match (source.get("ipStrategy"), header, source.flag("requestHost")) {
-        (Some(_), "", false) => {
-            auth::strategy(source)?;
-            Ok(Per::Ip)
-        }
+        (Some(_), "", false) => Ok(match auth::strategy(source)? {
+            auth::Address::Peer => (Per::Ip, Value::ClientIp),
+            auth::Address::Header(value) => (Per::Ip, value),
+        }),
         (None, "", false) => Ok(otherwise),
-        (None, "", true) => Ok(Per::Key("the Host".to_owned())),
-        (None, name, false) => Ok(Per::Key(format!("the header {name}"))),
+        (None, "", true) => Ok(by_host()),
+        (None, name, false) => {
+            Ok((Per::Key(format!("the header {name}")), Value::Header(name.to_owned(), Join::First)))
+        }
         _ => Err("`sourceCriterion` has more than one criterion".to_owned()),
     }
 }
 
+/// A limit for each Host.
+fn by_host() -> (Per, Value) {
+    (Per::Key("the Host".to_owned()), path::variable(path::HOST))
+}
+
 fn rate_limit(node: &Node, at: &Origin) -> Result<Vec<Clause>, String> {
-    let per = criterion(node, Per::Ip)?;
+    let (per, key) = criterion(node, (Per::Ip, Value::ClientIp))?;
     let period = super::node::duration(node.text("period")).unwrap_or(1_000_000_000);
     let period = u64::try_from(period).map_err(|_| "`period` is negative")?;
     let window = if period == 0 { Duration::from_secs(1) } else { Duration::from_nanos(period) };
@@ -189,16 +196,16 @@ fn rate_limit(node: &Node, at: &Origin) -> Result<Vec<Clause>, String> {
     }
     let burst = u32::try_from(node.int("burst").unwrap_or(1).max(1)).unwrap_or(u32::MAX);
     let kind = LimitKind::Rate { requests, window, burst };
-    let limit = Limit { per, kind, refusal: 429, waits: false };
+    let limit = Limit { per, key, kind, refusal: 429, waits: false };
     Ok(vec![Clause::steps(vec![Step::limit(limit, at.clone())], at.noted(""))])
 }
 
 fn in_flight(node: &Node, at: &Origin) -> Result<Vec<Clause>, String> {
-    let per = criterion(node, Per::Key("the Host".to_owned()))?;
+    let (per, key) = criterion(node, by_host())?;
     let Some(max) = u32::try_from(node.int("amount").unwrap_or(0)).ok().filter(|max| *max > 0) else {
         return Ok(vec![refuse(Predicate::Always, 429, at.noted("`inFlightReq` allows no request at all"))]);
     };
-    let limit = Limit { per, kind: LimitKind::Connections { max }, refusal: 429, waits: false };
+    let limit = Limit { per, key, kind: LimitKind::Connections { max }, refusal: 429, waits: false };
     Ok(vec![Clause::steps(vec![Step::limit(limit, at.clone())], at.noted(""))])
 }
 
@@ -264,7 +271,8 @@ fn compress(node: &Node, at: &Origin) -> Result<Vec<Clause>, String> {
     if excluded.iter().chain(&included).any(media) {
         return Err("a content type can't be read".to_owned());
     }
-    Ok(vec![Clause::steps(vec![Step::setting(Setting::Compress(true), at.clone())], at.noted(""))])
+    // Each part of a stream is compressed and sent at once (measured).
+    Ok(vec![Clause::steps(vec![Step::setting(Setting::Compress(Vec::new()), at.clone())], at.noted(""))])
 }
 
 fn retry(node: &Node) -> Result<Vec<Clause>, String> {

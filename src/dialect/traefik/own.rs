@@ -5,7 +5,7 @@
 
 use super::build::{Builder, Service};
 use super::matcher;
-use crate::gateway::{Chain, ChainId, Clause, Origin, Predicate, Terminal, Test, Value};
+use crate::gateway::{Chain, ChainId, Clause, Origin, Own, Predicate, Setting, Step, Terminal, Test, Value};
 
 /// The lists of the API: all of Traefik's configuration, keys in rules and hashes of passwords included.
 const LISTS: &str = "^/api/(?:rawdata|overview|version|support-dump|entrypoints|(?:http|tcp)/(?:routers|services|middlewares)\
@@ -21,6 +21,11 @@ impl Builder<'_> {
         let missing = |what: &str| Err(format!("`{name}@internal`: {what} is not enabled"));
         let at = Origin::new(0, Default::default(), format!("Traefik's own service `{name}@internal` answers"));
         let answer = |status: u16| Terminal::Respond(status);
+        let shown = match name {
+            "api" | "dashboard" => Some(Own::Config),
+            "prometheus" => Some(Own::Metrics),
+            _ => None,
+        };
         let chain = match name {
             "noop" => self.end(Terminal::Error(418), at),
             "ping" if statics.ping => self.end(answer(200), at),
@@ -44,6 +49,16 @@ impl Builder<'_> {
             }
             "dashboard" => return missing("the dashboard"),
             other => return Err(format!("unknown internal service `{other}`")),
+        };
+        let chain = match shown {
+            None => chain,
+            Some(own) => {
+                // The place is the router's: the service has none.
+                let shows =
+                    vec![Clause::steps(vec![Step::setting(Setting::Shows(own), Origin::default())], Origin::default())];
+                let otherwise = Terminal::Then(chain);
+                self.gateway.add(Chain { clauses: shows, otherwise, origin: Origin::default() })
+            }
         };
         Ok(Service { chain, watched: false })
     }

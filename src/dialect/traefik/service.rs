@@ -11,7 +11,9 @@ use super::node::Node;
 use super::path::{HOST, variable};
 use super::template::unknown_in;
 use crate::dialect::Place;
-use crate::gateway::{Chain, ChainId, Clause, Forward, Function, Origin, Predicate, Setting, Step, Terminal, Value};
+use crate::gateway::{
+    Chain, ChainId, Clause, Forward, Function, Origin, Predicate, Setting, Step, Terminal, TimeoutOf, Value,
+};
 
 /// The kinds of services.
 const KINDS: [&str; 5] = ["loadBalancer", "weighted", "highestRandomWeight", "mirroring", "failover"];
@@ -77,19 +79,41 @@ impl Builder<'_> {
         }
         let transport = node.text("serversTransport");
         let servers = node.groups("servers");
-        if !transport.is_empty() && !servers.is_empty() {
-            let name = full_name(transport, provider);
-            if !self.dynamic.transports.contains(&name) && name != "default@internal" {
-                return Err(format!("the transport `{name}` does not exist"));
-            }
+        let name = full_name(transport, provider);
+        let own = self.dynamic.transports.get(&name);
+        if !transport.is_empty() && !servers.is_empty() && own.is_none() && name != "default@internal" {
+            return Err(format!("the transport `{name}` does not exist"));
         }
-        let watched = node.get("healthCheck").is_some();
+        let mut steps = Vec::new();
+        let read = match own.filter(|_| !transport.is_empty()).map(|own| own.get("forwardingTimeouts")) {
+            Some(times) => {
+                times.and_then(|times| Some((times.time("responseHeaderTimeout")?, origin(times.place, ""))))
+            }
+            None => self.statics.forwarding.1.map(|time| (time, Origin::default())),
+        };
+        if let Some((time, at)) = read.filter(|(time, _)| !time.is_zero()) {
+            steps.push(Step::setting(Setting::Timeout(TimeoutOf::Read, Some(time)), at));
+        }
+        let check = node.get("healthCheck");
+        if let Some(check) = check.filter(|check| !check.text("mode").eq_ignore_ascii_case("grpc")) {
+            let or = |name: &str, otherwise: &str| match check.text(name) {
+                "" => otherwise.to_owned(),
+                given => given.to_owned(),
+            };
+            let asked = Setting::HealthCheck(or("method", "GET").to_ascii_uppercase(), or("path", "/"));
+            steps.push(Step::setting(asked, origin(check.place, "")));
+        }
+        let watched = check.is_some();
         let mut forwards = Vec::new();
         for server in servers {
             forwards.push(server_end(server, node)?);
         }
         let chain = match forwards.into_iter().next() {
-            Some(forward) => self.end(forward, at.clone()),
+            Some(forward) => {
+                let steps = Some(Clause::steps(steps, at.noted(""))).filter(|clause| !clause.steps.is_empty());
+                let clauses = steps.into_iter().collect();
+                self.gateway.add(Chain { clauses, otherwise: forward, origin: at.clone() })
+            }
             None => self.end(Terminal::Error(503), at.noted(format!("{}: it has no server", at.note))),
         };
         Ok(Service { chain, watched })
@@ -120,7 +144,9 @@ impl Builder<'_> {
         // Servers that differ in their address alone are one to a caller; whatever else they do may be another answer.
         let plain = |chain: &ChainId| {
             let chain = self.gateway.chains.get(chain.0);
-            chain.is_some_and(|chain| chain.clauses.is_empty() && matches!(chain.otherwise, Terminal::Forward(_)))
+            let notes = |clause: &Clause| clause.steps.iter().all(|step| matches!(step, Step::Setting(_)));
+            chain
+                .is_some_and(|chain| chain.clauses.iter().all(notes) && matches!(chain.otherwise, Terminal::Forward(_)))
         };
         let clauses: Vec<Clause> = match chains.iter().all(plain) {
             true => Vec::new(),
@@ -235,7 +261,6 @@ impl Target<'_> {
 
 /// What holds for every request to a server.
 pub fn settings(at: &Origin) -> Vec<Step> {
-    use crate::gateway::TimeoutOf;
     let seconds = std::time::Duration::from_secs;
     [
         Setting::Timeout(TimeoutOf::Connect, Some(seconds(30))),

@@ -35,6 +35,8 @@ pub struct Static {
     pub api: bool,
     /// Whether the API and the dashboard stand open on [`OWN`].
     pub insecure: bool,
+    /// Where that is said.
+    pub insecure_at: Place,
     /// Whether the dashboard can be used.
     pub dashboard: bool,
     /// Whether the API shows profiles.
@@ -169,8 +171,10 @@ impl Static {
         let own = [&ping_on, &prometheus_on].into_iter().any(|on| on.as_deref() == Some(OWN));
         let needs_own = insecure || own || rest.is_some_and(|rest| rest.flag("insecure"));
         if needs_own && !entry_points.iter().any(|entry| entry.name == OWN) {
-            entry_points
-                .push(EntryPoint { place: api.map(|api| api.place).unwrap_or_default(), ..EntryPoint::new(OWN, 8080) });
+            entry_points.push(EntryPoint {
+                place: api.or(prometheus).or(ping).map(|on| on.place).unwrap_or_default(),
+                ..EntryPoint::new(OWN, 8080)
+            });
         }
         let resolvers = top.get("certificatesResolvers").map(|node| node.children.as_slice()).unwrap_or_default();
         let provider = |name: &str| top.path(&["providers", name]).filter(|node| !switched_off(node));
@@ -202,6 +206,7 @@ impl Static {
             },
             api: api.is_some(),
             insecure,
+            insecure_at: api.and_then(|api| api.get("insecure")).map(|on| on.place).unwrap_or_default(),
             dashboard: api.is_some_and(|api| api.bool("dashboard").unwrap_or(true)),
             debug: api.is_some_and(|api| api.flag("debug")),
             ping: ping.is_some(),

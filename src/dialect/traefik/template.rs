@@ -8,7 +8,7 @@ use std::collections::HashMap;
 
 use crate::dialect::re2;
 use crate::dialect::{Variable, Variables};
-use crate::gateway::Pattern;
+use crate::gateway::{ENVIRONMENT, Pattern};
 
 /// What stands around the name of a variable whose value isn't known: characters for private use.
 pub const MARKS: [char; 2] = ['\u{f5a5a}', '\u{f5a5b}'];
@@ -36,7 +36,7 @@ pub enum Trouble {
 /// Why a text isn't known, if it holds the mark of a variable.
 pub fn unknown_in(text: &str) -> Option<String> {
     let name = text.split_once(MARKS[0])?.1.split(MARKS[1]).next()?;
-    Some(format!("depends on the variable `{name}`, whose value is not known"))
+    Some(format!("{ENVIRONMENT}`{name}`, whose value is not known"))
 }
 
 impl Filled {

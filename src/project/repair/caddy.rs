@@ -31,11 +31,16 @@ pub(super) fn changes(source: &SourceFile, at: Span, repair: &Repair) -> Option<
                 let proxy = around(&lines, here()?, PROXY)?;
                 one(put(&lines, proxy, &["transport http"], name, &format!("{name} {}", time(*long))))
             }
-            TimeoutOf::ClientHeader | TimeoutOf::ClientBody | TimeoutOf::Send | TimeoutOf::KeepAlive => {
+            TimeoutOf::ClientHeader
+            | TimeoutOf::ClientBody
+            | TimeoutOf::Request
+            | TimeoutOf::Send
+            | TimeoutOf::Answer
+            | TimeoutOf::KeepAlive => {
                 let name = match of {
                     TimeoutOf::ClientHeader => "read_header",
-                    TimeoutOf::ClientBody => "read_body",
-                    TimeoutOf::Send => "write",
+                    TimeoutOf::ClientBody | TimeoutOf::Request => "read_body",
+                    TimeoutOf::Send | TimeoutOf::Answer => "write",
                     _ => "idle",
                 };
                 one(global(&lines, &["servers", "timeouts"], name, &format!("{name} {}", time(*long))))

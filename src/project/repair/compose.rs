@@ -32,15 +32,9 @@ pub(super) fn changes(source: &SourceFile, at: Span, repair: &Repair) -> Option<
 
 /// A published port on the host's own address.
 fn on_loopback(source: &SourceFile, yaml: &Yaml<'_>, at: usize) -> Option<Change> {
-    let found = yaml.find(at)?;
-    let port = found.list.map_or(found.node, |_| found.node);
+    let (port, _) = yaml.find(at)?.item?;
     if yaml.node(port).is_map() {
         return yaml.set_in(port, &["host_ip"], LOOPBACK);
-    }
-    // A long port's own key was pointed at.
-    if found.entry.is_some() {
-        let map = found.keys.last().is_some_and(|key| ["published", "target", "host_ip"].contains(key));
-        return if map { None } else { yaml.replace(at, LOOPBACK) };
     }
     let (text, span) = scalar(source, yaml, port)?;
     // What stands in `${}` may hold colons.
@@ -68,7 +62,7 @@ fn on_loopback(source: &SourceFile, yaml: &Yaml<'_>, at: usize) -> Option<Change
 /// A flag of a command whose other flags stand around a place.
 fn flag(source: &SourceFile, yaml: &Yaml<'_>, at: usize, name: &str, value: &str) -> Option<Change> {
     let found = yaml.find(at)?;
-    let list = found.list?;
+    let (item, list) = found.item?;
     let named = |id: &NodeId| {
         let text = yaml.node(*id).text().unwrap_or_default();
         text.split('=').next().is_some_and(|own| own.eq_ignore_ascii_case(name))
@@ -80,9 +74,9 @@ fn flag(source: &SourceFile, yaml: &Yaml<'_>, at: usize, name: &str, value: &str
             yaml.checked(Change { span, text: new })
         }
         None => {
-            let quote = source.slice(yaml.span(found.node)).chars().next().filter(|c| ['"', '\''].contains(c));
+            let quote = source.slice(yaml.span(item)).chars().next().filter(|c| ['"', '\''].contains(c));
             let quote = quote.map(String::from).unwrap_or_default();
-            yaml.add_item(found.node, &format!("{quote}{new}{quote}"))
+            yaml.add_item(item, &format!("{quote}{new}{quote}"))
         }
     }
 }

@@ -8,7 +8,6 @@ mod compose;
 mod lines;
 mod nginx;
 #[cfg(test)]
-#[expect(clippy::unwrap_used, reason = "tests")]
 mod tests;
 mod toml;
 mod traefik;
@@ -73,7 +72,7 @@ impl Repair {
             Repair::Timeout(of, time) => format!("set the timeout {} to {} s", of_what(*of), time.as_secs()),
             Repair::StreamAnswers => "pass answers on as they come".to_owned(),
             Repair::NoCompression => "don't compress answers".to_owned(),
-            Repair::BodyLimit(bytes) => format!("set the limit of bodies to {bytes} bytes"),
+            Repair::BodyLimit(bytes) => format!("take bodies up to {}", size(*bytes, " KiB", " MiB")),
             Repair::UpstreamHttp11 => "speak HTTP/1.1 to the upstream".to_owned(),
             Repair::HideVersion => "don't name the server's version".to_owned(),
             Repair::RateStatus(status) => format!("answer requests over the rate with {status}"),
@@ -117,7 +116,9 @@ fn of_what(of: TimeoutOf) -> &'static str {
     match of {
         TimeoutOf::ClientHeader => "for a request's head",
         TimeoutOf::ClientBody => "for a request's body",
+        TimeoutOf::Request => "for a whole request",
         TimeoutOf::Send => "for sending an answer",
+        TimeoutOf::Answer => "for a whole answer",
         TimeoutOf::KeepAlive => "of idle connections",
         TimeoutOf::Connect => "for reaching the upstream",
         TimeoutOf::Read => "for the upstream's answer",

@@ -142,7 +142,7 @@ fn settings_go_where_they_belong() {
             ":80\nreverse_proxy a:1\n",
             "reverse_proxy",
             Repair::BodyLimit(25 << 20),
-            ":80\nreverse_proxy a:1\nrequest_body {\n    max_size 25MiB\n}\n",
+            ":80\nrequest_body {\n    max_size 25MiB\n}\nreverse_proxy a:1\n",
         ),
         (
             "Caddyfile",
@@ -233,12 +233,10 @@ fn settings_go_where_they_belong() {
     ] {
         let once = repaired(name, text, at, &wanted);
         assert_eq!(once.as_deref(), Some(expected), "{name}: {wanted:?}\n{}", once.as_deref().unwrap_or("nothing"));
-        if !matches!(wanted, Repair::Remove | Repair::NoCompression | Repair::StreamAnswers) {
-            assert_eq!(
-                repaired(name, expected, at.trim_start_matches("0.0.0.0"), &wanted),
-                None,
-                "{name}: {wanted:?} twice"
-            );
+        // Where the place itself is gone there is nothing to do twice.
+        let gone = matches!(wanted, Repair::Remove | Repair::StreamAnswers) || !expected.contains(at);
+        if !gone {
+            assert_eq!(repaired(name, expected, at, &wanted), None, "{name}: {wanted:?} twice");
         }
     }
 }

@@ -22,8 +22,8 @@ pub(super) struct Found<'d> {
     pub entry: Option<&'d Entry>,
     /// The innermost node.
     pub node: NodeId,
-    /// The list that it is an item of.
-    pub list: Option<NodeId>,
+    /// The innermost item of a list around it, itself perhaps, and that list.
+    pub item: Option<(NodeId, NodeId)>,
 }
 
 impl<'s> Yaml<'s> {
@@ -44,7 +44,7 @@ impl<'s> Yaml<'s> {
 
     /// What stands at a byte.
     pub(super) fn find(&self, at: usize) -> Option<Found<'_>> {
-        let mut found = Found { keys: Vec::new(), entry: None, node: self.document.root?, list: None };
+        let mut found = Found { keys: Vec::new(), entry: None, node: self.document.root?, item: None };
         loop {
             let holds = |id: NodeId| {
                 let span = self.span(id);
@@ -58,7 +58,7 @@ impl<'s> Yaml<'s> {
                     if !on_key && !holds(entry.value) {
                         return Some(found);
                     }
-                    found = Found { entry: Some(entry), node: entry.value, list: None, ..found };
+                    found = Found { entry: Some(entry), node: entry.value, ..found };
                     found.keys.push(&entry.key);
                     if on_key {
                         return Some(found);
@@ -66,7 +66,7 @@ impl<'s> Yaml<'s> {
                 }
                 Kind::List(items) => {
                     let Some(item) = items.iter().copied().find(|id| holds(*id)) else { return Some(found) };
-                    found = Found { entry: None, list: Some(found.node), node: item, ..found };
+                    found = Found { entry: None, item: Some((item, found.node)), node: item, ..found };
                 }
                 Kind::Null | Kind::Scalar(..) | Kind::Alias(_) => return Some(found),
             }
@@ -165,7 +165,8 @@ impl<'s> Yaml<'s> {
         let text: &str = &self.source.text;
         let from = self.line_start(start);
         let before = text[from..start].trim();
-        let alone = before.is_empty() && found.entry.is_some() || before == "-" && found.list.is_some();
+        let alone = before.is_empty() && found.entry.is_some()
+            || before == "-" && found.entry.is_none() && found.item.is_some();
         let end = self.line_end(text[..end].trim_end().len());
         let end = text[end..].find('\n').map_or(text.len(), |at| end + at + 1);
         if alone { self.checked(Change { span: Span { start: from, end }, text: String::new() }) } else { None }

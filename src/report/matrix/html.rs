@@ -80,7 +80,7 @@ impl Page {
         self.line("<caption>Open a group to see its endpoints.</caption>");
         self.line("<thead>\n<tr>\n<th scope=\"col\">endpoints</th>");
         for column in &way.columns {
-            self.line(&format!("<th scope=\"col\">{}</th>", escaped(&who(&matrix.columns[*column]))));
+            self.line(&format!("<th scope=\"col\"><span>{}</span></th>", escaped(&who(&matrix.columns[*column]))));
         }
         self.line("</tr>\n</thead>\n<tbody>");
         for row in &way.rows {
@@ -96,8 +96,12 @@ impl Page {
     fn row(&mut self, way: &Way, row: &Row) {
         let items: Vec<String> =
             row.endpoints.iter().map(|endpoint| format!("<li><code>{}</code></li>", escaped(endpoint))).collect();
+        let mut ends = shown_endpoints(row);
+        if ends.is_empty() {
+            ends.extend(deeds(&row.group).map(str::to_owned));
+        }
         let ends: Vec<String> =
-            shown_endpoints(row).iter().map(|own| format!("<span class=\"ends\">{}</span>", escaped(own))).collect();
+            ends.iter().map(|own| format!("<span class=\"ends\">{}</span>", escaped(own))).collect();
         self.line("<tr>");
         self.line(&format!(
             "<th scope=\"row\"><details><summary>{}<span class=\"count\">{}</span>{}</summary><ul>{}</ul></details></th>",
@@ -115,7 +119,7 @@ impl Page {
                 instead(cell).map(|own| format!("<small>policy: {}</small>", escaped(&own))).unwrap_or_default();
             let word = escaped(&cell.answer.word());
             self.line(&format!(
-                "<td class=\"{}\"{}>{mark}{word}{instead}</td>",
+                "<td class=\"{}\"{}><span>{mark}{word}</span>{instead}</td>",
                 class(cell),
                 title.unwrap_or_default()
             ));

@@ -77,6 +77,9 @@ fn table(out: &mut String, matrix: &Matrix, way: &Way) {
     let widths: Vec<usize> = (0..heads.len()).map(column_width).collect();
     let mut start = 0;
     while start < widths.len() {
+        if start > 0 {
+            out.push('\n');
+        }
         let mut end = start;
         let mut total = 2 + label_width;
         while end < widths.len() && (end == start || total + GAP + widths[end] <= WIDTH) {

@@ -7,7 +7,7 @@ mod human;
 mod json;
 mod svg;
 
-use crate::analysis::matrix::{Answer, Cell, Column, Difference, Kind, Matrix, Row, Way};
+use crate::analysis::matrix::{Answer, BEYOND, Cell, Column, Difference, Kind, Matrix, Row, Way};
 
 /// How a matrix is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -47,6 +47,25 @@ const MARKS: &[(Difference, &str, &str)] = &[
     (Difference::MaybeLooser, "?", "perhaps looser: the files don't tell"),
     (Difference::Stricter, "▽", "stricter than the policy"),
 ];
+
+/// What is done with the endpoints of a group.
+const DEEDS: &[(&str, &str)] = &[
+    ("chat", "talk to a model"),
+    ("completions", "let a model write on"),
+    ("embeddings", "turn texts into vectors"),
+    ("audio", "turn speech into text"),
+    ("images", "make pictures"),
+    ("list", "see which models there are"),
+    ("show", "read a model's details"),
+    ("admin", "pull, make, push and delete models"),
+    ("account", "act on the owner's account"),
+    ("root", "see that the server runs"),
+];
+
+/// What is done with the endpoints of a group, in a few words.
+fn deeds(group: &str) -> Option<&'static str> {
+    DEEDS.iter().find(|(own, _)| *own == group).map(|(_, deed)| *deed)
+}
 
 /// A difference's mark.
 fn mark(difference: Difference) -> &'static str {
@@ -114,9 +133,14 @@ fn who(column: &Column) -> String {
     .replace(char::is_control, "�")
 }
 
+/// How many endpoints a group has.
+fn all_of(way: &Way, group: &str) -> usize {
+    way.rows.iter().filter(|row| row.group == group).map(|row| row.endpoints.len()).sum()
+}
+
 /// How many endpoints of its group a row holds: `4`, `2 of 9`.
 fn share(way: &Way, row: &Row) -> String {
-    let all: usize = way.rows.iter().filter(|other| other.group == row.group).map(|other| other.endpoints.len()).sum();
+    let all = all_of(way, &row.group);
     match row.whole {
         true => all.to_string(),
         false => format!("{} of {all}", row.endpoints.len()),
@@ -126,7 +150,7 @@ fn share(way: &Way, row: &Row) -> String {
 /// The endpoints of a row, as many as there is room for; none where the row is its whole group.
 fn shown_endpoints(row: &Row) -> Vec<String> {
     match row.endpoints.len() {
-        _ if row.whole => Vec::new(),
+        _ if row.whole && row.group != BEYOND => Vec::new(),
         0..=MOST_ENDPOINTS => row.endpoints.clone(),
         count => {
             let first = row.endpoints[..MOST_ENDPOINTS - 1].iter().cloned();
@@ -153,37 +177,20 @@ fn told(matrix: &Matrix) -> (Vec<Told>, usize) {
     for way in &matrix.ways {
         for (at, column) in way.columns.iter().enumerate() {
             let who = who(&matrix.columns[*column]);
-            // Groups of one column that differ alike at one place are one difference.
-            let mut grouped: Vec<(&Cell, Vec<String>)> = Vec::new();
-            for row in &way.rows {
-                let cell = &row.cells[at];
-                if cell.difference.is_none() {
-                    continue;
-                }
-                let group = match row.whole {
-                    true => row.group.clone(),
-                    false => format!("{} ({})", row.group, share(way, row)),
-                };
-                let key = |cell: &Cell| {
-                    (
-                        cell.difference,
-                        cell.answer.clone(),
-                        cell.wanted.clone(),
-                        cell.place.clone().map(|own| (own.file, own.line)),
-                    )
-                };
-                match grouped.iter_mut().find(|(other, _)| key(other) == key(cell)) {
-                    Some((_, groups)) => groups.push(group),
-                    None => grouped.push((cell, vec![group])),
+            let rows = way.rows.iter().map(|row| (row, &row.cells[at])).filter(|(_, cell)| cell.difference.is_some());
+            // What differs alike at one place is one difference.
+            let mut alike: Vec<(&Cell, Vec<&Row>)> = Vec::new();
+            for (row, cell) in rows {
+                match alike.iter_mut().find(|(other, _)| same_cause(other, cell)) {
+                    Some((_, rows)) => rows.push(row),
+                    None => alike.push((cell, vec![row])),
                 }
             }
-            for (cell, groups) in grouped {
+            for (cell, rows) in alike {
                 let Some(difference) = cell.difference else { continue };
-                list.push(Told {
-                    difference,
-                    text: sentence(&who, &groups.join(", "), cell),
-                    place: cell.place.as_ref().map(|place| format!("{}:{}", place.file, place.line)),
-                });
+                let text = sentence(&who, matrix.columns[*column].names.len() > 1, &what(way, &rows), cell);
+                let place = cell.place.as_ref().map(|place| format!("{}:{}", place.file, place.line));
+                list.push(Told { difference, text, place });
             }
         }
     }
@@ -199,18 +206,40 @@ fn told(matrix: &Matrix) -> (Vec<Told>, usize) {
     (apart, rest)
 }
 
-fn sentence(who: &str, what: &str, cell: &Cell) -> String {
+fn same_cause(one: &Cell, other: &Cell) -> bool {
+    let place = |cell: &'_ Cell| cell.place.as_ref().map(|place| (place.file.clone(), place.line));
+    (one.difference, &one.answer, &one.wanted) == (other.difference, &other.answer, &other.wanted)
+        && place(one) == place(other)
+}
+
+/// The endpoints of some rows: by their groups where these are whole.
+fn what(way: &Way, rows: &[&Row]) -> String {
+    let mut counts: Vec<(&str, usize)> = Vec::new();
+    for row in rows {
+        match counts.iter_mut().find(|(group, _)| *group == row.group) {
+            Some((_, count)) => *count += row.endpoints.len(),
+            None => counts.push((&row.group, row.endpoints.len())),
+        }
+    }
+    let told = counts.into_iter().map(|(group, count)| {
+        let all = all_of(way, group);
+        if count == all { group.to_owned() } else { format!("{group} ({count} of {all})") }
+    });
+    told.collect::<Vec<_>>().join(", ")
+}
+
+fn sentence(who: &str, several: bool, what: &str, cell: &Cell) -> String {
     let wanted = cell.wanted.as_ref().map(Answer::word).unwrap_or_default();
-    let note = match (&cell.remark, &cell.place) {
-        (Some(remark), _) => remark.clone(),
-        (None, Some(place)) => place.note.clone(),
-        (None, None) => String::new(),
-    };
-    let note = if note.is_empty() { note } else { format!(": {note}") };
+    let remark = cell.remark.as_ref().map(|remark| format!(" ({remark})")).unwrap_or_default();
+    let verb = |one: &'static str, many: &'static str| if several { many } else { one };
     match cell.difference {
-        Some(Difference::Looser) => format!("{who} reaches {what}, the policy says {wanted}{note}"),
-        Some(Difference::MaybeLooser) => format!("{who} may reach {what}, the policy says {wanted}{note}"),
-        _ => format!("{who} gets {} for {what}, the policy lets it pass{note}", cell.answer.word()),
+        Some(Difference::Looser) => {
+            format!("{who} {} {what}{remark}; the policy says {wanted}", verb("reaches", "reach"))
+        }
+        Some(Difference::MaybeLooser) => format!("{who} may reach {what}{remark}; the policy says {wanted}"),
+        _ => {
+            format!("{who} {} {} for {what}{remark}; the policy lets it pass", verb("gets", "get"), cell.answer.word())
+        }
     }
 }
 
@@ -256,7 +285,7 @@ fn legend(matrix: &Matrix) -> Vec<(String, &'static str)> {
     put("passes", "the upstream gets the request", occurs(&|answer| *answer == Answer::Passes));
     put(
         "401 …",
-        "the gateway answers so by itself",
+        "the gateway answers with this status",
         occurs(&|answer| matches!(answer, Answer::Refused(_) | Answer::Answered(_))),
     );
     put("elsewhere", "another server gets it", occurs(&|answer| matches!(answer, Answer::Elsewhere(_))));

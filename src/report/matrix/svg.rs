@@ -17,17 +17,19 @@ const GAP: f64 = 4.0;
 const LINE: f64 = 16.0;
 /// How wide a caller's name and a line of text are at most, in characters.
 const CALLER: usize = 16;
-const TEXT: usize = 96;
+const TEXT: usize = 100;
+const SMALL_TEXT: usize = 120;
 
 const STYLE: &str = "
 text { font: 13px ui-monospace, SFMono-Regular, Menlo, Consolas, 'DejaVu Sans Mono', monospace; fill: #1b2330; }
-.page { fill: #ffffff; } .h { font-size: 20px; font-weight: 700; } .b { font-weight: 700; } .s { font-size: 11px; }
+.page { fill: #ffffff; } .h { font-size: 20px; font-weight: 700; } .b { font-weight: 700; } text.s { font-size: 11px; }
 .soft { fill: #566173; } .m { text-anchor: middle; } .rule { stroke: #dfe3ea; }
 rect.pass { fill: #d9f0e1; } text.pass { fill: #12552f; font-weight: 700; }
 rect.stop { fill: #eceff3; } text.stop { fill: #4a5565; }
 rect.unsure, rect.maybe-looser { fill: #fdecc8; } text.unsure, text.maybe-looser { fill: #6b4500; }
 rect.looser { fill: #b3261e; } text.looser { fill: #ffffff; font-weight: 700; }
 rect.stricter { fill: #ffffff; stroke: #6f97d6; stroke-width: 1.5; } text.stricter { fill: #1f4f99; }
+text.s { font-weight: 400; }
 @media (prefers-color-scheme: dark) {
 text { fill: #e6eaf1; } .page { fill: #11151c; } .soft { fill: #a3adbd; } .rule { stroke: #2d3644; }
 rect.pass { fill: #173d29; } text.pass { fill: #a5e3bf; } rect.stop { fill: #252d39; } text.stop { fill: #b3bdcc; }
@@ -90,8 +92,9 @@ impl Picture {
 
     /// A text over as many lines as it needs.
     fn lines(&mut self, class: &str, text: &str) {
-        let size = if class.split(' ').any(|own| own == "s") { SMALL } else { SIZE };
-        for line in super::human::wrapped(text, TEXT) {
+        let small = class.split(' ').any(|own| own == "s");
+        let (size, most) = if small { (SMALL, SMALL_TEXT) } else { (SIZE, TEXT) };
+        for line in super::human::wrapped(text, most) {
             self.text(class, MARGIN, LINE + 2.0, size, &line);
         }
         self.y += 2.0;

@@ -2,7 +2,7 @@
 //!
 //! ## What it finds
 //!
-//! A port of the model server is published, or its network is the host's: requests reach it past every proxy.
+//! A port of the model server is published: requests reach it past every proxy.
 //!
 //! ## Why it matters
 //!
@@ -23,8 +23,10 @@
 //! ```yaml
 //! expose: ["11434"]
 //! ```
+//!
+//! A port that is published on `127.0.0.1` alone is for the host's own programs, and isn't told of. `--fix --unsafe-fixes` makes that of it.
 
-use super::{Words, findings};
+use super::{Words, published};
 use crate::finding::{Finding, Severity};
 use crate::rules::{Context, Rule};
 
@@ -37,5 +39,5 @@ fn check(context: &Context<'_>, found: &mut Vec<Finding>) {
         label: "this port leads to the model server with nothing between",
         help: "take the published port away: the proxy reaches the server by the project's own network".to_owned(),
     };
-    found.extend(findings(context, RULE.id, RULE.severity, &words));
+    found.extend(published(context, &RULE, &words));
 }

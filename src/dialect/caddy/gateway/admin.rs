@@ -138,7 +138,9 @@ impl<'d> Compiler<'d, '_> {
                 Answer::Status(status) => Terminal::Respond(*status),
                 Answer::Depends(what) => Terminal::RespondWith(Box::new(Value::Opaque(self.reason(place, what)))),
             };
-            clauses.push(Clause::new(Predicate::All(vec![here, method]), then, at("the admin API answers")));
+            let shows = Step::setting(Setting::Shows(Own::Config), at(""));
+            let answer = Clause::new(Predicate::All(vec![here, method]), then, at("the admin API answers"));
+            clauses.push(Clause { steps: vec![shows], ..answer });
         }
         let known = ENDPOINTS.iter().map(|(path, below, ..)| {
             Predicate::Value(

@@ -32,7 +32,8 @@ impl<'d> Compiler<'d, '_> {
             let realm = text(provider, "realm").filter(|realm| !realm.is_empty()).unwrap_or("restricted");
             let edit = Edit::Set(Value::literal(format!("Basic realm=\"{realm}\"")));
             let edit = HeaderEdit { name: "WWW-Authenticate".to_owned(), edit };
-            challenge.push(Step::setting(Setting::ResponseHeader(edit, true), self.origin(provider.place(), "")));
+            challenge
+                .push(Step::setting(Setting::ResponseHeader(edit, Answers::All), self.origin(provider.place(), "")));
         }
         let origin = self.origin(place, "no valid login for `basic_auth`");
         let nobody = Predicate::Any(any).negated();

@@ -29,14 +29,17 @@ impl<'d> Compiler<'d, '_> {
             "intercept" => clauses.push(self.intercept(node)),
             "reverse_proxy" => self.reverse_proxy(node, clauses),
             "encode" => {
-                let setting = Step::setting(Setting::Compress(true), self.origin(node.place(), ""));
+                // Each part of a stream is compressed and sent at once (measured).
+                let setting = Step::setting(Setting::Compress(Vec::new()), self.origin(node.place(), ""));
                 clauses.push(Clause::steps(vec![setting], Origin::default()));
             }
             "rate_limit" => self.rate_limit(node, clauses),
             "file_server" => self.file_server(node, clauses),
             "metrics" => {
                 let origin = self.origin(node.place(), "`metrics` answers");
-                clauses.push(Clause::new(Predicate::Always, Terminal::Respond(200), origin));
+                let shows = Step::setting(Setting::Shows(Own::Metrics), origin.noted(""));
+                let answer = Clause::new(Predicate::Always, Terminal::Respond(200), origin);
+                clauses.push(Clause { steps: vec![shows], ..answer });
             }
             name if PASSING.contains(&name) => {}
             _ => {
@@ -67,7 +70,7 @@ impl<'d> Compiler<'d, '_> {
             for value in texts(Some(values)) {
                 let edit = Edit::Set(self.value(&value, Unknown::Stays, place));
                 let edit = HeaderEdit { name: entry.key.to_string(), edit };
-                steps.push(Step::setting(Setting::ResponseHeader(edit, true), self.origin(values.place(), "")));
+                steps.push(Step::setting(Setting::ResponseHeader(edit, Answers::All), self.origin(values.place(), "")));
             }
         }
         let code = text(node, "status_code").unwrap_or_default();
@@ -212,7 +215,7 @@ impl<'d> Compiler<'d, '_> {
                 zone.get("max_events").and_then(number).and_then(|most| u32::try_from(most).ok()).unwrap_or(0);
             let window = zone.get("window").and_then(super::proxy::duration).unwrap_or_default();
             let kind = LimitKind::Rate { requests, window, burst: requests };
-            let limit = Limit { per, kind, refusal: 429, waits: false };
+            let limit = Limit { per, key: self.value(key, Unknown::Empty, place), kind, refusal: 429, waits: false };
             let origin = self.origin(place, format!("counted in the zone `{}`", entry.key));
             clauses.push(Clause {
                 when: when.into(),

@@ -49,8 +49,24 @@ impl<'d> Compiler<'d, '_> {
     pub(super) fn response_headers(&mut self, ops: Option<Ref<'d>>) -> Vec<Step> {
         let Some(ops) = ops else { return Vec::new() };
         let deferred = text(ops, "deferred") == Some("true") || ops.get("require").is_some();
+        let answers = if deferred { Answers::Unfailed } else { Answers::All };
+        let mut steps = Vec::new();
+        for (edit, origin) in self.edits(ops) {
+            // What is done last stands instead of the upstream's own.
+            if deferred && matches!(edit.edit, Edit::Set(_) | Edit::Remove) {
+                let gone = HeaderEdit { name: edit.name.clone(), edit: Edit::Remove };
+                steps.push(Step::setting(Setting::UpstreamHeader(gone), origin.clone()));
+            }
+            steps.push(Step::setting(Setting::ResponseHeader(edit, answers), origin));
+        }
+        steps
+    }
+
+    /// Operations on the headers of the upstream's answer.
+    pub(super) fn upstream_headers(&mut self, ops: Option<Ref<'d>>) -> Vec<Step> {
+        let Some(ops) = ops else { return Vec::new() };
         let edits = self.edits(ops).into_iter();
-        edits.map(|(edit, origin)| Step::setting(Setting::ResponseHeader(edit, !deferred), origin)).collect()
+        edits.map(|(edit, origin)| Step::setting(Setting::UpstreamHeader(edit), origin)).collect()
     }
 
     fn edits(&mut self, ops: Ref<'d>) -> Vec<(HeaderEdit, Origin)> {

@@ -24,23 +24,23 @@ impl<'d> Compiler<'d, '_> {
         let logs = server.get("logs").filter(|logs| !logs.is_null());
         let shown = logs.is_some_and(|logs| truth(logs, "should_log_credentials"));
         let default = logs.and_then(|logs| text(logs, "default_logger_name")).unwrap_or_default();
-        let mut unnamed = self.log_steps(logs.is_some(), default, shown);
+        let mut unnamed = self.log_steps(logs, default, shown);
         if let Some(logs) = logs {
             let names = logs.get("logger_names").into_iter().flat_map(|names| names.entries());
             for (entry, loggers) in names {
                 let loggers = texts(Some(loggers));
-                let steps = loggers.iter().flat_map(|name| self.log_steps(true, name, shown)).collect();
+                let steps = loggers.iter().flat_map(|name| self.log_steps(Some(logs), name, shown)).collect();
                 let here = self.host_is(&[entry.key.to_string()], entry.key_place);
                 clauses.push(Clause { when: here.into(), steps, then: Terminal::Return, origin: Origin::default() });
             }
             let skipped = texts(logs.get("skip_hosts"));
             if !skipped.is_empty() {
-                let steps = self.log_steps(false, default, shown);
+                let steps = self.log_steps(None, default, shown);
                 let here = self.host_is(&skipped, logs.place());
                 clauses.push(Clause { when: here.into(), steps, then: Terminal::Return, origin: Origin::default() });
             }
             if truth(logs, "skip_unmapped_hosts") {
-                unnamed = self.log_steps(false, default, shown);
+                unnamed = self.log_steps(None, default, shown);
             }
         }
         clauses.push(Clause::steps(unnamed, Origin::default()));
@@ -53,10 +53,10 @@ impl<'d> Compiler<'d, '_> {
     }
 
     /// The logs that get the rows of a logger: of all requests (`access`), and of those that fail.
-    fn log_steps(&self, access: bool, logger: &str, shown: bool) -> Vec<Step> {
+    fn log_steps(&self, access: Option<Ref<'d>>, logger: &str, shown: bool) -> Vec<Step> {
         let named = |kind: &str| if logger.is_empty() { kind.to_owned() } else { format!("{kind}.{logger}") };
         let mut kinds = vec![(named(ERROR), Some((500, 599)))];
-        if access {
+        if access.is_some() {
             kinds.insert(0, (named(ACCESS), None));
         }
         let logging = self.logging.and_then(|logging| logging.get("logs"));
@@ -75,7 +75,9 @@ impl<'d> Compiler<'d, '_> {
                 let only = if failures { Some((500, 599)) } else { statuses };
                 let log = self.log_of(*sink, logger.starts_with(ACCESS), shown);
                 let log = Log { only: only.map(|range| Statuses(vec![range])), ..log };
-                let place = sink.map(|sink| sink.place()).unwrap_or_default();
+                // Rows that go where everything goes are asked for by the server's `log`.
+                let asked = access.filter(|_| logger.starts_with(ACCESS));
+                let place = sink.or(asked).map(|node| node.place()).unwrap_or_default();
                 steps.push(Step::setting(Setting::Log(log), self.origin(place, "")));
             }
         }

@@ -105,7 +105,7 @@ impl<'d> Compiler<'d, '_> {
         }
         let headers = node.get("headers");
         steps.extend(self.request_headers(headers.and_then(|headers| headers.get("request"))));
-        steps.extend(self.response_headers(headers.and_then(|headers| headers.get("response"))));
+        steps.extend(self.upstream_headers(headers.and_then(|headers| headers.get("response"))));
         steps.extend(self.settings(node));
         let origin = self.origin(place, format!("`reverse_proxy` sends it to {shown}, with the path as it came"));
         clauses.push(Clause::steps(steps, origin));
@@ -194,7 +194,10 @@ impl<'d> Compiler<'d, '_> {
         let time = |name: &str| transport.and_then(|transport| transport.get(name)).and_then(duration);
         settings
             .push(Setting::Timeout(TimeoutOf::Connect, Some(time("dial_timeout").unwrap_or(Duration::from_secs(3)))));
-        settings.push(Setting::Timeout(TimeoutOf::Read, time("read_timeout").or(time("response_header_timeout"))));
+        // Whichever is shorter ends a wait for the first byte.
+        let read =
+            ["read_timeout", "response_header_timeout"].into_iter().filter_map(time).filter(|time| !time.is_zero());
+        settings.push(Setting::Timeout(TimeoutOf::Read, read.min()));
         settings.push(Setting::Timeout(TimeoutOf::UpstreamSend, time("write_timeout")));
         let buffers = |name: &str| node.get(name).and_then(super::number).is_some_and(|bytes| bytes != 0);
         settings.push(Setting::BufferResponses(buffers("response_buffers")));
@@ -203,7 +206,14 @@ impl<'d> Compiler<'d, '_> {
         let h2c = versions.iter().any(|version| version == "h2c");
         settings.push(Setting::UpstreamHttp(if h2c { "2" } else { "1.1" }));
         let origin = self.origin(transport.unwrap_or(node).place(), "");
-        settings.into_iter().map(|setting| Step::setting(setting, origin.clone())).collect()
+        let checked = node.get("health_checks").and_then(|checks| checks.get("active"));
+        let check = checked.and_then(|check| {
+            let path = text(check, "uri").or(text(check, "path"))?;
+            let method = text(check, "method").unwrap_or("GET").to_ascii_uppercase();
+            Some(Step::setting(Setting::HealthCheck(method, path.to_owned()), self.origin(check.place(), "")))
+        });
+        let steps = settings.into_iter().map(|setting| Step::setting(setting, origin.clone()));
+        steps.chain(check).collect()
     }
 }
 

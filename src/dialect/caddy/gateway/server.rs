@@ -317,7 +317,8 @@ impl<'d> Compiler<'d, '_> {
         let settings = [
             Setting::Timeout(TimeoutOf::ClientHeader, or("read_header_timeout", 60)),
             Setting::Timeout(TimeoutOf::ClientBody, or("read_idle_timeout", 60)),
-            Setting::Timeout(TimeoutOf::Send, time("write_timeout").or(or("write_idle_timeout", 60))),
+            Setting::Timeout(TimeoutOf::Send, or("write_idle_timeout", 60)),
+            Setting::Timeout(TimeoutOf::Answer, time("write_timeout").filter(|time| !time.is_zero())),
             Setting::Timeout(TimeoutOf::KeepAlive, or("idle_timeout", 300)),
             Setting::ShowsVersion(false),
         ];

@@ -108,8 +108,13 @@ impl<'c> Reader<'c> {
             ));
         }
         let mut refused = "no user of the file with the right password (401)";
-        let mut authenticate =
-            Authenticate { basic: true, padding_optional: true, credentials: Arc::from([]), ..Authenticate::default() };
+        let mut authenticate = Authenticate {
+            basic: true,
+            padding_optional: true,
+            blocking: true,
+            credentials: Arc::from([]),
+            ..Authenticate::default()
+        };
         match file {
             UserFile::Computed => {
                 authenticate.incomplete = Some("depends on a user file with a computed name".to_owned())

@@ -7,7 +7,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use crate::diag::{Diagnostic, Severity};
-use crate::gateway::{Chain, ChainId, Clause, Lines, Origin, Predicate, Select, Step, Terminal, Test, Value};
+use crate::gateway::{Chain, ChainId, Clause, Lines, Origin, Predicate, Select, Setting, Step, Terminal, Test, Value};
 
 use super::block::Line;
 use super::location::Kind;
@@ -40,6 +40,7 @@ impl<'c> Reader<'c> {
         if let Some(origin) = &scope.internal {
             let outside = state::is_set(state::INTERNAL).negated();
             clauses.push(Clause::new(outside, Terminal::Error(404), origin.clone()));
+            clauses.push(Clause::steps(vec![Step::setting(Setting::Inner, origin.noted(""))], Origin::default()));
         }
         if let Some(limit) = scope.body_limit {
             let at = scope.body_limit_at.as_ref().unwrap_or(&server.origin);
@@ -181,11 +182,15 @@ impl<'c> Reader<'c> {
             None => self.files(scope, &server.origin.clone()),
             Some(Content::Proxy(pass)) => self.proxy(&server.origin, scope, pass),
             Some(Content::Other(scheme, pass)) => self.other_pass(&server.origin, scope, scheme, pass),
-            Some(Content::Fixed(status, get_only, origin)) => {
+            Some(Content::Fixed(status, get_only, shows, origin)) => {
                 let other = Predicate::method(&["GET", "HEAD"]).negated();
                 let clause =
                     Clause::new(other, Terminal::Error(405), origin.noted("only GET and HEAD are answered here"));
-                let clauses = if *get_only { vec![clause] } else { Vec::new() };
+                let mut clauses = if *get_only { vec![clause] } else { Vec::new() };
+                if let Some(own) = shows {
+                    let shows = Step::setting(Setting::Shows(*own), origin.noted(""));
+                    clauses.push(Clause::steps(vec![shows], Origin::default()));
+                }
                 Chain { clauses, otherwise: Terminal::Respond(*status), origin: origin.clone() }
             }
             Some(Content::Choice(choice)) => self.choice(server, scope, choice),
@@ -203,7 +208,7 @@ impl<'c> Reader<'c> {
         if folder == Folder::Unknown || scope.other_methods {
             let why = format!("depends on the files in `{root}`");
             let note = format!("nginx answers with a file below `{root}`");
-            return Chain { clauses: Vec::new(), otherwise: Terminal::Unknown(why.into()), origin: origin.noted(note) };
+            return Chain { clauses: Vec::new(), otherwise: by_itself(why), origin: origin.noted(note) };
         }
         let known = Predicate::method(&["GET", "HEAD", "POST"]);
         let note = "files are read by GET and HEAD only (405)";
@@ -214,7 +219,7 @@ impl<'c> Reader<'c> {
             clauses.push(Clause::new(top, Terminal::Error(403), origin.noted(note)));
         } else if folder == Folder::Empty {
             let folders = Predicate::Value(Value::Path, Test::Suffix(b"/".to_vec()));
-            clauses.push(Clause::new(folders, Terminal::Unknown("depends on a folder".into()), origin.clone()));
+            clauses.push(Clause::new(folders, by_itself("depends on a folder".to_owned()), origin.clone()));
         }
         let note = match folder {
             Folder::Empty => format!("`{root}` holds no such file (404)"),
@@ -254,6 +259,11 @@ impl<'c> Reader<'c> {
         self.folders.insert(path, folder);
         folder
     }
+}
+
+/// nginx answers by itself, with a status that isn't known. An index file is another request inside, to a path that anybody may ask for.
+fn by_itself(why: String) -> Terminal {
+    Terminal::RespondWith(Box::new(Value::Opaque(why.into())))
 }
 
 /// The body comes in chunks: its length isn't known beforehand.

@@ -135,11 +135,12 @@ impl<'c> Reader<'c> {
                 "memcached_pass" => scope.content = Some(Rc::new(Content::Other("memcached", self.pass(line, name)))),
                 "stub_status" => {
                     let origin = line.origin("`stub_status`: nginx shows its own numbers");
-                    scope.content = Some(Rc::new(Content::Fixed(200, true, origin)));
+                    scope.content =
+                        Some(Rc::new(Content::Fixed(200, true, Some(crate::gateway::Own::Metrics), origin)));
                 }
                 "empty_gif" => {
                     let origin = line.origin("`empty_gif`: nginx answers with a picture");
-                    scope.content = Some(Rc::new(Content::Fixed(200, true, origin)));
+                    scope.content = Some(Rc::new(Content::Fixed(200, true, None, origin)));
                 }
                 "return" | "rewrite" | "set" | "if" | "break" | "location" | "server" | "limit_except" => {}
                 other => {

@@ -13,8 +13,8 @@ use super::block::Line;
 /// The zones of a config.
 #[derive(Debug, Default)]
 pub struct Zones {
-    rates: HashMap<Vec<u8>, (Per, u32, Duration)>,
-    connections: HashMap<Vec<u8>, Per>,
+    rates: HashMap<Vec<u8>, ((Per, Value), u32, Duration)>,
+    connections: HashMap<Vec<u8>, (Per, Value)>,
 }
 
 impl<'c> Reader<'c> {
@@ -60,20 +60,21 @@ impl<'c> Reader<'c> {
         }
     }
 
-    /// For whom a key counts.
-    fn per(&mut self, line: &Line<'c>, key: &[u8]) -> Per {
+    /// For whom a key counts, and the key.
+    fn per(&mut self, line: &Line<'c>, key: &[u8]) -> (Per, Value) {
         let value = self.template(line, key);
-        match (depends(&value, &mut |value| matches!(value, Value::ClientIp)), value.as_literal()) {
+        let per = match (depends(&value, &mut |value| matches!(value, Value::ClientIp)), value.as_literal()) {
             (_, Some(_)) => Per::All,
             (true, _) => Per::Ip,
             _ => Per::Key(String::from_utf8_lossy(key).into_owned()),
-        }
+        };
+        (per, value)
     }
 
     /// One `limit_req`.
     pub fn limit_req(&mut self, line: &Line<'c>, refusal: u16) -> Option<(Limit, Origin)> {
         let name = parameter(line, b"zone=").unwrap_or_default();
-        let Some((per, requests, window)) = self.zones.rates.get(&name).cloned() else {
+        let Some(((per, key), requests, window)) = self.zones.rates.get(&name).cloned() else {
             let message = format!("there is no zone `{}` for `limit_req`", String::from_utf8_lossy(&name));
             self.error(line, message, "define it with `limit_req_zone` in `http`");
             return None;
@@ -83,12 +84,12 @@ impl<'c> Reader<'c> {
         let burst = burst.unwrap_or(0);
         let kind = LimitKind::Rate { requests, window, burst: burst.saturating_add(1) };
         let origin = line.origin(format!("`{}`: a limit on requests", line.shown()));
-        Some((Limit { per, kind, refusal, waits: waits && burst > 0 }, origin))
+        Some((Limit { per, key, kind, refusal, waits: waits && burst > 0 }, origin))
     }
 
     /// One `limit_conn`.
     pub fn limit_conn(&mut self, line: &Line<'c>, refusal: u16) -> Option<(Limit, Origin)> {
-        let Some(per) = self.zones.connections.get(line.arg(0)).cloned() else {
+        let Some((per, key)) = self.zones.connections.get(line.arg(0)).cloned() else {
             let message = format!("there is no zone `{}` for `limit_conn`", line.text(0));
             self.error(line, message, "define it with `limit_conn_zone` in `http`");
             return None;
@@ -102,7 +103,7 @@ impl<'c> Reader<'c> {
             return None;
         };
         let origin = line.origin(format!("`{}`: a limit on connections", line.shown()));
-        Some((Limit { per, kind: LimitKind::Connections { max }, refusal, waits: false }, origin))
+        Some((Limit { per, key, kind: LimitKind::Connections { max }, refusal, waits: false }, origin))
     }
 }
 

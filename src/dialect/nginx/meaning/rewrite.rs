@@ -59,7 +59,13 @@ impl<'c> Reader<'c> {
         for line in lines {
             match line.name.as_ref() {
                 "set" => clauses.extend(self.set(line)),
-                "return" => clauses.extend(self.return_(line)),
+                "return" => {
+                    let mut answer = self.return_(line);
+                    if let Some(clause) = &mut answer {
+                        clause.steps.push(Step::Call(self.settings_chain(&scope.settings)));
+                    }
+                    clauses.extend(answer);
+                }
                 "rewrite" => self.rewrite(server, line, around, &mut clauses),
                 "break" => clauses.extend(self.break_(server, line, around)),
                 "if" if depth < MOST_NESTED => clauses.extend(self.if_(server, line, scope, around, depth)),

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use ipnet::IpNet;
 
-use crate::gateway::{Limit, Origin, Predicate, Trust, Value};
+use crate::gateway::{Limit, Origin, Own, Predicate, Trust, Value};
 
 use super::referer::Referers;
 use super::secure_link::SecureLink;
@@ -164,7 +164,7 @@ pub enum Content {
     /// Another protocol: its scheme, as `fastcgi`.
     Other(&'static str, Rc<Pass>),
     /// Always this status, for GET and HEAD only or for every method.
-    Fixed(u16, bool, Origin),
+    Fixed(u16, bool, Option<Own>, Origin),
     /// It depends on the request: an internal redirect or a status.
     Choice(Rc<Choice>),
     /// Nobody knows: why.

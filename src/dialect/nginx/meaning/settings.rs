@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::gateway::{
-    Chain, ChainId, Clause, Edit, HeaderEdit, Log, Origin, Setting, Step, Terminal, TimeoutOf, Value,
+    Answers, Chain, ChainId, Clause, Edit, HeaderEdit, Log, Origin, Setting, Step, Terminal, TimeoutOf, Value,
 };
 
 use super::super::units;
@@ -22,8 +22,12 @@ pub struct Settings {
     headers: Vec<(Setting, Origin)>,
     /// How the `add_header` of an outer level take part.
     outer_headers: OuterHeaders,
+    /// `proxy_hide_header`; replaced as a whole.
+    hidden: Vec<(Setting, Origin)>,
     /// `access_log`.
     logs: Vec<(Setting, Origin)>,
+    /// `gzip`, and the types of `gzip_types`; `text/html` is always one.
+    gzip: (Option<Origin>, Vec<String>),
 }
 
 /// `add_header_inherit` (measured on nginx 1.31.3: it holds for inner levels too).
@@ -55,7 +59,6 @@ type Switch = (&'static str, fn(bool) -> Setting, bool);
 const SWITCHES: &[Switch] = &[
     ("proxy_buffering", Setting::BufferResponses, true),
     ("proxy_request_buffering", Setting::BufferRequests, true),
-    ("gzip", Setting::Compress, false),
     ("server_tokens", Setting::ShowsVersion, true),
 ];
 
@@ -70,14 +73,16 @@ impl Default for Settings {
             facts.push((name, setting(*on), nowhere()));
         }
         facts.push(("client_max_body_size", Setting::BodyLimit(Some(1 << 20)), nowhere()));
-        Settings { facts, headers: Vec::new(), outer_headers: OuterHeaders::Unless, logs: Vec::new() }
+        facts.push(("proxy_ignore_headers", Setting::FollowsUpstream(true), nowhere()));
+        let (headers, hidden, logs) = (Vec::new(), Vec::new(), Vec::new());
+        Settings { facts, headers, outer_headers: OuterHeaders::Unless, hidden, logs, gzip: (None, Vec::new()) }
     }
 }
 
 /// The settings of an inner level; the same if nothing changes.
 pub fn inherit<'c>(reader: &mut Reader<'c>, outer: &Arc<Settings>, lines: &[Line<'c>]) -> Arc<Settings> {
     let mut inner: Option<Settings> = None;
-    let (mut headers, mut logs) = (Vec::new(), Vec::new());
+    let (mut headers, mut hidden, mut logs) = (Vec::new(), Vec::new(), Vec::new());
     if let (true, Some(line)) = (outer.logs.is_empty(), lines.first()) {
         inner = Some(reader.unsaid(outer, line));
     }
@@ -85,7 +90,13 @@ pub fn inherit<'c>(reader: &mut Reader<'c>, outer: &Arc<Settings>, lines: &[Line
         if line.is("add_header") {
             let value = reader.template(line, line.arg(1));
             let edit = HeaderEdit { name: line.text(0).into_owned(), edit: Edit::Add(value) };
-            headers.push((Setting::ResponseHeader(edit, line.arg(2) == b"always"), line.silent()));
+            let answers = if line.arg(2) == b"always" { Answers::All } else { Answers::Good };
+            headers.push((Setting::ResponseHeader(edit, answers), line.silent()));
+            continue;
+        }
+        if line.is("proxy_hide_header") {
+            let edit = HeaderEdit { name: line.text(0).into_owned(), edit: Edit::Remove };
+            hidden.push((Setting::UpstreamHeader(edit), line.silent()));
             continue;
         }
         if line.is("add_header_inherit") {
@@ -98,6 +109,14 @@ pub fn inherit<'c>(reader: &mut Reader<'c>, outer: &Arc<Settings>, lines: &[Line
         }
         if line.is("access_log") {
             logs.push((Setting::Log(reader.log(line)), line.silent()));
+            continue;
+        }
+        if line.is("gzip") || line.is("gzip_types") {
+            let gzip = &mut inner.get_or_insert_with(|| outer.as_ref().clone()).gzip;
+            match line.is("gzip") {
+                true => gzip.0 = (!line.arg(0).eq_ignore_ascii_case(b"off")).then(|| line.silent()),
+                false => gzip.1 = (0..line.args.len()).map(|at| line.text(at).into_owned()).collect(),
+            }
             continue;
         }
         let Some((name, setting)) = reader.setting(line) else { continue };
@@ -115,10 +134,29 @@ pub fn inherit<'c>(reader: &mut Reader<'c>, outer: &Arc<Settings>, lines: &[Line
         all.retain(|_| passed);
         all.extend(headers);
     }
+    if !hidden.is_empty() {
+        inner.get_or_insert_with(|| outer.as_ref().clone()).hidden = hidden;
+    }
     if !logs.is_empty() {
         inner.get_or_insert_with(|| outer.as_ref().clone()).logs = logs;
     }
     inner.map_or_else(|| outer.clone(), Arc::new)
+}
+
+impl Settings {
+    /// The facts as they bear on each other: a buffered answer is held only if its end is that of the connection, or if it is compressed;
+    /// chunks are passed on as they come (measured on 1.22.1).
+    fn effective(&self) -> Vec<(Setting, Origin)> {
+        let has = |wanted: &Setting| self.facts.iter().any(|(_, setting, _)| setting == wanted);
+        let (buffers, old) = (has(&Setting::BufferResponses(true)), has(&Setting::UpstreamHttp("1.0")));
+        let fact = |(_, setting, origin): &(&str, Setting, Origin)| match setting {
+            Setting::BufferResponses(_) => (Setting::BufferResponses(buffers && old), origin.clone()),
+            other => (other.clone(), origin.clone()),
+        };
+        let (gzip, types) = &self.gzip;
+        let held = gzip.as_ref().filter(|_| buffers).map(|origin| (Setting::Compress(types.clone()), origin.clone()));
+        self.facts.iter().map(fact).chain(held).collect()
+    }
 }
 
 impl<'c> Reader<'c> {
@@ -126,7 +164,9 @@ impl<'c> Reader<'c> {
     /// (1.1 since nginx 1.29.7).
     fn unsaid(&mut self, outer: &Settings, line: &Line<'c>) -> Settings {
         let mut settings = outer.clone();
-        let version = if self.since((1, 29, 7)) { "1.1" } else { "1.0" };
+        // Where nobody says which version runs, it may be any.
+        let newer = self.options.nginx_version.is_some() && self.since((1, 29, 7));
+        let version = if newer { "1.1" } else { "1.0" };
         settings.facts.push(("proxy_http_version", Setting::UpstreamHttp(version), Origin::default()));
         let log = Log {
             to: Some("logs/access.log".to_owned()),
@@ -150,6 +190,10 @@ impl<'c> Reader<'c> {
             "client_max_body_size" => {
                 let size = units::offset(line.arg(0))?;
                 Some(("client_max_body_size", Setting::BodyLimit((size > 0).then_some(size))))
+            }
+            "proxy_ignore_headers" => {
+                let ignored = line.args.iter().any(|name| name.eq_ignore_ascii_case(b"X-Accel-Redirect"));
+                ignored.then_some(("proxy_ignore_headers", Setting::FollowsUpstream(false)))
             }
             "proxy_http_version" => {
                 let version = match line.arg(0) {
@@ -202,8 +246,12 @@ impl<'c> Reader<'c> {
         if let Some((_, chain)) = self.settings.get(&key) {
             return *chain;
         }
-        let facts = settings.facts.iter().map(|(_, setting, origin)| (setting, origin));
-        let all = facts.chain(settings.headers.iter().chain(&settings.logs).map(|(setting, origin)| (setting, origin)));
+        let effective = settings.effective();
+        let facts = effective.iter().map(|(setting, origin)| (setting, origin));
+        let lists = settings.headers.iter().chain(&settings.hidden).chain(&settings.logs);
+        let anew = (Setting::Anew, Origin::default());
+        let all = std::iter::once((&anew.0, &anew.1)).chain(facts);
+        let all = all.chain(lists.map(|(setting, origin)| (setting, origin)));
         let steps = all.map(|(setting, origin)| Step::setting(setting.clone(), origin.clone())).collect();
         let clauses = vec![Clause::steps(steps, Origin::default())];
         let chain = self.gateway.add(Chain { clauses, otherwise: Terminal::Return, origin: Origin::default() });

@@ -1,0 +1,85 @@
+//! The browser's question before a request is refused.
+//!
+//! ## What it finds
+//!
+//! The gateway sends CORS headers, but answers the preflight (OPTIONS with `Origin` and `Access-Control-Request-Method`) with 401 or 403, or
+//! without those headers. A preflight never carries a key.
+//!
+//! ## Why it matters
+//!
+//! Every request with `Authorization` or JSON has a preflight: no page can use the gateway.
+//!
+//! ## A request that shows it
+//!
+//!     curl -i -X OPTIONS -H 'Origin: https://app.example.com' -H 'Access-Control-Request-Method: POST' http://HOST:8080/v1/models
+//!
+//! ## Wrong
+//!
+//! ```nginx
+//! location /v1/ { auth_basic "LLM"; add_header Access-Control-Allow-Origin https://app.example.com always; }
+//! ```
+//!
+//! ## Right
+//!
+//! ```nginx
+//! if ($preflight) { return 204; }
+//! ```
+//!
+//! ```caddyfile
+//! @preflight {
+//!     method OPTIONS
+//!     header Origin https://app.example.com
+//! }
+//! respond @preflight 204
+//! ```
+
+use super::{allowed, asked, nobody_from, once, own_origins, routes};
+use crate::analysis::answer;
+use crate::finding::{Finding, Severity};
+use crate::gateway::eval::Verdict;
+use crate::rules::access::cause;
+use crate::rules::{Context, Rule};
+
+/// The rule.
+pub const RULE: Rule =
+    Rule { id: "preflight-refused", severity: Severity::Warning, source: include_str!("preflight_refused.rs"), check };
+
+/// What a browser asks for before a chat.
+const ASKS: &[(&str, &str)] =
+    &[("Access-Control-Request-Method", "POST"), ("Access-Control-Request-Headers", "authorization,content-type")];
+
+fn check(context: &Context<'_>, found: &mut Vec<Finding>) {
+    let routes = routes(context);
+    if routes.is_empty() {
+        return;
+    }
+    let origins = own_origins(context);
+    let mut known = Vec::new();
+    for route in routes {
+        for origin in origins.iter().map(String::as_str).chain([super::FOREIGN]) {
+            let Some(line) = asked(context, route, origin).and_then(|outcome| allowed(&outcome, origin)) else {
+                continue;
+            };
+            let mut request = nobody_from(route, origin);
+            request.method = b"OPTIONS".to_vec();
+            (request.body, request.body_bytes) = (None, 0);
+            request
+                .headers
+                .extend(ASKS.iter().map(|(name, value)| (name.as_bytes().to_vec(), value.as_bytes().to_vec())));
+            let Some(outcome) = answer::ask(context.gateway, &request) else { continue };
+            let message = match outcome.verdict {
+                Verdict::Refused(status) => format!("the preflight for a request of an allowed origin gets {status}"),
+                Verdict::Answered(_) if answer::lines(&outcome, super::ALLOWS).is_empty() => {
+                    "the preflight's answer lacks `Access-Control-Allow-Origin`".to_owned()
+                }
+                _ => continue,
+            };
+            let Some(place) = context.place(&line.origin).filter(|_| once(&mut known, &line)) else { continue };
+            let finding = Finding::new(RULE.id, RULE.severity, message, place).label("no browser gets as far as this");
+            let finding = finding.with(cause(context.gateway, &outcome), "the preflight ends here");
+            found.push(finding.help(
+                "answer OPTIONS with `Access-Control-Request-Method` of this origin by 204, before a key is asked for",
+            ));
+        }
+    }
+}

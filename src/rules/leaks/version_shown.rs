@@ -1,0 +1,49 @@
+//! The server names its version.
+//!
+//! ## What it finds
+//!
+//! nginx writes its version into the header `Server` and into its error pages unless `server_tokens off` is said.
+//!
+//! ## Why it matters
+//!
+//! Scanners look for versions with known holes. It protects nothing by itself.
+//!
+//! ## Wrong
+//!
+//! ```nginx
+//! http { server { listen 80; } }
+//! ```
+//!
+//! ## Right
+//!
+//! ```nginx
+//! http { server_tokens off; server { listen 80; } }
+//! ```
+
+use super::said;
+use crate::finding::{Finding, Severity};
+use crate::gateway::Setting;
+use crate::rules::access::cause;
+use crate::rules::{Context, Rule};
+
+/// The rule.
+pub const RULE: Rule =
+    Rule { id: "version-shown", severity: Severity::Info, source: include_str!("version_shown.rs"), check };
+
+fn check(context: &Context<'_>, found: &mut Vec<Finding>) {
+    let mut known = Vec::new();
+    for route in &context.survey.routes {
+        let mut settings = route.outcome.settings.iter().rev();
+        let shows = settings.find(|(setting, _)| matches!(setting, Setting::ShowsVersion(_)));
+        let Some((Setting::ShowsVersion(true), origin)) = shows else { continue };
+        let own = said(context, origin);
+        let key = own.as_ref().map(|place| (place.file.name.clone(), place.span));
+        let Some(place) = own.or_else(|| cause(context.gateway, &route.outcome)) else { continue };
+        if known.contains(&key) {
+            continue;
+        }
+        known.push(key);
+        let finding = Finding::new(RULE.id, RULE.severity, "answers name the server's version", place);
+        found.push(finding.label("in the header `Server` and on error pages").help("write `server_tokens off;`"));
+    }
+}
