@@ -247,22 +247,11 @@ impl<'g> Work<'g> {
         let kind = (cause(&answer.outcome), caller.who.clone(), caller.on.clone(), ask.twist, endpoint);
         if self.known.insert(kind) {
             let actual = self.whole(&request, caller).outcome;
-            let witness = self.simpler(witness_of(entry, caller, ask, request), &actual);
+            let witness = witness_of(entry, caller, ask, self.simpler(request, caller, &actual));
             let also = endpoint.map(|(index, _)| index).into_iter().collect();
             let gap = Gap { witness, actual, wanted, endpoint, also, refused_elsewhere: false };
             self.survey.gaps.push(gap);
         }
-    }
-
-    /// A witness without its body, where that gets through the same way.
-    fn simpler(&self, witness: Witness, outcome: &Outcome) -> Witness {
-        if witness.request.body.is_none() {
-            return witness;
-        }
-        let request = Request { body: None, body_bytes: 0, ..witness.request.clone() };
-        let bare = self.whole(&request, &witness.caller).outcome;
-        let same = bare.verdict == outcome.verdict && cause(&bare) == cause(outcome);
-        if same { Witness { request, ..witness } } else { witness }
     }
 
     /// What becomes of a request, with no more than it takes to see whether it is worth keeping.
@@ -273,6 +262,17 @@ impl<'g> Work<'g> {
     /// The same with all that happens to it.
     fn whole(&self, request: &Request, caller: &Caller) -> Answer {
         answer(self.gateway, request, caller, ways(self.gateway, request))
+    }
+
+    /// A request without its body, where that gets through the same way.
+    fn simpler(&self, request: Request, caller: &Caller, outcome: &Outcome) -> Request {
+        if request.body.is_none() {
+            return request;
+        }
+        let bare = Request { body: None, body_bytes: 0, ..request.clone() };
+        let without = self.decided(&bare, caller).outcome;
+        let same = without.verdict == outcome.verdict && cause(&without) == cause(outcome);
+        if same { bare } else { request }
     }
 
     /// What the policy says where it forbids a request that the upstream sees, and the endpoint that it reaches.

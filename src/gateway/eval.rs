@@ -7,8 +7,8 @@
 use std::sync::Arc;
 
 pub use super::outcome::{Change, Changed, Outcome, Verdict, Way};
-use super::outcome::{by_itself, status_of, unknown};
-use super::state::{State, reason};
+use super::outcome::{by_itself, nothing, status_of, unknown};
+use super::state::{State, computed, forwarded, reason};
 use super::*;
 use crate::http::Request;
 
@@ -85,23 +85,6 @@ fn walked<'g>(gateway: &'g Gateway, request: &'g Request, noted: Noted) -> impl 
         }
         Some(way)
     })
-}
-
-/// No outcome yet.
-fn nothing() -> Outcome {
-    Outcome {
-        verdict: unknown("no listener on this port"),
-        client: None,
-        limits: Vec::new(),
-        keys: Vec::new(),
-        settings: Vec::new(),
-        method: Vec::new(),
-        headers: Vec::new(),
-        steps: Vec::new(),
-        changes: Vec::new(),
-        missed: Vec::new(),
-        asks_who: false,
-    }
 }
 
 /// The outcome of two that may both be: theirs if they decide alike, else unknown.
@@ -298,7 +281,8 @@ impl Run<'_> {
                 behind.push(Frame { step: clause.steps.len(), ..at });
                 walk.guards.push((Arc::clone(errors), behind));
             }
-            if let (Noted::All, Step::Limit(limit)) = (self.noted, step) {
+            // Asked for decisions alone too: a look into a table may leave groups of a match behind.
+            if let (true, Step::Limit(limit)) = (self.noted != Noted::Facts, step) {
                 let key = walk.state.value(&limit.what.key);
                 walk.outcome.keys.push(key);
             }
@@ -497,26 +481,6 @@ fn tell(walk: &mut Walk<'_>, clause: &Clause, holds: bool) {
     }
 }
 
-/// A header of the answer with its value, where that depends on the request. It is computed apart: nothing else sees it done.
-fn computed(state: &State<'_>, setting: &Setting) -> Option<Setting> {
-    let Setting::ResponseHeader(edit, answers) = setting else { return None };
-    let (Edit::Set(value) | Edit::Add(value) | Edit::Default(value)) = &edit.edit else { return None };
-    if matches!(value, Value::Literal(_)) {
-        return None;
-    }
-    let mut state = state.clone();
-    let value = match state.value(value) {
-        Some(bytes) => Value::literal(bytes),
-        None => Value::Opaque(reason(&state).into_owned().into()),
-    };
-    let made = match &edit.edit {
-        Edit::Add(_) => Edit::Add(value),
-        Edit::Default(_) => Edit::Default(value),
-        _ => Edit::Set(value),
-    };
-    Some(Setting::ResponseHeader(HeaderEdit { name: edit.name.clone(), edit: made }, *answers))
-}
-
 /// Does one step.
 fn run(step: &Step, walk: &mut Walk<'_>) {
     match step {
@@ -563,7 +527,8 @@ fn run(step: &Step, walk: &mut Walk<'_>) {
                 note(walk, origin, None);
             }
         }
-        Step::Setting(_) if walk.noted == Noted::Places => {}
+        // What a gateway shows of itself is a part of what is decided.
+        Step::Setting(said) if walk.noted == Noted::Places && !matches!(said.what, Setting::Shows(_)) => {}
         Step::Setting(said) => walk.outcome.settings.push((said.what.clone(), said.origin.clone())),
         Step::Guard(_) | Step::Call(_) => {}
     }
@@ -615,18 +580,6 @@ fn note(walk: &mut Walk<'_>, origin: &Origin, bytes: Option<Option<&[u8]>>) {
         Some(Some(bytes)) => format!("{} `{}`", origin.note, bytes.escape_ascii()).into(),
     };
     walk.outcome.steps.push(origin.noted(note));
-}
-
-fn forwarded(state: &mut State<'_>, forward: &Forward) -> Verdict {
-    let mut get = |value: &Value| state.value(value);
-    match (get(&forward.upstream), get(&forward.target), get(&forward.host)) {
-        (Some(upstream), Some(target), Some(host)) => Verdict::Proxied {
-            upstream: String::from_utf8_lossy(&upstream).into_owned(),
-            target,
-            host: host.iter().map(|&byte| char::from(byte)).collect(),
-        },
-        _ => Verdict::Unknown { reason: reason(state).into_owned(), reached: true },
-    }
 }
 
 #[cfg(test)]

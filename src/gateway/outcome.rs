@@ -116,3 +116,20 @@ pub(super) fn by_itself(status: u16) -> Verdict {
 pub(super) fn unknown(why: impl Into<Cow<'static, str>>) -> Verdict {
     Verdict::Unknown { reason: why.into().into_owned(), reached: false }
 }
+
+/// No outcome yet.
+pub(super) fn nothing() -> Outcome {
+    Outcome {
+        verdict: unknown("no listener on this port"),
+        client: None,
+        limits: Vec::new(),
+        keys: Vec::new(),
+        settings: Vec::new(),
+        method: Vec::new(),
+        headers: Vec::new(),
+        steps: Vec::new(),
+        changes: Vec::new(),
+        missed: Vec::new(),
+        asks_who: false,
+    }
+}

@@ -10,6 +10,7 @@ use std::sync::Arc;
 
 use super::auth::{Headers, basic_credentials};
 use super::bytes::*;
+use super::outcome::Verdict;
 use super::value::{Join, Row};
 use super::wire::{Read, unescape};
 use super::*;
@@ -443,4 +444,37 @@ fn replace_text(bytes: &[u8], pairs: &[(Vec<u8>, Vec<u8>)]) -> Vec<u8> {
 /// What can't be known, for people.
 pub(super) fn reason(state: &State<'_>) -> Cow<'static, str> {
     state.why.clone().map_or(Cow::Borrowed("not to be known from the files"), Cow::Owned)
+}
+
+/// A header of the answer with its value, where that depends on the request. It is computed apart: nothing else sees it done.
+pub(super) fn computed(state: &State<'_>, setting: &Setting) -> Option<Setting> {
+    let Setting::ResponseHeader(edit, answers) = setting else { return None };
+    let (Edit::Set(value) | Edit::Add(value) | Edit::Default(value)) = &edit.edit else { return None };
+    if matches!(value, Value::Literal(_)) {
+        return None;
+    }
+    let mut state = state.clone();
+    let value = match state.value(value) {
+        Some(bytes) => Value::literal(bytes),
+        None => Value::Opaque(reason(&state).into_owned().into()),
+    };
+    let made = match &edit.edit {
+        Edit::Add(_) => Edit::Add(value),
+        Edit::Default(_) => Edit::Default(value),
+        _ => Edit::Set(value),
+    };
+    Some(Setting::ResponseHeader(HeaderEdit { name: edit.name.clone(), edit: made }, *answers))
+}
+
+/// The decision that the upstream gets it.
+pub(super) fn forwarded(state: &mut State<'_>, forward: &Forward) -> Verdict {
+    let mut get = |value: &Value| state.value(value);
+    match (get(&forward.upstream), get(&forward.target), get(&forward.host)) {
+        (Some(upstream), Some(target), Some(host)) => Verdict::Proxied {
+            upstream: String::from_utf8_lossy(&upstream).into_owned(),
+            target,
+            host: host.iter().map(|&byte| char::from(byte)).collect(),
+        },
+        _ => Verdict::Unknown { reason: reason(state).into_owned(), reached: true },
+    }
 }

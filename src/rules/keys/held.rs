@@ -44,6 +44,11 @@ pub fn held(context: &Context<'_>) -> Vec<Held> {
 }
 
 impl Held {
+    /// Whether the file itself holds it: what a template is filled with stands in none. Yes where it can't be read.
+    pub fn stands_in(&self, path: &std::path::Path) -> bool {
+        std::fs::read(path).map_or(true, |bytes| bytes.windows(self.text.len()).any(|own| own == self.text.as_bytes()))
+    }
+
     /// Its place: where it stands as text, else where it is compared.
     pub fn place(&self, context: &Context<'_>) -> Option<Place> {
         self.written(context)
@@ -63,13 +68,6 @@ impl Held {
             })?;
             Some(Place { file: file.clone(), span: Span { start, end: start + self.text.len() } })
         })
-    }
-}
-
-impl Held {
-    /// Whether the file itself holds it: what a template is filled with stands in none. Yes where it can't be read.
-    pub fn stands_in(&self, path: &std::path::Path) -> bool {
-        std::fs::read(path).map_or(true, |bytes| bytes.windows(self.text.len()).any(|own| own == self.text.as_bytes()))
     }
 }
 
