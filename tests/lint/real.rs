@@ -3,7 +3,7 @@
 //! In: the cases of `fixtures/lint` that a server of this machine runs. Out: one failure for each request that the server treats otherwise
 //! than its finding says. Needs the servers that `tests/servers/install.sh` installs.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use base64::Engine as _;
 
@@ -16,6 +16,9 @@ use llmguard::policy::plan::Proxy;
 use llmguard::project::{self, Dialect, System};
 use llmguard::prove::moved::known_password;
 use llmguard::prove::{config, server};
+
+/// How many servers run at once: mostly they are waited for.
+const WORKERS: usize = 6;
 
 /// A witness as it goes onto a wire.
 fn request(witness: &Witness) -> Request {
@@ -63,21 +66,37 @@ fn wrong(system: &System, options: &Options, case: &Path) -> Option<(Vec<String>
     Some((wrong, asked))
 }
 
-#[test]
-fn what_gets_through_gets_through_on_the_real_servers() {
-    let mut broken = Vec::new();
-    let mut all = 0;
-    for case in super::cases().iter().filter(|case| !case.join("args").exists()) {
+/// What is wrong with the cases of one worker, and how many requests were asked.
+fn all_of(cases: &[&PathBuf]) -> (Vec<String>, usize) {
+    let (mut broken, mut all) = (Vec::new(), 0);
+    let measure = Measure::built_in().unwrap();
+    for case in cases {
         let options = Options { variables: Variables { complete: true, ..Variables::default() }, ..Options::default() };
         let mut sink = Sink::default();
-        let systems = project::load(std::slice::from_ref(case), None, &options, &mut sink);
+        let systems = project::load(std::slice::from_ref(*case), None, &options, &mut sink);
         let refused = sink.list.iter().any(|problem| problem.severity == Severity::Error);
-        for system in systems.iter().filter(|system| !refused && !system.gateway.listeners.is_empty()) {
+        // A server starts only where there is something to ask it.
+        let asks = |system: &&System| !refused && !survey(&system.gateway, &measure, true).gaps.is_empty();
+        for system in systems.iter().filter(asks) {
             let Some((wrong, asked)) = wrong(system, &options, case) else { continue };
             broken.extend(wrong);
             all += asked;
         }
     }
+    (broken, all)
+}
+
+#[test]
+fn what_gets_through_gets_through_on_the_real_servers() {
+    let cases = super::cases();
+    let asked: Vec<&PathBuf> = cases.iter().filter(|case| !case.join("args").exists()).collect();
+    let found: Vec<(Vec<String>, usize)> = std::thread::scope(|scope| {
+        let workers: Vec<_> =
+            asked.chunks(asked.len().div_ceil(WORKERS)).map(|own| scope.spawn(|| all_of(own))).collect();
+        workers.into_iter().map(|worker| worker.join().unwrap()).collect()
+    });
+    let broken: Vec<String> = found.iter().flat_map(|(broken, _)| broken.clone()).collect();
+    let all: usize = found.iter().map(|(_, all)| all).sum();
     assert!(broken.is_empty(), "{}", broken.join("\n"));
     assert!(all > 0, "no request was asked");
     println!("{all} requests of findings got through");

@@ -250,13 +250,14 @@ impl Found {
 
 /// Whether two callers show one credential, written in capitals or not.
 fn same_key(one: &Caller, other: &Caller) -> bool {
-    let same = |((name, value), (other, key)): (&(Vec<u8>, Vec<u8>), &(Vec<u8>, Vec<u8>))| {
-        name.eq_ignore_ascii_case(other) && value.eq_ignore_ascii_case(key)
-    };
     one.as_client == other.as_client
         && one.argument == other.argument
         && one.headers.len() == other.headers.len()
-        && one.headers.iter().zip(&other.headers).all(same)
+        && one
+            .headers
+            .iter()
+            .zip(&other.headers)
+            .all(|((name, value), (other, key))| name.eq_ignore_ascii_case(other) && value.eq_ignore_ascii_case(key))
 }
 
 /// Adds a caller to the seat of this name.

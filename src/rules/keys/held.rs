@@ -7,12 +7,12 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use base64::Engine as _;
+use regex_syntax::hir::{Hir, HirKind};
 
-use crate::analysis::boundary::examples;
 use crate::analysis::caller::is_key_name;
 use crate::finding::Place;
 use crate::gateway::value::Row;
-use crate::gateway::{Clause, Edit, Lookup, Origin, Predicate, Proof, Step, Test, Value};
+use crate::gateway::{Clause, Edit, Function, Lookup, Origin, Pattern, Predicate, Proof, Step, Test, Value};
 use crate::rules::Context;
 use crate::rules::leaks::spelled;
 use crate::source::Span;
@@ -182,18 +182,13 @@ impl Search {
             Test::AnyCase(inner) => self.test(carrier, inner, origin),
             Test::Regex(pattern, _) => {
                 let source = match pattern.as_ref() {
-                    crate::gateway::Pattern::Regular(regex) => regex.as_str(),
-                    crate::gateway::Pattern::Fancy(regex) => regex.as_str(),
-                    crate::gateway::Pattern::Opaque(_) => return,
+                    Pattern::Regular(regex) => regex.as_str(),
+                    Pattern::Fancy(regex) => regex.as_str(),
+                    Pattern::Opaque(_) => return,
                 };
-                // An example that stands in the pattern itself is a key; others are made up.
-                let source = literal_part(source);
-                for text in examples(test) {
-                    let (_, key) = parted(&text);
-                    if !key.is_empty() && std::str::from_utf8(key).is_ok_and(|key| source.contains(key)) {
-                        self.key(carrier, &text, false, origin);
-                    }
-                }
+                let parsed = regex_syntax::ParserBuilder::new().utf8(false).unicode(false).build().parse(source);
+                let texts = parsed.ok().and_then(|hir| texts(&hir)).unwrap_or_default();
+                texts.iter().for_each(|text| self.key(carrier, text, false, origin));
             }
             _ => {}
         }
@@ -232,31 +227,37 @@ fn parted(text: &[u8]) -> (&'static str, &[u8]) {
     ("", text.trim_ascii())
 }
 
-/// The header or argument of credentials that a value is, or is put together from: what a table gives isn't the key.
+/// The texts that a pattern matches, where it says nothing but them.
+fn texts(hir: &Hir) -> Option<Vec<Vec<u8>>> {
+    match hir.kind() {
+        HirKind::Empty | HirKind::Look(_) => Some(vec![Vec::new()]),
+        HirKind::Literal(literal) => Some(vec![literal.0.to_vec()]),
+        HirKind::Capture(capture) => texts(&capture.sub),
+        // PCRE's `$` may stand before a final line feed.
+        HirKind::Repetition(end) if end.min == 0 && texts(&end.sub)? == [b"\n"] => Some(vec![Vec::new()]),
+        HirKind::Alternation(parts) => {
+            let all: Option<Vec<_>> = parts.iter().map(texts).collect();
+            Some(all?.concat())
+        }
+        HirKind::Concat(parts) => parts.iter().try_fold(vec![Vec::new()], |starts, part| {
+            let ends = texts(part)?;
+            let joined = starts.iter().flat_map(|start| ends.iter().map(move |end| [start.as_slice(), end].concat()));
+            Some(joined.take(MOST_PLACED).collect())
+        }),
+        HirKind::Class(_) | HirKind::Repetition(_) => None,
+    }
+}
+
+/// The header or argument of credentials that a value is, whole. What a table makes of one isn't it.
 fn carrier(value: &Value) -> Option<String> {
     match value {
         Value::Header(name, _) | Value::Cookie(name) if is_key_name(name) => Some(name.clone()),
         Value::Argument(name) | Value::Parameter(name) if is_key_name(name) => Some(format!("?{name}=")),
-        Value::Concat(parts) | Value::First(parts) => parts.iter().find_map(carrier),
-        Value::Apply(_, inner) => carrier(inner),
+        Value::First(parts) | Value::Concat(parts) => {
+            let all: Option<Vec<String>> = parts.iter().map(carrier).collect();
+            all?.into_iter().next()
+        }
+        Value::Apply(Function::Lower | Function::StripPrefix(_) | Function::After(_), inner) => carrier(inner),
         _ => None,
     }
-}
-
-/// What stands literally in a pattern: without its classes and the names of schemes.
-fn literal_part(source: &str) -> String {
-    let mut out = String::with_capacity(source.len());
-    let mut inside = false;
-    for letter in source.chars() {
-        inside = if inside { letter != ']' } else { letter == '[' };
-        if !inside && letter != ']' {
-            out.push(letter);
-        }
-    }
-    let lower = out.to_ascii_lowercase();
-    let schemes = ["bearer", "basic"].iter().filter_map(|scheme| Some((lower.find(scheme)?, scheme.len())));
-    for (at, length) in schemes.collect::<Vec<_>>() {
-        out.replace_range(at..at + length, &" ".repeat(length));
-    }
-    out
 }

@@ -27,10 +27,12 @@
 //!
 //! `llmguard key hash` makes one that all three servers check.
 
+use std::collections::BTreeSet;
+
 use super::hash::{Scheme, scheme};
 use super::logins::{each, logins};
 use crate::finding::{Finding, Severity};
-use crate::gateway::{Authenticate, Credential, Proof};
+use crate::gateway::{Authenticate, Credential, Predicate, Proof};
 use crate::rules::{Context, Rule};
 
 /// The rule.
@@ -38,8 +40,10 @@ pub const RULE: Rule =
     Rule { id: "unusable-hash", severity: Severity::Warning, source: include_str!("unusable_hash.rs"), check };
 
 fn check(context: &Context<'_>, found: &mut Vec<Finding>) {
+    let checked = checked(context);
     let wrong = |who: &Authenticate, credential: &Credential| match &credential.proof {
-        None => who.incomplete.is_none().then(|| "this server can't check it".to_owned()),
+        None if who.incomplete.is_some() || checked.contains(&credential.client) => None,
+        None => Some("this server can't check it".to_owned()),
         Some(Proof::PasswordHash(hash)) => match scheme(hash.reveal()) {
             Scheme::Malformed(why) => Some(why.to_owned()),
             _ => None,
@@ -63,4 +67,19 @@ fn check(context: &Context<'_>, found: &mut Vec<Finding>) {
             finding.help("make a bcrypt hash with `llmguard key hash`, and write it where nothing takes its `$` away"),
         );
     }
+}
+
+/// The users whom some list of the gateway can check: others may have them for another scheme.
+fn checked(context: &Context<'_>) -> BTreeSet<String> {
+    let mut found = BTreeSet::new();
+    for clause in context.gateway.chains.iter().flat_map(|chain| &chain.clauses) {
+        clause.when.any(&mut |part| {
+            if let Predicate::Authenticated(who) = part {
+                let able = who.credentials.iter().filter(|credential| credential.proof.is_some());
+                found.extend(able.map(|credential| credential.client.clone()));
+            }
+            false
+        });
+    }
+    found
 }

@@ -40,7 +40,7 @@ fn check(context: &Context<'_>, found: &mut Vec<Finding>) {
     let weak = |text: &str| {
         let different = text.chars().collect::<BTreeSet<_>>().len();
         match text.chars().count() {
-            length if length < SHORTEST => Some(format!("has {length} characters: at least {SHORTEST} are needed")),
+            length if length < SHORTEST => Some(format!("has {length} of the {SHORTEST} characters that are needed")),
             _ if different < FEWEST => Some(format!("is made of {different} different characters")),
             _ => None,
         }

@@ -49,7 +49,7 @@
 //! ```
 
 use super::field::Fields;
-use super::{asked_headers, listed, said, spelled};
+use super::{listed, said, spelled};
 use crate::analysis::answer;
 use crate::finding::{Finding, Severity};
 use crate::rules::access::cause;
@@ -61,10 +61,8 @@ pub const RULE: Rule =
 
 fn check(context: &Context<'_>, found: &mut Vec<Finding>) {
     let routes = || context.survey.routes.iter().chain(&context.survey.refusals);
-    if routes().all(|route| answer::logs(&route.outcome).is_empty()) {
-        return;
-    }
-    let fields = Fields::of(context.gateway, asked_headers(context.gateway));
+    let logs: Vec<_> = routes().flat_map(|route| answer::logs(&route.outcome)).map(|(log, _)| log).collect();
+    let fields = Fields::of(context.gateway, &logs);
     let mut known = Vec::new();
     for route in routes() {
         for (log, origin) in answer::logs(&route.outcome) {

@@ -6,11 +6,14 @@
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
+use super::asked_headers;
 use crate::analysis::caller::is_key_name;
 use crate::gateway::{Function, Gateway, Log, Pattern, Step, Value};
 
 /// How often a variable leads to another.
 const MOST_VARIABLES: usize = 6;
+/// How many values of one variable are looked at.
+const MOST_VALUES: usize = 64;
 /// A target with a query, and what tells it.
 const SAMPLE: &[u8] = b"/v1/models?llmguard=1";
 const MARK: &[u8] = b"llmguard";
@@ -24,17 +27,26 @@ pub struct Fields {
 }
 
 impl Fields {
-    /// Those of a gateway.
-    pub fn of(gateway: &Gateway, asked: BTreeSet<String>) -> Fields {
+    /// What is needed of a gateway to tell what these logs show.
+    pub fn of(gateway: &Gateway, logs: &[&Log]) -> Fields {
+        let any = |test: &mut dyn FnMut(&Value) -> bool| {
+            logs.iter().flat_map(|log| &log.fields).any(|field| holds(field, test))
+        };
         let mut variables: HashMap<Arc<str>, Vec<Value>> = HashMap::new();
-        for step in gateway.chains.iter().flat_map(|chain| &chain.clauses).flat_map(|clause| &clause.steps) {
-            if let Step::Set(said) = step {
-                let known = variables.entry(said.what.0.clone()).or_default();
-                if !known.contains(&said.what.1) {
-                    known.push(said.what.1.clone());
+        if any(&mut |value| matches!(value, Value::Variable(_))) {
+            for step in gateway.chains.iter().flat_map(|chain| &chain.clauses).flat_map(|clause| &clause.steps) {
+                if let Step::Set(said) = step
+                    && said.what.1.as_literal().is_none()
+                {
+                    let known = variables.entry(said.what.0.clone()).or_default();
+                    if known.len() < MOST_VALUES && !known.contains(&said.what.1) {
+                        known.push(said.what.1.clone());
+                    }
                 }
             }
         }
+        let wholesale = any(&mut |value| matches!(value, Value::Header(name, _) if name == "*"));
+        let asked = if wholesale { asked_headers(gateway) } else { BTreeSet::new() };
         Fields { variables, asked }
     }
 
@@ -87,6 +99,13 @@ impl Fields {
             }
         }
     }
+}
+
+/// Whether something is true of a value or of one that stands in it.
+fn holds(value: &Value, test: &mut dyn FnMut(&Value) -> bool) -> bool {
+    let mut found = test(value);
+    parts(value, &mut |part| found |= holds(part, test));
+    found
 }
 
 /// The values that stand in another one.

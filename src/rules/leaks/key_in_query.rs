@@ -64,9 +64,10 @@ fn check(context: &Context<'_>, found: &mut Vec<Finding>) {
         let Some(outcome) = opens else { continue };
         let place = compared(gateway, &name).and_then(|origin| said(context, origin));
         let Some(place) = place.or_else(|| cause(gateway, &outcome)) else { continue };
-        let fields = Fields::of(gateway, Default::default());
-        let logged = answer::logs(&outcome).into_iter().find(|(log, _)| fields.query(log));
-        let logged = logged.and_then(|(log, _)| log.to.clone());
+        let logs: Vec<_> = answer::logs(&outcome).into_iter().map(|(log, _)| log).collect();
+        let fields = Fields::of(gateway, &logs);
+        let logged = logs.into_iter().find(|log| fields.query(log));
+        let logged = logged.and_then(|log| log.to.clone());
         let logged = logged.map(|to| format!(" and written to the log `{to}`")).unwrap_or_default();
         let message = format!("a key is accepted in the query (`?{name}=`){logged}");
         let finding = Finding::new(RULE.id, RULE.severity, message, place).label("this argument opens the gateway");

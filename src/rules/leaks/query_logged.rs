@@ -54,9 +54,11 @@ fn check(context: &Context<'_>, found: &mut Vec<Finding>) {
     if context.measure.is_built_in() || context.measure.plan.log == Log::Off {
         return;
     }
-    let fields = Fields::of(context.gateway, Default::default());
+    let routes = || context.survey.routes.iter().chain(&context.survey.refusals);
+    let logs: Vec<_> = routes().flat_map(|route| answer::logs(&route.outcome)).map(|(log, _)| log).collect();
+    let fields = Fields::of(context.gateway, &logs);
     let mut known = Vec::new();
-    for route in context.survey.routes.iter().chain(&context.survey.refusals) {
+    for route in routes() {
         for (log, origin) in answer::logs(&route.outcome).into_iter().filter(|(log, _)| fields.query(log)) {
             let own = said(context, origin);
             let key = own.as_ref().map(|place| (place.file.name.clone(), place.span));
