@@ -151,7 +151,7 @@ fn findings_are_suppressed_with_a_reason_and_known_ones_by_a_baseline() {
         OPEN.replace("http://127.0.0.1:11434;", "http://127.0.0.1:11434; # llmguard: ignore[admin-reachable] a test");
     let folder = Folder::new(&[("open.conf", OPEN)]);
     fs::write(folder.path("open.conf"), &reasoned).unwrap();
-    folder.run("lint open.conf").ends(0).says(&["1 suppressed"]);
+    folder.run("lint open.conf --fail-on error").ends(0).says(&["1 suppressed"]);
     fs::write(folder.path("open.conf"), reasoned.replace(" a test", "")).unwrap();
     folder.run("lint open.conf").ends(1).says(&["needs a reason", "error[admin-reachable]"]);
     fs::write(folder.path("open.conf"), OPEN).unwrap();
@@ -214,7 +214,7 @@ fn no_secret_is_in_a_diff() {
     let ran = folder.run("lint key.conf --diff");
     ran.ends(1).says(&["***"]);
     assert!(!ran.out.contains(SECRET), "{}", ran.out);
-    folder.run("lint key.conf --fix").ends(0);
+    folder.run("lint key.conf --fix --fail-on error").ends(0);
     assert_eq!(folder.read("key.conf"), text.replace(" # llmguard: ignore[admin-reachable] old", ""));
 }
 

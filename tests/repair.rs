@@ -4,7 +4,7 @@
 //! that doesn't do what it says. Needs the servers that `tests/servers/install.sh` installs.
 
 #![cfg(unix)]
-#![expect(clippy::unwrap_used, reason = "tests")]
+#![expect(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
 mod common;
 

@@ -40,7 +40,7 @@ pub struct Caller {
 }
 
 /// Kinds of callers, the plainest first.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Who {
     /// Without any credential.
     Nobody,
@@ -51,7 +51,7 @@ pub enum Who {
 }
 
 /// What a stranger shows, the plainest first.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Trick {
     /// A key or a login that is nobody's.
     Wrong,

@@ -3,15 +3,19 @@
 //! In: a [`Gateway`]. Out: an [`Entry`] for each set of hosts that a listener treats alike, with the chains that its requests may walk.
 //! Invariant: every listener has at least one entry, that of a host which no config names.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use super::boundary::{Boundaries, boundaries_of};
+use super::side_by_side;
 use crate::gateway::eval::evaluate;
 use crate::gateway::{ChainId, Errors, Gateway, Listener, Origin, Predicate, Step, Terminal, Value};
 use crate::http::{Request, Version};
 
 /// How many hosts that lead to one chain are told apart.
 const MOST_HOSTS: usize = 40;
+
+/// How many hosts are probed before it is decided which of them are alike.
+const AT_ONCE: usize = 256;
 
 /// Requests that hosts are told apart by.
 const PROBES: [(&str, &str); 3] = [("POST", "/api/pull"), ("GET", "/v1/models"), ("GET", "/")];
@@ -45,32 +49,36 @@ pub fn entries(gateway: &Gateway) -> Vec<Entry> {
 
 fn of_listener(gateway: &Gateway, index: usize, listener: &Listener) -> Vec<Entry> {
     let whole = boundaries_of(reachable(gateway, listener.chain).into_iter().filter_map(|id| gateway.chains.get(id.0)));
-    let mut known: Vec<(ChainId, Vec<Vec<Origin>>)> = Vec::new();
+    let hosts: Vec<Option<Vec<u8>>> =
+        std::iter::once(None).chain(whole.hosts.iter().filter(|host| is_host(host)).cloned().map(Some)).collect();
+    let mut known: HashMap<ChainId, Vec<Vec<Vec<Origin>>>> = HashMap::new();
     let mut found: Vec<(Option<Vec<u8>>, ChainId)> = Vec::new();
-    for host in std::iter::once(None).chain(whole.hosts.iter().filter(|host| is_host(host)).cloned().map(Some)) {
-        let chain = entered(gateway, listener.chain, host.as_deref());
-        let alike = known.iter().filter(|(own, _)| *own == chain).count();
-        if alike >= MOST_HOSTS {
-            continue;
-        }
-        let walked: Vec<Vec<Origin>> = PROBES
-            .iter()
-            .map(|(method, target)| evaluate(gateway, &request(listener, host.as_deref(), method, target)).steps)
-            .collect();
-        if !known.contains(&(chain, walked.clone())) {
-            known.push((chain, walked));
-            found.push((host, chain));
+    for some in hosts.chunks(AT_ONCE) {
+        let walked = side_by_side::each(some, |host| walked(gateway, listener, host.as_deref()));
+        for (host, (chain, walked)) in some.iter().zip(walked) {
+            let alike = known.entry(chain).or_default();
+            if alike.len() < MOST_HOSTS && !alike.contains(&walked) {
+                alike.push(walked);
+                found.push((host.clone(), chain));
+            }
         }
     }
-    let entry = |(host, chain): (Option<Vec<u8>>, ChainId)| {
+    side_by_side::each(&found, |(host, chain)| {
+        let (host, chain) = (host.clone(), *chain);
+        let behind = reachable(gateway, chain);
         let boundaries = match chain == listener.chain {
             true => whole.clone(),
-            false => boundaries_of(reachable(gateway, chain).into_iter().filter_map(|id| gateway.chains.get(id.0))),
+            false => boundaries_of(behind.iter().filter_map(|id| gateway.chains.get(id.0))),
         };
-        let forwards = reachable(gateway, chain).into_iter().any(|id| forwards(gateway, id));
+        let forwards = behind.into_iter().any(|id| forwards(gateway, id));
         Entry { listener: index, host, boundaries, forwards }
-    };
-    found.into_iter().map(entry).collect()
+    })
+}
+
+/// The chain that a host leads to, and the ways of the probes behind it.
+fn walked(gateway: &Gateway, listener: &Listener, host: Option<&[u8]>) -> (ChainId, Vec<Vec<Origin>>) {
+    let probe = |(method, target): &(&str, &str)| evaluate(gateway, &request(listener, host, method, target)).steps;
+    (entered(gateway, listener.chain, host), PROBES.iter().map(probe).collect())
 }
 
 /// The address of a listener as a Host header names it.

@@ -37,7 +37,7 @@ pub struct Measure {
 }
 
 /// On whose behalf the policy is asked.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum On {
     /// Somebody without a valid credential.
     Nobody,

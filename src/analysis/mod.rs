@@ -12,6 +12,7 @@ pub mod entry;
 pub mod explain;
 pub mod matrix;
 pub mod measure;
+pub mod side_by_side;
 pub mod survey;
 pub mod witness;
 pub mod words;

@@ -4,17 +4,21 @@
 //! don't tell ([`Doubt`]), and how requests that should get through are treated ([`Route`]). Invariant: each gap carries a request, and one
 //! cause has one gap, with the simplest request that shows it; the evaluator decides, nothing here guesses.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 use super::caller::{self, Caller, Who};
 use super::entry::{self, Entry};
 use super::measure::{Measure, On, Reached, forwards};
+use super::side_by_side;
 use super::witness::{self, Ask, Twist};
 use crate::catalog::{CatalogEndpoint, Reach};
-use crate::gateway::eval::{Outcome, Verdict, ways};
+use crate::gateway::eval::{Outcome, Verdict, Way, decisions, ways};
 use crate::gateway::{Gateway, Origin, Setting};
 use crate::http::{Request, Version};
 use crate::source::Span;
+
+/// How many entries are asked before what they brought up is merged.
+const AT_ONCE: usize = 64;
 
 /// What was found out about a gateway.
 #[derive(Debug, Default)]
@@ -91,7 +95,7 @@ pub struct Route {
 pub fn again(gateway: &Gateway, witness: &Witness, change: &dyn Fn(&mut Request)) -> Outcome {
     let mut request = witness.request.clone();
     change(&mut request);
-    answer(gateway, &request, &witness.caller).outcome
+    answer(gateway, &request, &witness.caller, ways(gateway, &request)).outcome
 }
 
 /// What becomes of a request, as far as one caller knows the environment.
@@ -105,35 +109,38 @@ pub struct Answer {
 
 /// Surveys a gateway. `every_upstream`: requests to any server count, whatever it is called.
 pub fn survey(gateway: &Gateway, measure: &Measure, every_upstream: bool) -> Survey {
-    let mut work = Work { gateway, measure, every_upstream, survey: Survey::default() };
     let mut plain = witness::plain(&measure.kind);
     // Clients send a body, and rules may look at its length.
     for ask in plain.iter_mut().filter(|ask| ask.method == "POST") {
         ask.body = Some(b"{}".to_vec());
     }
-    for entry in entry::entries(gateway) {
-        work.entry(&entry, &plain);
+    let entries = entry::entries(gateway);
+    let mut all = Merged { measure, survey: Survey::default(), by_cause: HashMap::new() };
+    // What some found is merged in their order before others are asked: all of it together would need very much memory.
+    for some in entries.chunks(AT_ONCE) {
+        let found = side_by_side::each(some, |entry| Work::new(gateway, measure, every_upstream).asked(entry, &plain));
+        found.into_iter().for_each(|found| all.add(found));
     }
-    let Survey { gaps, refusals, .. } = &mut work.survey;
+    let Survey { gaps, refusals, .. } = &mut all.survey;
     // What is open to everybody is open to clients.
-    let open: Vec<(Option<(usize, Span)>, BTreeSet<usize>)> = gaps
-        .iter()
-        .filter(|gap| gap.witness.caller.on == On::Nobody)
-        .map(|gap| (cause(&gap.actual), gap.also.clone()))
-        .collect();
-    gaps.retain(|gap| {
-        let place = cause(&gap.actual);
-        let covers = |(own, also): &(_, BTreeSet<usize>)| *own == place && gap.also.is_subset(also);
-        gap.witness.caller.on == On::Nobody || !open.iter().any(covers)
-    });
-    for gap in gaps.iter_mut() {
-        let own = (gap.witness.listener, &gap.witness.host);
-        let asked =
-            |route: &Route| matches!(route.outcome.verdict, Verdict::Refused(401 | 403)) && route.outcome.asks_who;
-        let mut others = refusals.iter().filter(|route| (route.witness.listener, &route.witness.host) != own);
-        gap.refused_elsewhere = others.any(asked);
+    let mut open: HashMap<Cause, Vec<BTreeSet<usize>>> = HashMap::new();
+    for gap in gaps.iter().filter(|gap| gap.witness.caller.on == On::Nobody) {
+        open.entry(cause(&gap.actual)).or_default().push(gap.also.clone());
     }
-    work.survey
+    gaps.retain(|gap| {
+        let covers = |also: &BTreeSet<usize>| gap.also.is_subset(also);
+        gap.witness.caller.on == On::Nobody || !open.get(&cause(&gap.actual)).is_some_and(|all| all.iter().any(covers))
+    });
+    let asked = |route: &&Route| matches!(route.outcome.verdict, Verdict::Refused(401 | 403)) && route.outcome.asks_who;
+    let mut asking = refusals.iter().filter(asked).map(|route| (route.witness.listener, &route.witness.host));
+    if let Some(first) = asking.next() {
+        let other = asking.find(|own| *own != first);
+        for gap in gaps.iter_mut() {
+            let own = (gap.witness.listener, &gap.witness.host);
+            gap.refused_elsewhere = own != first || other.is_some();
+        }
+    }
+    all.survey
 }
 
 /// How dangerous what a gap reaches is: 0 most.
@@ -167,21 +174,41 @@ pub fn telling(endpoint: Option<&CatalogEndpoint>) -> (usize, usize) {
     (rank(endpoint), known.unwrap_or(KNOWN.len()))
 }
 
+/// The place that decided.
+type Cause = Option<(usize, Span)>;
+
+/// What all requests with these have in common: the first of them says all that the others would.
+type Kind = (Cause, Who, On, Twist, Option<(usize, Reach)>);
+
+/// The work on one entry.
 struct Work<'g> {
     gateway: &'g Gateway,
     measure: &'g Measure,
     every_upstream: bool,
     survey: Survey,
+    /// What the gaps are about.
+    known: HashSet<Kind>,
 }
 
-impl Work<'_> {
+impl<'g> Work<'g> {
+    fn new(gateway: &'g Gateway, measure: &'g Measure, every_upstream: bool) -> Work<'g> {
+        Work { gateway, measure, every_upstream, survey: Survey::default(), known: HashSet::new() }
+    }
+
+    /// What requests by one entry bring up: each gap with its own endpoint alone.
+    fn asked(mut self, entry: &Entry, plain: &[Ask]) -> Survey {
+        self.entry(entry, plain);
+        self.survey
+    }
+
     fn entry(&mut self, entry: &Entry, plain: &[Ask]) {
         if !entry.forwards {
             return;
         }
         let candidates = caller::candidates(&entry.boundaries, self.measure);
         let clients = caller::accepted(candidates, &|caller| {
-            plain.iter().map(|ask| forwards(&asked(self.gateway, entry, caller, ask).1.outcome.verdict)).collect()
+            let reaches = |ask| self.decided(&sent(self.gateway, entry, caller, ask), caller).outcome.verdict;
+            plain.iter().map(|ask| forwards(&reaches(ask))).collect()
         });
         let strangers = caller::strangers(&entry.boundaries);
         for caller in strangers.iter().chain(&clients) {
@@ -199,21 +226,31 @@ impl Work<'_> {
     }
 
     fn judge(&mut self, entry: &Entry, caller: &Caller, ask: &Ask) {
-        let (witness, answer) = asked(self.gateway, entry, caller, ask);
+        let request = sent(self.gateway, entry, caller, ask);
+        let answer = self.decided(&request, caller);
         if let Some(through) = answer.through {
             let Verdict::Unknown { reason, .. } = &answer.outcome.verdict else { return };
-            if let Some((wanted, _)) = self.forbidden(&witness, &through) {
-                self.doubt(witness, reason.clone(), through, wanted);
+            let known = self.survey.doubts.iter().any(|doubt| doubt.reason == *reason);
+            if let Some((wanted, _)) = self.forbidden(&request, &caller.on, &through).filter(|_| !known) {
+                let reason = reason.clone();
+                let Some(through) = self.whole(&request, caller).through else { return };
+                let witness = witness_of(entry, caller, ask, request);
+                self.survey.doubts.push(Doubt { witness, reason, through, wanted });
             }
             return;
         }
-        self.treated(&witness, ask, &answer.outcome);
+        self.treated(entry, caller, ask, &request, &answer.outcome);
         if !forwards(&answer.outcome.verdict) {
             return;
         }
-        if let Some((wanted, endpoint)) = self.forbidden(&witness, &answer.outcome) {
-            let witness = self.simpler(witness, &answer.outcome);
-            self.gap(witness, answer.outcome, wanted, endpoint);
+        let Some((wanted, endpoint)) = self.forbidden(&request, &caller.on, &answer.outcome) else { return };
+        let kind = (cause(&answer.outcome), caller.who.clone(), caller.on.clone(), ask.twist, endpoint);
+        if self.known.insert(kind) {
+            let actual = self.whole(&request, caller).outcome;
+            let witness = self.simpler(witness_of(entry, caller, ask, request), &actual);
+            let also = endpoint.map(|(index, _)| index).into_iter().collect();
+            let gap = Gap { witness, actual, wanted, endpoint, also, refused_elsewhere: false };
+            self.survey.gaps.push(gap);
         }
     }
 
@@ -223,15 +260,24 @@ impl Work<'_> {
             return witness;
         }
         let request = Request { body: None, body_bytes: 0, ..witness.request.clone() };
-        let bare = answer(self.gateway, &request, &witness.caller).outcome;
+        let bare = self.whole(&request, &witness.caller).outcome;
         let same = bare.verdict == outcome.verdict && cause(&bare) == cause(outcome);
         if same { Witness { request, ..witness } } else { witness }
     }
 
+    /// What becomes of a request, with no more than it takes to see whether it is worth keeping.
+    fn decided(&self, request: &Request, caller: &Caller) -> Answer {
+        answer(self.gateway, request, caller, decisions(self.gateway, request))
+    }
+
+    /// The same with all that happens to it.
+    fn whole(&self, request: &Request, caller: &Caller) -> Answer {
+        answer(self.gateway, request, caller, ways(self.gateway, request))
+    }
+
     /// What the policy says where it forbids a request that the upstream sees, and the endpoint that it reaches.
-    fn forbidden(&mut self, witness: &Witness, outcome: &Outcome) -> Option<(Outcome, Option<(usize, Reach)>)> {
+    fn forbidden(&mut self, sent: &Request, on: &On, outcome: &Outcome) -> Option<(Outcome, Option<(usize, Reach)>)> {
         let measure = self.measure;
-        let sent = &witness.request;
         let Reached { method, path, endpoint: reached } = match measure.reached(sent, outcome, self.every_upstream) {
             Ok(reached) => reached,
             Err(other) => {
@@ -239,7 +285,6 @@ impl Work<'_> {
                 return None;
             }
         };
-        let on = &witness.caller.on;
         let effective = measure.decides(on, method, &path);
         if forwards(&effective.verdict) {
             return None;
@@ -257,71 +302,87 @@ impl Work<'_> {
         Some((if forwards(&as_sent.verdict) { effective } else { as_sent }, endpoint))
     }
 
-    fn gap(&mut self, witness: Witness, actual: Outcome, wanted: Outcome, endpoint: Option<(usize, Reach)>) {
-        let endpoints = &self.measure.kind.endpoints;
-        let rank_of = |endpoint: Option<(usize, Reach)>| {
-            let known = endpoint.and_then(|(index, _)| endpoints.get(index));
-            (endpoint.map_or(Reach::Loosely, |(_, reach)| reach), telling(known))
-        };
-        let place = cause(&actual);
-        let outsider = witness.caller.on == On::Nobody;
-        let alike = |other: &Gap| {
-            cause(&other.actual) == place
-                && (other.witness.caller.on == On::Nobody) == outsider
-                && other.witness.caller.who <= witness.caller.who
-                && other.witness.twist <= witness.twist
-        };
-        // The requests of one kind by one caller at one place are one gap, shown by the most dangerous.
-        let own = rank_of(endpoint);
-        for other in self.survey.gaps.iter_mut().filter(|other| alike(other)) {
-            let same = witness.twist == other.witness.twist && other.witness.caller.who == witness.caller.who;
-            if same {
-                other.also.extend(endpoint.map(|(index, _)| index));
-                if own < rank_of(other.endpoint) {
-                    let also = std::mem::take(&mut other.also);
-                    *other = Gap { witness, actual, wanted, endpoint, also, refused_elsewhere: false };
-                }
-                return;
-            }
-            // What plain requests reach as well needs no twist.
-            if endpoint.is_none_or(|(index, _)| other.also.contains(&index)) {
-                return;
-            }
-        }
-        let also = endpoint.map(|(index, _)| index).into_iter().collect();
-        self.survey.gaps.push(Gap { witness, actual, wanted, endpoint, also, refused_elsewhere: false });
-    }
-
-    fn doubt(&mut self, witness: Witness, reason: String, through: Outcome, wanted: Outcome) {
-        if !self.survey.doubts.iter().any(|doubt| doubt.reason == reason) {
-            self.survey.doubts.push(Doubt { witness, reason, through, wanted });
-        }
-    }
-
     /// Keeps how plain requests for known endpoints are treated.
-    fn treated(&mut self, witness: &Witness, ask: &Ask, outcome: &Outcome) {
-        if witness.twist != Twist::Plain || matches!(witness.caller.who, Who::Stranger(_)) {
+    fn treated(&mut self, entry: &Entry, caller: &Caller, ask: &Ask, request: &Request, outcome: &Outcome) {
+        if ask.twist != Twist::Plain || matches!(caller.who, Who::Stranger(_)) {
             return;
         }
         let endpoints = &self.measure.kind.endpoints;
         let own = |endpoint: &CatalogEndpoint| endpoint.method == ask.method && endpoint.example() == ask.target;
         let Some(endpoint) = endpoints.iter().position(own) else { return };
         let inference = rank(endpoints.get(endpoint)) >= 2 && endpoints[endpoint].model.is_some();
-        let same = |route: &&Route| {
-            (route.witness.listener, &route.witness.host) == (witness.listener, &witness.host)
-                && cause(&route.outcome) == cause(outcome)
-        };
-        let list = match &outcome.verdict {
-            Verdict::Proxied { upstream, .. } if self.every_upstream || self.measure.guards(upstream) => {
-                &mut self.survey.routes
-            }
-            Verdict::Refused(_) if witness.caller.who == Who::Nobody && inference => &mut self.survey.refusals,
+        let place = cause(outcome);
+        let same = |route: &&Route| cause(&route.outcome) == place;
+        let through = match &outcome.verdict {
+            Verdict::Proxied { upstream, .. } if self.every_upstream || self.measure.guards(upstream) => true,
+            Verdict::Refused(_) if caller.who == Who::Nobody && inference => false,
             _ => return,
         };
+        let list = if through { &self.survey.routes } else { &self.survey.refusals };
         let same_endpoint = |route: &&Route| endpoints[route.endpoint].group == endpoints[endpoint].group;
-        if !list.iter().filter(same).any(|route| same_endpoint(&route)) {
-            list.push(Route { witness: witness.clone(), endpoint, outcome: outcome.clone() });
+        if list.iter().filter(same).any(|route| same_endpoint(&route)) {
+            return;
         }
+        let outcome = self.whole(request, caller).outcome;
+        let route = Route { witness: witness_of(entry, caller, ask, request.clone()), endpoint, outcome };
+        if through { self.survey.routes.push(route) } else { self.survey.refusals.push(route) }
+    }
+}
+
+/// What all entries brought up.
+struct Merged<'m> {
+    measure: &'m Measure,
+    survey: Survey,
+    /// The gaps by their place, and whether clients need no credential for them.
+    by_cause: HashMap<(Cause, bool), Vec<usize>>,
+}
+
+impl Merged<'_> {
+    /// Adds what an entry brought up.
+    fn add(&mut self, found: Survey) {
+        found.gaps.into_iter().for_each(|gap| self.gap(gap));
+        for doubt in found.doubts {
+            if !self.survey.doubts.iter().any(|own| own.reason == doubt.reason) {
+                self.survey.doubts.push(doubt);
+            }
+        }
+        self.survey.routes.extend(found.routes);
+        self.survey.refusals.extend(found.refusals);
+        self.survey.others.extend(found.others);
+    }
+
+    /// Adds a gap with one endpoint.
+    fn gap(&mut self, gap: Gap) {
+        let endpoints = &self.measure.kind.endpoints;
+        let rank_of = |endpoint: Option<(usize, Reach)>| {
+            let known = endpoint.and_then(|(index, _)| endpoints.get(index));
+            (endpoint.map_or(Reach::Loosely, |(_, reach)| reach), telling(known))
+        };
+        let kind = |gap: &Gap| (gap.witness.twist, gap.witness.caller.who.clone());
+        let gaps = &mut self.survey.gaps;
+        let place = (cause(&gap.actual), gap.witness.caller.on == On::Nobody);
+        let alike = self.by_cause.entry(place).or_default();
+        // The requests of one kind by one caller at one place are one gap, shown by the most dangerous.
+        for index in alike.iter() {
+            let Some(other) = gaps.get_mut(*index) else { continue };
+            if other.witness.caller.who > gap.witness.caller.who || other.witness.twist > gap.witness.twist {
+                continue;
+            }
+            if kind(other) == kind(&gap) {
+                other.also.extend(gap.endpoint.map(|(index, _)| index));
+                if rank_of(gap.endpoint) < rank_of(other.endpoint) {
+                    let also = std::mem::take(&mut other.also);
+                    *other = Gap { also, ..gap };
+                }
+                return;
+            }
+            // What plain requests reach as well needs no twist.
+            if gap.endpoint.is_none_or(|(index, _)| other.also.contains(&index)) {
+                return;
+            }
+        }
+        alike.push(gaps.len());
+        gaps.push(gap);
     }
 }
 
@@ -337,6 +398,13 @@ pub fn place(outcome: &Outcome) -> Option<&Origin> {
 
 /// Sends one request, and says what becomes of it.
 pub fn asked(gateway: &Gateway, entry: &Entry, caller: &Caller, ask: &Ask) -> (Witness, Answer) {
+    let request = sent(gateway, entry, caller, ask);
+    let answer = answer(gateway, &request, caller, ways(gateway, &request));
+    (witness_of(entry, caller, ask, request), answer)
+}
+
+/// The request that a caller sends.
+fn sent(gateway: &Gateway, entry: &Entry, caller: &Caller, ask: &Ask) -> Request {
     let listener = &gateway.listeners[entry.listener];
     let mut request = entry::request(listener, entry.host.as_deref(), &ask.method, &ask.target);
     if caller.http2 {
@@ -348,15 +416,24 @@ pub fn asked(gateway: &Gateway, entry: &Entry, caller: &Caller, ask: &Ask) -> (W
     }
     request.body_bytes = ask.body.as_ref().map_or(0, |body| body.len() as u64);
     request.body.clone_from(&ask.body);
-    let request = caller.sends(request);
-    let answer = answer(gateway, &request, caller);
-    let host = entry.host.clone();
-    (Witness { request, caller: caller.clone(), twist: ask.twist, listener: entry.listener, host }, answer)
+    caller.sends(request)
+}
+
+fn witness_of(entry: &Entry, caller: &Caller, ask: &Ask, request: Request) -> Witness {
+    let (caller, host) = (caller.clone(), entry.host.clone());
+    Witness { request, caller, twist: ask.twist, listener: entry.listener, host }
 }
 
 /// What becomes of a request; a caller who knows the environment has the values of its variables, and nobody else has one of them.
-fn answer(gateway: &Gateway, request: &Request, caller: &Caller) -> Answer {
-    let all: Vec<_> = ways(gateway, request).collect();
+fn answer(gateway: &Gateway, request: &Request, caller: &Caller, all: impl Iterator<Item = Way>) -> Answer {
+    let mut all: Vec<_> = all.collect();
+    let only = if all.len() == 1 { all.pop() } else { None };
+    if let Some(way) = only {
+        if !matches!(way.outcome.verdict, Verdict::Unknown { reached: false, .. }) {
+            return Answer { outcome: way.outcome, through: None };
+        }
+        all.push(way);
+    }
     let fits = |assumed: &[(String, bool)]| {
         assumed.iter().all(|(why, yes)| !crate::gateway::is_environment(why) || *yes == caller.knows(why))
     };

@@ -62,7 +62,7 @@ pub struct Ask {
 }
 
 /// How a request differs from the plain one for an endpoint, the plainest first.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Twist {
     /// Not at all.
     Plain,

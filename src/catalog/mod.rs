@@ -136,7 +136,7 @@ impl Kind {
 }
 
 /// How surely a request reaches an endpoint.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Reach {
     /// The endpoint's handler runs.
     Handled,

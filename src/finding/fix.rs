@@ -60,8 +60,8 @@ fn overlap(a: &Edit, b: &Edit) -> bool {
 fn edited(bytes: &[u8], edits: &[&Edit]) -> Vec<u8> {
     let mut whole: Vec<(Span, String)> = Vec::new();
     let mut sorted = edits.to_vec();
-    // A stable order: insertions at one place stay as the findings are.
-    sorted.sort_by_key(|edit| edit.span);
+    // At one place what goes on in its line comes before new lines; else insertions stay in the order of the findings.
+    sorted.sort_by_key(|edit| (edit.span, edit.text.starts_with(['\r', '\n'])));
     for edit in sorted {
         match whole.last_mut().filter(|(span, _)| span.is_empty() && *span == edit.span) {
             Some((_, text)) => *text = joined(text, &edit.text),
@@ -150,6 +150,7 @@ mod tests {
             ("{\n  t {\n    a\n  }\n}\n\n", "{\n  t {\n    b\n  }\n}\n\n", "{\n  t {\n    a\n    b\n  }\n}\n\n"),
             ("{\n  x off\n}\n\n", "{\n  t {\n    b\n  }\n}\n\n", "{\n  x off\n  t {\n    b\n  }\n}\n\n"),
             ("\n  x {\n  a\n  }", "\n  y {\n  b\n  }", "\n  x {\n  a\n  }\n  y {\n  b\n  }"),
+            ("\n  b", " {\n  a\n}", " {\n  a\n}\n  b"),
             ("\n  t:\n    a: 1", "\n  t:\n    b: 2", "\n  t:\n    a: 1\n    b: 2"),
         ] {
             assert_eq!(mended("<>", &[(true, &[(1, 1, first)]), (true, &[(1, 1, second)])]).0, format!("<{both}>"));

@@ -4,10 +4,10 @@
 //! server; every outcome names at least one place that caused it; what can't be known is never taken for a yes or a no: both ways are
 //! walked, and the answer stands only if it is the same.
 
-use std::borrow::Cow;
 use std::sync::Arc;
 
 pub use super::outcome::{Change, Changed, Outcome, Verdict, Way};
+use super::outcome::{by_itself, status_of, unknown};
 use super::state::{State, reason};
 use super::*;
 use crate::http::Request;
@@ -27,7 +27,7 @@ const SUBREQUESTS: usize = 3;
 /// Decides about one request.
 pub fn evaluate(gateway: &Gateway, request: &Request) -> Outcome {
     let mut all: Option<Outcome> = None;
-    for Way { assumed, outcome } in walked(gateway, request, false) {
+    for Way { assumed, outcome } in walked(gateway, request, Noted::Facts) {
         let outcome = match all.take() {
             Some(first) => merged(first, outcome, assumed.first().map(|(why, _)| why.as_str())),
             None => outcome,
@@ -42,15 +42,31 @@ pub fn evaluate(gateway: &Gateway, request: &Request) -> Outcome {
 
 /// The ways that a request may go: one, where the files answer every question. At least one.
 pub fn ways<'g>(gateway: &'g Gateway, request: &'g Request) -> impl Iterator<Item = Way> + use<'g> {
-    walked(gateway, request, true)
+    walked(gateway, request, Noted::All)
 }
 
-/// The ways that a request may go; `told`: with what people want to know beside the decision.
-fn walked<'g>(gateway: &'g Gateway, request: &'g Request, told: bool) -> impl Iterator<Item = Way> + use<'g> {
+/// The same ways with the decision and the places that led to it alone: for whoever asks very much and keeps little.
+pub fn decisions<'g>(gateway: &'g Gateway, request: &'g Request) -> impl Iterator<Item = Way> + use<'g> {
+    walked(gateway, request, Noted::Places)
+}
+
+/// What is noted on a way beside the decision.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Noted {
+    /// The places that led there.
+    Places,
+    /// What holds for the request, and what changed in it, too.
+    Facts,
+    /// What people want to know, too.
+    All,
+}
+
+/// The ways that a request may go.
+fn walked<'g>(gateway: &'g Gateway, request: &'g Request, noted: Noted) -> impl Iterator<Item = Way> + use<'g> {
     let mut next = Some(Vec::new());
     std::iter::from_fn(move || {
         let mut assumed: Vec<bool> = next.take()?;
-        let mut run = Run { gateway, assumed: &assumed, told, asked: 0, doubts: Vec::new(), work: 0, depth: 0 };
+        let mut run = Run { gateway, assumed: &assumed, noted, asked: 0, doubts: Vec::new(), work: 0, depth: 0 };
         let mut outcome = run.request(request);
         let (asked, doubts) = (run.asked, run.doubts);
         if asked > FORKS {
@@ -109,8 +125,7 @@ struct Run<'g> {
     gateway: &'g Gateway,
     /// What is assumed about the first questions that can't be answered.
     assumed: &'g [bool],
-    /// Whether what people want to know is noted.
-    told: bool,
+    noted: Noted,
     asked: usize,
     /// Why the first [`FORKS`] of them can't.
     doubts: Vec<String>,
@@ -144,13 +159,14 @@ struct Walk<'r> {
     /// The status of the answer, whatever is answered.
     status: Option<u16>,
     restarts: usize,
+    noted: Noted,
     outcome: Outcome,
 }
 
 impl<'r> Walk<'r> {
-    fn new(state: State<'r>, outcome: Outcome) -> Walk<'r> {
+    fn new(state: State<'r>, outcome: Outcome, noted: Noted) -> Walk<'r> {
         let (stack, guards) = (Vec::new(), Vec::new());
-        Walk { state, stack, errors: None, guards, handling: false, status: None, restarts: 0, outcome }
+        Walk { state, stack, errors: None, guards, handling: false, status: None, restarts: 0, noted, outcome }
     }
 }
 
@@ -187,7 +203,7 @@ impl Run<'_> {
         let state = State::new(request, listener, listener.wire.remains(request));
         let known = state.path.as_ref().is_some_and(|path| !path.is_empty());
         let by_host = if known { self.by_host(state.clone(), listener.chain) } else { None };
-        let mut walk = Walk::new(state, outcome);
+        let mut walk = Walk::new(state, outcome, self.noted);
         walk.errors = Some(by_host.unwrap_or_else(|| errors.clone()));
         let go = self.error(&mut walk, status);
         self.finish(walk, go)
@@ -196,7 +212,7 @@ impl Run<'_> {
     /// Who handles refusals where the host leads to.
     fn by_host(&mut self, state: State<'_>, chain: ChainId) -> Option<Arc<Errors>> {
         let refusals = &self.gateway.refusals;
-        let mut walk = Walk::new(state, nothing());
+        let mut walk = Walk::new(state, nothing(), Noted::Places);
         let mut at = Frame { chain, clause: 0, step: 0 };
         for _ in 0..WORK / 100 {
             match self.advance(&mut walk, at) {
@@ -231,7 +247,7 @@ impl Run<'_> {
 
     /// Walks from a chain to the end.
     fn walk(&mut self, state: State<'_>, chain: ChainId, outcome: Outcome) -> Outcome {
-        self.finish(Walk::new(state, outcome), Go::At(Frame { chain, clause: 0, step: 0 }))
+        self.finish(Walk::new(state, outcome, self.noted), Go::At(Frame { chain, clause: 0, step: 0 }))
     }
 
     /// Goes on until it is over.
@@ -264,7 +280,7 @@ impl Run<'_> {
         };
         if at.step == 0 {
             let holds = self.decide(walk, &clause.when);
-            if self.told {
+            if self.noted == Noted::All {
                 tell(walk, clause, holds);
             }
             if !holds {
@@ -282,7 +298,7 @@ impl Run<'_> {
                 behind.push(Frame { step: clause.steps.len(), ..at });
                 walk.guards.push((Arc::clone(errors), behind));
             }
-            if let (true, Step::Limit(limit)) = (self.told, step) {
+            if let (Noted::All, Step::Limit(limit)) = (self.noted, step) {
                 let key = walk.state.value(&limit.what.key);
                 walk.outcome.keys.push(key);
             }
@@ -329,7 +345,7 @@ impl Run<'_> {
     /// Does one step; where people want to know, headers of the answer are computed as they stand here.
     fn run(&self, step: &Step, walk: &mut Walk<'_>) {
         match step {
-            Step::Setting(said) if self.told => {
+            Step::Setting(said) if self.noted == Noted::All => {
                 let what = computed(&walk.state, &said.what).unwrap_or_else(|| said.what.clone());
                 walk.outcome.settings.push((what, said.origin.clone()));
             }
@@ -507,26 +523,34 @@ fn run(step: &Step, walk: &mut Walk<'_>) {
         Step::Limit(said) => {
             let Said { what: limit, origin } = &**said;
             note(walk, origin, None);
-            walk.outcome.limits.push((limit.clone(), origin.clone()));
+            if walk.noted > Noted::Places {
+                walk.outcome.limits.push((limit.clone(), origin.clone()));
+            }
         }
         Step::Set(said) => {
             let Said { what: (name, value), origin } = &**said;
             let value = walk.state.value(value);
             note(walk, origin, None);
+            if walk.noted == Noted::Places {
+                walk.state.variables.insert(name.clone(), value);
+                return;
+            }
             let before = walk.state.variables.insert(name.clone(), value.clone());
             changed(walk, origin, Changed::Variable(name.clone()), before.unwrap_or(Some(Vec::new())), value);
         }
         Step::Rewrite(said) => self::rewrite(walk, &said.what, &said.origin),
         Step::RequestHeader(said) => {
             let Said { what: edit, origin } = &**said;
+            if walk.noted == Noted::Places || *origin == Origin::default() {
+                walk.state.edit(edit);
+                note(walk, origin, None);
+                return;
+            }
+            // Kept where it changes nothing too: it tells that this header isn't the caller's to choose.
             let before = walk.state.lines(&edit.name);
             walk.state.edit(edit);
             let now = walk.state.lines(&edit.name);
             note(walk, origin, None);
-            // Kept where it changes nothing too: it tells that this header isn't the caller's to choose.
-            if *origin == Origin::default() {
-                return;
-            }
             let after = walk.outcome.steps.len();
             let what = Changed::Header(edit.name.clone());
             let (before, now) = (Some(before), Some(now));
@@ -539,6 +563,7 @@ fn run(step: &Step, walk: &mut Walk<'_>) {
                 note(walk, origin, None);
             }
         }
+        Step::Setting(_) if walk.noted == Noted::Places => {}
         Step::Setting(said) => walk.outcome.settings.push((said.what.clone(), said.origin.clone())),
         Step::Guard(_) | Step::Call(_) => {}
     }
@@ -573,7 +598,7 @@ fn rewrite(walk: &mut Walk<'_>, rewrite: &Rewrite, origin: &Origin) {
 /// Notes a change, if it is one.
 fn changed(walk: &mut Walk<'_>, origin: &Origin, what: Changed, before: Option<Vec<u8>>, now: Option<Vec<u8>>) {
     // Without a place it is the server's own bookkeeping.
-    if (before != now || now.is_none()) && *origin != Origin::default() {
+    if walk.noted > Noted::Places && (before != now || now.is_none()) && *origin != Origin::default() {
         let after = walk.outcome.steps.len();
         walk.outcome.changes.push(Change { after, origin: origin.clone(), what, before, now });
     }
@@ -602,18 +627,6 @@ fn forwarded(state: &mut State<'_>, forward: &Forward) -> Verdict {
         },
         _ => Verdict::Unknown { reason: reason(state).into_owned(), reached: true },
     }
-}
-
-fn status_of(text: &[u8]) -> u16 {
-    std::str::from_utf8(text).ok().and_then(|text| text.parse().ok()).unwrap_or(500)
-}
-
-fn by_itself(status: u16) -> Verdict {
-    if status >= 400 { Verdict::Refused(status) } else { Verdict::Answered(status) }
-}
-
-fn unknown(why: impl Into<Cow<'static, str>>) -> Verdict {
-    Verdict::Unknown { reason: why.into().into_owned(), reached: false }
 }
 
 #[cfg(test)]

@@ -3,6 +3,7 @@
 //! In: what [`super::eval`] saw. Out: facts, for whoever judges or shows them. Invariant: headers and changes hold what the request and the
 //! config hold, secrets too: only names are for people, values are for who compares them.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use super::{HeaderLines, Limit, Origin, Setting};
@@ -99,4 +100,19 @@ pub enum Verdict {
         /// Whether the upstream sees it, whatever the answer is.
         reached: bool,
     },
+}
+
+/// The status that a computed text is; what is none is 500.
+pub(super) fn status_of(text: &[u8]) -> u16 {
+    std::str::from_utf8(text).ok().and_then(|text| text.parse().ok()).unwrap_or(500)
+}
+
+/// The decision of a gateway that answers by itself.
+pub(super) fn by_itself(status: u16) -> Verdict {
+    if status >= 400 { Verdict::Refused(status) } else { Verdict::Answered(status) }
+}
+
+/// The decision that the files don't tell.
+pub(super) fn unknown(why: impl Into<Cow<'static, str>>) -> Verdict {
+    Verdict::Unknown { reason: why.into().into_owned(), reached: false }
 }

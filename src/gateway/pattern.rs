@@ -35,8 +35,11 @@ pub enum Syntax {
     PcreAnyCase,
 }
 
+/// Compiled expressions by their text.
+type Known = HashMap<(Syntax, Box<str>), Arc<Pattern>>;
+
 /// The expressions that were compiled so far.
-static KNOWN: LazyLock<Mutex<HashMap<(Syntax, Box<str>), Arc<Pattern>>>> = LazyLock::new(Mutex::default);
+static KNOWN: LazyLock<Mutex<Known>> = LazyLock::new(Mutex::default);
 
 impl Pattern {
     /// An expression of this crate's own, over bytes.

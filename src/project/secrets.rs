@@ -148,7 +148,7 @@ impl Hidden {
         let mut lengths: Vec<usize> = texts.iter().map(|text| text.len()).collect();
         lengths.sort_unstable_by(|a, b| b.cmp(a));
         lengths.dedup();
-        let mut hidden = Hidden { starts: vec![false; (64 * texts.len()).next_power_of_two()], lengths, texts };
+        let mut hidden = Hidden { starts: vec![false; (16 * texts.len()).next_power_of_two()], lengths, texts };
         for text in &hidden.texts {
             if let Some(start) = text.as_bytes().first_chunk() {
                 let place = sieve(start, hidden.starts.len());

@@ -39,6 +39,10 @@ fn wrong(system: &System, options: &Options, case: &Path) -> Option<(Vec<String>
         Dialect::Traefik => Proxy::Traefik,
         Dialect::Compose | Dialect::Htpasswd => return None,
     };
+    let measure = Measure::built_in().unwrap();
+    if survey(&system.gateway, &measure, true).gaps.is_empty() {
+        return Some((Vec::new(), 0));
+    }
     let program = server::program(proxy);
     let path = server::find(program.names, program.variable).unwrap();
     let version = server::version(&path, proxy).unwrap();
@@ -46,7 +50,6 @@ fn wrong(system: &System, options: &Options, case: &Path) -> Option<(Vec<String>
         Ok(site) => site,
         Err(why) => return Some((vec![format!("{}: it doesn't start: {why}", case.display())], 0)),
     };
-    let measure = Measure::built_in().unwrap();
     let found = survey(&site.gateway, &measure, true);
     let mut wrong = Vec::new();
     let mut asked = 0;

@@ -169,7 +169,10 @@ fn pages_and_schemas_are_up_to_date() {
     }
     for entry in fs::read_dir(root().join("docs/rules")).unwrap() {
         let path = entry.unwrap().path();
-        if !files.iter().any(|(own, _)| *own == path) {
+        let known = files.iter().any(|(own, _)| *own == path);
+        if !known && bless() {
+            fs::remove_file(&path).unwrap();
+        } else if !known {
             stale.push(format!("{}: no rule has this page", path.display()));
         }
     }

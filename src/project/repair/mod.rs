@@ -72,7 +72,7 @@ impl Repair {
             Repair::Timeout(of, time) => format!("set the timeout {} to {} s", of_what(*of), time.as_secs()),
             Repair::StreamAnswers => "pass answers on as they come".to_owned(),
             Repair::NoCompression => "don't compress answers".to_owned(),
-            Repair::BodyLimit(bytes) => format!("set the limit of bodies to {bytes} bytes"),
+            Repair::BodyLimit(bytes) => format!("take bodies up to {}", size(*bytes, " KiB", " MiB")),
             Repair::UpstreamHttp11 => "speak HTTP/1.1 to the upstream".to_owned(),
             Repair::HideVersion => "don't name the server's version".to_owned(),
             Repair::RateStatus(status) => format!("answer requests over the rate with {status}"),

@@ -87,6 +87,11 @@ fn check(context: &Context<'_>, found: &mut Vec<Finding>) {
             .collect();
         chosen.iter().find_map(|(limit, choice)| {
             let choice = (*choice)?;
+            // Where the policy has no limit on connections, a weak one is more than it asks for.
+            let asked = context.measure.plan.limits.connections.is_some();
+            if matches!(limit.limit.kind, LimitKind::Connections { .. }) && !asked {
+                return None;
+            }
             // Where another one of its kind counts by what nobody chooses, that one holds.
             let kind = std::mem::discriminant(&limit.limit.kind);
             let holds = |(other, choice): &(Counted<'_>, Option<&Choice>)| {
@@ -168,13 +173,10 @@ fn choices(context: &Context<'_>) -> BTreeSet<Choice> {
     let mut note = |value: &Value| {
         value.any(&mut |part| {
             match part {
-                Value::Header(name, _)
-                    if !part.is_credential() && name != "*" && !name.eq_ignore_ascii_case("host") =>
-                {
-                    if !choices
-                        .iter()
-                        .any(|known| matches!(known, Choice::Header(own) if own.eq_ignore_ascii_case(name)))
-                    {
+                Value::Header(name, _) => {
+                    let same = |known: &Choice| matches!(known, Choice::Header(own) if own.eq_ignore_ascii_case(name));
+                    let chosen = !part.is_credential() && name != "*" && !name.eq_ignore_ascii_case("host");
+                    if chosen && !choices.iter().any(same) {
                         choices.insert(Choice::Header(name.clone()));
                     }
                 }
