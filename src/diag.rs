@@ -18,11 +18,27 @@ pub enum Severity {
     Note,
 }
 
+/// What a problem is about, where that has a name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Kind {
+    /// Anything else.
+    #[default]
+    Other,
+    /// Something that still works and has another name now.
+    Deprecated,
+    /// A part that the server has only if it was built with it.
+    MissingModule,
+    /// A file that is to be read and isn't there, or a pattern that fits none.
+    MissingFile,
+}
+
 /// One problem with an input.
 #[derive(Debug, Clone)]
 pub struct Diagnostic {
     /// How bad it is.
     pub severity: Severity,
+    /// What it is about.
+    pub kind: Kind,
     /// What is wrong, in lower case, the user's text in backticks.
     pub message: String,
     /// The file that it is about; absent: no file, such as a missing one.
@@ -43,13 +59,20 @@ pub struct Sink {
 impl Diagnostic {
     /// A problem without a place.
     pub fn new(severity: Severity, message: impl Into<String>) -> Self {
-        Diagnostic { severity, message: shortened(message.into()), file: None, span: None, help: None }
+        let message = shortened(message.into());
+        Diagnostic { severity, kind: Kind::Other, message, file: None, span: None, help: None }
     }
 
     /// The same problem at a place in a file.
     pub fn at(mut self, file: &SourceFile, span: Span, label: impl Into<String>) -> Self {
         self.file = Some(file.clone());
         self.span = Some((span, label.into()));
+        self
+    }
+
+    /// The same problem, of this kind.
+    pub fn kind(mut self, kind: Kind) -> Self {
+        self.kind = kind;
         self
     }
 

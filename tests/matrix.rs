@@ -113,6 +113,28 @@ fn every_cell_is_what_decide_says() {
 }
 
 #[test]
+fn rendered_configs_are_as_the_policy_wants() {
+    let folder = tempfile::tempdir().unwrap();
+    let policy = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/conformance/team");
+    let run = |arguments: &[&str]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_llmguard"));
+        command.args(arguments).args(["--policy", "llmguard.toml", "--env-file", "env"]);
+        command.current_dir(folder.path()).env_clear().output().unwrap()
+    };
+    for name in ["llmguard.toml", "env"] {
+        fs::copy(policy.join(name), folder.path().join(name)).unwrap();
+    }
+    for target in ["nginx", "caddy", "traefik-file"] {
+        let rendered = run(&["render", "--target", target, "--out", target, "--accept-weaker"]);
+        assert!(rendered.status.success(), "{target}: {}", String::from_utf8_lossy(&rendered.stderr));
+        let out = run(&["matrix", target]);
+        let said = format!("{}{}", String::from_utf8_lossy(&out.stderr), String::from_utf8_lossy(&out.stdout));
+        assert_eq!(out.status.code(), Some(0), "{target}: {said}");
+        assert!(said.contains("as the policy wants it"), "{target}: {said}");
+    }
+}
+
+#[test]
 fn the_pictures_look_right_in_a_browser() {
     let Some(chromium) = common::server("the_pictures_look_right_in_a_browser", "LLMGUARD_CHROMIUM") else { return };
     let folder = tempfile::tempdir().unwrap();
@@ -134,7 +156,12 @@ fn the_pictures_look_right_in_a_browser() {
             seen.push((format!("{name}-{kind}"), text));
         }
     }
-    let told = browser.measured(&pages);
+    let broken =
+        "<style>p { width: 20px; white-space: nowrap; color: #aaa }</style><main><p>cut off and pale</p></main>";
+    pages.push(("a broken page".to_owned(), 700, broken.to_owned()));
+    let mut told = browser.measured(&pages);
+    let (own, _) = (told.pop().unwrap_or_default(), pages.pop());
+    assert!(own.contains("cut off: ") && own.contains("contrast 2") && own.contains("only 1 texts"), "{own}");
     let wrong: Vec<&String> = told.iter().filter(|told| !told.contains(": measured ") || told.contains('\n')).collect();
     assert!(told.len() == pages.len() && wrong.is_empty(), "{} of {}: {wrong:#?}", told.len(), pages.len());
 

@@ -4,6 +4,7 @@
 //! looked at once; for a regular expression there are examples that it matches.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use regex_syntax::hir::{Class, Hir, HirKind};
 
@@ -18,6 +19,8 @@ pub type Texts = BTreeSet<Vec<u8>>;
 const MOST_EXAMPLES: usize = 8;
 /// How often what may repeat is repeated at most, where it must.
 const MOST_REPEATS: u32 = 40;
+/// How many variables are followed that are set to each other.
+const MOST_VARIABLES: usize = 3;
 
 /// What is compared with what.
 #[derive(Debug, Clone, Default)]
@@ -40,6 +43,8 @@ pub struct Boundaries {
     pub clients: BTreeSet<String>,
     /// Lengths of bodies.
     pub bodies: BTreeSet<u64>,
+    /// Variables by their names: what they are compared with is compared with what they are set to.
+    variables: BTreeMap<Arc<str>, Texts>,
 }
 
 /// What a gateway tells apart.
@@ -49,8 +54,9 @@ pub fn boundaries(gateway: &Gateway) -> Boundaries {
 
 /// What some chains tell apart.
 pub fn boundaries_of<'c>(chains: impl IntoIterator<Item = &'c Chain>) -> Boundaries {
+    let chains: Vec<&Chain> = chains.into_iter().collect();
     let mut found = Boundaries::default();
-    for chain in chains {
+    for chain in &chains {
         found.terminal(&chain.otherwise);
         for clause in &chain.clauses {
             found.predicate(&clause.when);
@@ -58,10 +64,29 @@ pub fn boundaries_of<'c>(chains: impl IntoIterator<Item = &'c Chain>) -> Boundar
             found.terminal(&clause.then);
         }
     }
+    found.follow(&chains);
     found
 }
 
 impl Boundaries {
+    /// Follows variables to what they are set to.
+    fn follow(&mut self, chains: &[&Chain]) {
+        for _ in 0..MOST_VARIABLES {
+            let known = std::mem::take(&mut self.variables);
+            if known.is_empty() {
+                return;
+            }
+            for step in chains.iter().flat_map(|chain| &chain.clauses).flat_map(|clause| &clause.steps) {
+                let Step::Set(said) = step else { continue };
+                if let Some(texts) = known.get(&said.what.0) {
+                    let texts: Vec<Vec<u8>> = texts.iter().cloned().collect();
+                    self.compared(&said.what.1, &texts);
+                }
+            }
+        }
+        self.variables.clear();
+    }
+
     fn predicate(&mut self, predicate: &Predicate) {
         match predicate {
             Predicate::Value(value, test) => {
@@ -152,6 +177,7 @@ impl Boundaries {
     fn compared(&mut self, value: &Value, texts: &[Vec<u8>]) {
         let own = texts.iter().cloned();
         match value {
+            Value::Variable(name) => self.variables.entry(Arc::clone(name)).or_default().extend(own),
             Value::Path | Value::RawPath | Value::Target | Value::OriginalTarget => self.paths.extend(own),
             Value::Host | Value::Authority => self.hosts.extend(own),
             Value::Method => self.methods.extend(own),

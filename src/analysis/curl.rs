@@ -36,6 +36,7 @@ pub fn command(gateway: &Gateway, witness: &Witness) -> String {
         });
     }
     words.extend(credential(witness));
+    words.extend(witness.request.body.as_ref().map(|body| format!("-d {}", quoted(&String::from_utf8_lossy(body)))));
     let target = String::from_utf8_lossy(&shown_target(witness)).into_owned();
     if listener.tls {
         words.push("-k".to_owned());

@@ -72,6 +72,9 @@ pub fn request(gateway: &Gateway, witness: &Witness) -> Value {
         Version::Http10 => drop(object.insert("http".to_owned(), "1.0".into())),
         Version::Http2 => drop(object.insert("http".to_owned(), "2".into())),
     }
+    if let Some(body) = &request.body {
+        object.insert("body".to_owned(), text(body).into());
+    }
     if let Some(client) = witness.caller.shown_client() {
         object.insert("client".to_owned(), client.into());
     }

@@ -80,6 +80,7 @@ fn timeout(what: TimeoutOf) -> &'static str {
     match what {
         TimeoutOf::ClientHeader => "for the request's head",
         TimeoutOf::ClientBody => "for the request's body",
+        TimeoutOf::Request => "for the whole request",
         TimeoutOf::Send => "for writing a part of the answer",
         TimeoutOf::Answer => "for the whole answer, streams too",
         TimeoutOf::KeepAlive => "for an idle connection",

@@ -3,6 +3,7 @@
 //! In: configs, the policy or none. Out: on standard output the findings; on standard error what was read and with which policy.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use super::configs::{self, Sources};
 use super::{Exit, Global, PolicyArgs, fail, load, mend, print, say};
@@ -10,9 +11,10 @@ use crate::analysis::measure::Measure;
 use crate::analysis::survey::{Survey, survey};
 use crate::diag::{self, Diagnostic, Sink};
 use crate::finding::{self, Severity, baseline, ignore};
-use crate::project::System;
+use crate::project::deployment::{Role, Service};
+use crate::project::{Dialect, System};
 use crate::report::{Format, Look, Report};
-use crate::rules::{self, Context, Rule};
+use crate::rules::{self, Context, Deployed, Rule};
 use crate::source::SourceFile;
 
 /// The columns of a report that goes into a file.
@@ -179,6 +181,14 @@ pub(super) fn measure(args: &PolicyArgs, global: &Global) -> Result<Measure, Exi
     Measure::new(loaded.plan, &loaded.file, Some(name)).ok_or_else(broken)
 }
 
+/// Whether a server that a system sends requests to may be the policy's, whatever it is called: not where a project names its
+/// model server by the image, and not any port that a project publishes.
+fn may_be_any(system: &System) -> bool {
+    let is_one = |service: &Service| matches!(service.role, Role::ModelServer(_));
+    let known = system.deployment.as_ref().is_some_and(|own| own.services.iter().any(is_one));
+    !known && system.dialect != Dialect::Compose
+}
+
 /// What the rules find in all systems.
 fn judged(
     systems: &[System],
@@ -196,16 +206,23 @@ fn judged(
     // Where no server looks like the policy's, any may be it.
     let every = surveys.iter().all(|survey| survey.routes.is_empty() && survey.gaps.is_empty());
     if every && surveys.iter().any(|survey| !survey.others.is_empty()) {
-        surveys = asked.iter().map(|system| survey(&system.gateway, measure, true)).collect();
+        surveys = asked.iter().map(|system| survey(&system.gateway, measure, may_be_any(system))).collect();
     }
     let nothing = Survey::default();
     let empty = crate::gateway::Gateway::default();
-    let mut found = rules::check(&Context { gateway: &empty, measure, survey: &nothing, unset: None, problems });
+    let mut found =
+        rules::check(&Context { gateway: &empty, measure, survey: &nothing, unset: None, problems, deployed: None });
     for (system, own) in asked.iter().zip(&surveys) {
         let twin = unset.and_then(|all| all.iter().find(|other| other.name == system.name));
-        let open = twin.map(|twin| (&twin.gateway, survey(&twin.gateway, measure, every)));
+        let open = twin.map(|twin| (&twin.gateway, survey(&twin.gateway, measure, every && may_be_any(twin))));
         let unset = open.as_ref().map(|(gateway, survey)| (*gateway, survey));
-        let context = Context { gateway: &system.gateway, measure, survey: own, unset, problems: &[] };
+        let deployed = system.deployment.as_ref().filter(|_| system.dialect == Dialect::Compose).map(|deployment| {
+            let all = asked.iter().zip(&surveys);
+            let same =
+                all.filter(|(other, _)| other.deployment.as_ref().is_some_and(|other| Arc::ptr_eq(other, deployment)));
+            Deployed { deployment, parts: same.map(|(other, survey)| (&other.gateway, survey)).collect() }
+        });
+        let context = Context { gateway: &system.gateway, measure, survey: own, unset, problems: &[], deployed };
         found.extend(rules::check(&context));
     }
     found

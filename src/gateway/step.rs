@@ -232,6 +232,8 @@ pub enum TimeoutOf {
     ClientHeader,
     /// A pause in a request's body, or the whole of it.
     ClientBody,
+    /// A whole request, head and body.
+    Request,
     /// A pause in writing the answer.
     Send,
     /// The whole of the answer, streams too.

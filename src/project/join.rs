@@ -6,11 +6,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use super::container::Container;
 use super::discover::Config;
 use super::read::real;
-use super::{Dialect, System, entrypoint, image, read, stock, traefik};
+use super::{Dialect, System, deployment, entrypoint, image, read, stock, traefik};
 use crate::diag::{Diagnostic, Severity, Sink};
 use crate::dialect::Options;
 use crate::dialect::compose::model::{NetworkMode, Project, Protocol, Service};
@@ -94,6 +95,7 @@ fn systems_of(project: &Project, options: &Options, sink: &mut Sink) -> Vec<Syst
     let mut systems = Vec::new();
     let mut roles: BTreeMap<&str, Role> = BTreeMap::new();
     let mut labelled = false;
+    let mut with_docker: Vec<String> = Vec::new();
     for service in project.services.iter().filter(|service| service.enabled) {
         let image = service.build.as_ref().map(|build| image::built(service, build));
         let (built, unknown) = match image {
@@ -103,6 +105,9 @@ fn systems_of(project: &Project, options: &Options, sink: &mut Sink) -> Vec<Syst
         };
         let inside = built.as_ref().unwrap_or(service);
         let Some(proxy) = proxy(inside) else { continue };
+        if proxy == Proxy::Traefik {
+            with_docker.push(service.name.clone());
+        }
         let read = match (unknown, Container::new(inside)) {
             (Some(why), _) => Err(why),
             (None, Ok(container)) => system(project, inside, proxy, container, options, sink),
@@ -134,7 +139,16 @@ fn systems_of(project: &Project, options: &Options, sink: &mut Sink) -> Vec<Syst
     let neighbours = compose::neighbours(project, &is_proxy);
     let gateway = compose::gateway(project, &role);
     systems.push(System::new(Dialect::Compose, name(project), gateway));
-    systems.iter_mut().for_each(|system| system.neighbours = Some(neighbours.clone()));
+    let proxy_role = |service: &Service| match is_proxy(service) {
+        true if with_docker.contains(&service.name) => Some(deployment::Role::ProxyWithDocker),
+        true => Some(deployment::Role::Proxy),
+        false => None,
+    };
+    let deployment = Arc::new(deployment::deployment(project, &proxy_role));
+    for system in &mut systems {
+        system.neighbours = Some(neighbours.clone());
+        system.deployment = Some(Arc::clone(&deployment));
+    }
     systems
 }
 

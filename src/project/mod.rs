@@ -5,6 +5,7 @@
 
 pub mod classify;
 mod container;
+pub mod deployment;
 pub mod discover;
 mod dockerfile;
 mod entrypoint;
@@ -18,12 +19,14 @@ mod traefik;
 pub mod variables;
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use crate::diag::Sink;
 use crate::dialect::Options;
 pub use crate::dialect::compose::Neighbour;
 use crate::gateway::Gateway;
 use classify::What;
+use deployment::Deployment;
 use read::real;
 
 /// The languages that configs are written in.
@@ -52,12 +55,14 @@ pub struct System {
     pub gateway: Gateway,
     /// What the other containers of its compose project reach past it; absent: it is in none.
     pub neighbours: Option<Vec<Neighbour>>,
+    /// The compose project that it is a part of, the same for all of its parts; absent: it is in none.
+    pub deployment: Option<Arc<Deployment>>,
 }
 
 impl System {
     /// Configs that are in no compose project.
     fn new(dialect: Dialect, name: String, gateway: Gateway) -> System {
-        System { dialect, name, gateway, neighbours: None }
+        System { dialect, name, gateway, neighbours: None, deployment: None }
     }
 }
 

@@ -9,6 +9,7 @@ use super::container::Container;
 use super::{Dialect, System};
 use crate::diag::Sink;
 use crate::dialect::compose::model::{NetworkMode, Project, Service};
+use crate::dialect::compose::own_port;
 use crate::dialect::traefik::{self, LabelSet};
 use crate::dialect::{Options, document::Document, toml, yaml};
 use crate::source::SourceFile;
@@ -54,9 +55,16 @@ fn labels(project: &Project, service: &Service) -> LabelSet {
             .iter()
             .filter_map(|port| port.text.split('/').next()?.parse().ok())
             .chain(service.ports.iter().map(|port| port.target))
+            .chain(exposed_by_image(service))
             .collect(),
         host_network: matches!(service.network, NetworkMode::Host(_)),
     }
+}
+
+/// The port that the image of a model server exposes by itself (Ollama's does, the others' don't).
+fn exposed_by_image(service: &Service) -> Option<u16> {
+    let (kind, ..) = own_port(service)?;
+    kind.default_port.filter(|_| kind.kind == "ollama")
 }
 
 /// Traefik's own settings: its file, else its flags, else its environment; and the files of its file provider.

@@ -8,6 +8,9 @@ use super::{Look, Report, notes, page};
 use crate::finding::{Finding, Place, Severity};
 use crate::source::Span;
 
+/// So many characters stay around a mark in a line that is too long, and at the line's beginning.
+const AROUND: usize = 16;
+
 /// Places further away in the same file are shown apart.
 const NEAR_LINES: usize = 400;
 
@@ -30,7 +33,7 @@ fn picture(finding: &Finding, width: usize) -> String {
         Severity::Info => Level::INFO,
     };
     let mut group = Group::with_title(level.primary_title(finding.message.as_str()).id(finding.rule));
-    let own = excerpts(finding);
+    let own = excerpts(finding, width.saturating_sub(8));
     for excerpt in &own {
         group = group.element(excerpt.snippet());
     }
@@ -45,7 +48,16 @@ fn picture(finding: &Finding, width: usize) -> String {
     for (name, text) in &notes {
         group = group.element(Level::NOTE.with_name(*name).message(text.as_str()));
     }
-    Renderer::styled().term_width(width).render(&[group])
+    let picture = Renderer::styled().term_width(width).render(&[group]);
+    // The picture counts columns in what it shows: what is hidden or left out moves what stands behind it.
+    match own.first().and_then(|excerpt| excerpt.column()) {
+        Some(shown) => {
+            let (name, start) = (&finding.place.file.name, finding.place.start());
+            let at = |column: usize| format!("{name}:{}:{column}", start.line);
+            picture.replacen(&format!("{}\n", at(shown)), &format!("{}\n", at(start.column)), 1)
+        }
+        None => picture,
+    }
 }
 
 /// Lines of one file, and what is marked in them.
@@ -53,10 +65,62 @@ struct Excerpt {
     name: String,
     text: String,
     line: usize,
-    marks: Vec<(AnnotationKind, std::ops::Range<usize>, String)>,
+    marks: Vec<Mark>,
 }
 
+type Mark = (AnnotationKind, std::ops::Range<usize>, String);
+
 impl Excerpt {
+    /// The column that the first mark is shown in.
+    fn column(&self) -> Option<usize> {
+        let start = self.marks.first()?.1.start;
+        let line = self.text[..start].rfind('\n').map_or(0, |at| at + 1);
+        Some(self.text[line..start].chars().count() + 1)
+    }
+
+    /// The same without what makes lines too long and isn't marked.
+    fn fitting(mut self, most: usize) -> Excerpt {
+        let mut text = String::new();
+        let mut cuts: Vec<(std::ops::Range<usize>, usize)> = Vec::new();
+        let mut start = 0;
+        for line in self.text.split_inclusive('\n') {
+            let end = start + line.trim_end().len();
+            let mut kept = start;
+            if line.chars().count() > most {
+                let near = |range: &std::ops::Range<usize>| (start..end).contains(&range.start);
+                let mut keep: Vec<(usize, usize)> = vec![(start, start + AROUND)];
+                let own = self.marks.iter().map(|(_, range, _)| range).filter(|range| near(range));
+                keep.extend(
+                    own.map(|range| {
+                        (range.start.saturating_sub(AROUND), range.end.min(range.start + most / 2) + AROUND)
+                    }),
+                );
+                keep.sort_unstable();
+                keep.push((end, end));
+                let mut at = start;
+                for (from, to) in keep {
+                    let (from, to) =
+                        (boundary(&self.text, from.clamp(at, end)), boundary(&self.text, to.clamp(at, end)));
+                    if from > at + 1 {
+                        text.push_str(&self.text[kept..at]);
+                        cuts.push((at..from, text.len()));
+                        text.push('…');
+                        kept = from;
+                    }
+                    at = at.max(to);
+                }
+            }
+            start += line.len();
+            text.push_str(&self.text[kept..start]);
+        }
+        let moved = |offset: usize| match cuts.iter().rfind(|(cut, _)| cut.start < offset) {
+            Some((cut, at)) => at + '…'.len_utf8() + offset.saturating_sub(cut.end),
+            None => offset,
+        };
+        self.marks.iter_mut().for_each(|(_, range, _)| *range = moved(range.start)..moved(range.end));
+        Excerpt { text, ..self }
+    }
+
     fn snippet(&self) -> Snippet<'_, Annotation<'_>> {
         let marks = self.marks.iter().map(|(kind, span, label)| {
             let label = if label.is_empty() { None } else { Some(label.as_str()) };
@@ -67,7 +131,7 @@ impl Excerpt {
 }
 
 /// The finding's own file first, then the others in the order of its way.
-fn excerpts(finding: &Finding) -> Vec<Excerpt> {
+fn excerpts(finding: &Finding, most: usize) -> Vec<Excerpt> {
     let primary = (&finding.place, finding.label.as_str(), AnnotationKind::Primary);
     let related = finding.related.iter().map(|(place, label)| (place, label.as_str(), AnnotationKind::Context));
     let mut groups: Vec<Vec<(&Place, &str, AnnotationKind)>> = vec![vec![primary]];
@@ -82,7 +146,12 @@ fn excerpts(finding: &Finding) -> Vec<Excerpt> {
             None => groups.push(vec![(place, label, kind)]),
         }
     }
-    groups.iter().map(|group| excerpt(group)).collect()
+    groups.iter().map(|group| excerpt(group).fitting(most)).collect()
+}
+
+/// The first boundary of a character from here on.
+fn boundary(text: &str, at: usize) -> usize {
+    (at..text.len()).find(|at| text.is_char_boundary(*at)).unwrap_or(text.len())
 }
 
 /// Whole lines around some places of one file; of a place that has several lines the first is marked.
@@ -109,7 +178,7 @@ fn excerpt(places: &[(&Place, &str, AnnotationKind)]) -> Excerpt {
         let (from, to) = (from - carriage(from), to - carriage(to));
         (*kind, from..to.max(from), (*label).to_owned())
     });
-    let marks = marks.collect();
+    let marks: Vec<Mark> = marks.collect();
     let shown = whole.replace("\r\n", "\n");
     let text = shown.strip_suffix('\r').unwrap_or(&shown).to_owned();
     Excerpt { name: file.name.clone(), text, line: file.line_column(lines.start).line, marks }

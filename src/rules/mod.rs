@@ -5,13 +5,13 @@
 
 mod access;
 mod cannot_evaluate;
+mod compose;
 mod cors;
-mod does_not_load;
 mod fails_open_when_unset;
 mod keys;
 mod leaks;
 mod limits;
-mod loads_with_problems;
+mod loading;
 mod operation;
 mod treatment;
 mod unused_ignore;
@@ -21,6 +21,7 @@ use crate::analysis::survey::Survey;
 use crate::diag::Diagnostic;
 use crate::finding::{Edit, Finding, Fix, Place, Severity};
 use crate::gateway::{Gateway, Origin};
+use crate::project::deployment::Deployment;
 pub use crate::project::repair::{self, Repair};
 
 /// A rule.
@@ -44,6 +45,8 @@ pub const RULES: &[Rule] = &[
     access::metadata_reachable::RULE,
     access::unlisted_path_reachable::RULE,
     access::upstream_published::RULE,
+    compose::guard_walked_around::RULE,
+    compose::host_network::RULE,
     access::unguarded_server::RULE,
     access::path_spelling::RULE,
     access::method_not_guarded::RULE,
@@ -90,9 +93,24 @@ pub const RULES: &[Rule] = &[
     cors::errors_without_cors::RULE,
     cors::doubled_cors_headers::RULE,
     fails_open_when_unset::RULE,
+    compose::shared_network::RULE,
+    compose::vulnerable_image::RULE,
+    compose::image_not_pinned::RULE,
+    compose::ollama_any_origin::RULE,
+    compose::ollama_host_wrong::RULE,
+    compose::healthcheck_never_passes::RULE,
+    compose::docker_socket_mounted::RULE,
+    compose::privileged_container::RULE,
+    compose::no_gpu_reserved::RULE,
+    compose::dollar_not_doubled::RULE,
+    compose::unset_variable::RULE,
+    compose::obsolete_key::RULE,
     cannot_evaluate::RULE,
-    does_not_load::RULE,
-    loads_with_problems::RULE,
+    loading::does_not_load::RULE,
+    loading::missing_include::RULE,
+    loading::missing_module::RULE,
+    loading::loads_with_problems::RULE,
+    loading::deprecated_directive::RULE,
     unused_ignore::RULE,
 ];
 
@@ -109,6 +127,17 @@ pub struct Context<'a> {
     pub unset: Option<(&'a Gateway, &'a Survey)>,
     /// What reading the config brought up.
     pub problems: &'a [Diagnostic],
+    /// The compose project whose published ports these are; absent: this is something else.
+    pub deployed: Option<Deployed<'a>>,
+}
+
+/// A compose project.
+#[derive(Debug)]
+pub struct Deployed<'a> {
+    /// What it runs; its origins are this gateway's.
+    pub deployment: &'a Deployment,
+    /// Its proxies and its published ports, each with what becomes of requests.
+    pub parts: Vec<(&'a Gateway, &'a Survey)>,
 }
 
 impl Context<'_> {

@@ -155,6 +155,7 @@ impl Parser<'_> {
         if found.is_empty() {
             if !text.contains(['*', '?', '[', ']']) {
                 let message = format!("`import {pattern}`: no such file or snippet");
+                self.facts.missing_imports.push(self.tokens.place());
                 return Err(self.tokens.fault(message));
             }
             self.facts.empty_imports.push(self.tokens.place());
@@ -180,7 +181,10 @@ impl Parser<'_> {
             return Ok(*file);
         }
         let real = glob::below(self.options.root.as_deref(), path);
-        let read = SourceFile::read_config(self.options.name(&real), &real);
+        // A file is called as it is reached from the main file.
+        let here = self.files.first().filter(|(_, main)| main.is_relative()).and_then(|_| std::env::current_dir().ok());
+        let shown = here.and_then(|here| real.strip_prefix(here).ok()).unwrap_or(&real);
+        let read = SourceFile::read_config(self.options.name(shown), &real);
         let source = read.map_err(|reason| self.tokens.fault(format!("`import {}`: {reason}", path.display())))?;
         self.files.push((source, PathBuf::from(path)));
         self.by_path.insert(path.into(), self.files.len() - 1);

@@ -20,7 +20,7 @@ use std::path::Path;
 
 use super::document::Document;
 use super::{Options, Place, Reading};
-use crate::diag::{Diagnostic, Severity, Sink};
+use crate::diag::{Diagnostic, Kind, Severity, Sink};
 use crate::source::SourceFile;
 
 /// A Caddyfile as Caddy's JSON.
@@ -40,6 +40,8 @@ pub struct Adapted {
 pub struct Facts {
     /// Each place that names a variable.
     pub variables: Vec<variables::Named>,
+    /// Imports of files that aren't there.
+    pub missing_imports: Vec<Place>,
     /// Imports whose pattern matches no file: Caddy takes that for nothing.
     pub empty_imports: Vec<Place>,
     /// Directives, matchers and modules that stock Caddy 2.11 doesn't have: it needs a plugin to load the file.
@@ -65,16 +67,22 @@ pub fn adapt_text(main: SourceFile, options: &Options, sink: &mut Sink) -> Adapt
     let mut parser = parse::Parser::new(main, options);
     let blocks = parser.parse();
     let paths = parser.files.iter().map(|(_, path)| path.display().to_string()).collect();
-    let mut problems: Vec<_> = parser.faults.into_iter().map(|fault| (Severity::Error, fault)).collect();
     let mut facts = parser.facts;
+    let kind = |fault: &dispenser::Fault| match facts.missing_imports.contains(&fault.place) {
+        true => Kind::MissingFile,
+        false => Kind::Other,
+    };
+    let faults = parser.faults.into_iter();
+    let mut problems: Vec<_> = faults.map(|fault| (Severity::Error, kind(&fault), fault)).collect();
     let document = adapt::setup(blocks, paths, &mut problems, &mut facts);
     let files: Vec<SourceFile> = parser.files.into_iter().map(|(file, _)| file).collect();
     for place in &facts.empty_imports {
         let message = "the pattern of this import matches no file: Caddy takes it for nothing";
-        problems.push((Severity::Warning, dispenser::Fault { message: message.into(), place: *place }));
+        let fault = dispenser::Fault { message: message.into(), place: *place };
+        problems.push((Severity::Note, Kind::MissingFile, fault));
     }
-    for (severity, fault) in problems {
-        let mut diagnostic = Diagnostic::new(severity, fault.message);
+    for (severity, kind, fault) in problems {
+        let mut diagnostic = Diagnostic::new(severity, fault.message).kind(kind);
         if let Some(file) = files.get(fault.place.file) {
             diagnostic = diagnostic.at(file, fault.place.span, "");
         }

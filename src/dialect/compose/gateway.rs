@@ -12,6 +12,9 @@ use super::model::{NetworkMode, Port, Project, Protocol, Service};
 use crate::catalog::Kind;
 use crate::gateway::{Chain, ChainId, Forward, Gateway, Listener, Origin, Terminal, Value, Wire};
 
+/// Parts of the names of images that stand before a model server and are named after it.
+const FRONTS: &[&str] = &["proxy", "webui", "ui", "auth", "exporter", "gateway"];
+
 /// What answers at a service's ports.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Role {
@@ -99,7 +102,7 @@ fn on_host(service: &Service, place: Place) -> Option<Open> {
 }
 
 /// Where an upstream listens that is known by its image.
-pub(super) fn own_port(service: &Service) -> Option<(Kind, IpAddr, u16)> {
+pub fn own_port(service: &Service) -> Option<(Kind, IpAddr, u16)> {
     let image = &service.image.as_ref()?.text;
     let kind = Kind::names().filter_map(Kind::find).find(|kind| is_image_of(image, &kind.kind))?;
     let (mut address, mut port) = (IpAddr::V4(Ipv4Addr::UNSPECIFIED), kind.default_port?);
@@ -119,7 +122,9 @@ pub(super) fn own_port(service: &Service) -> Option<(Kind, IpAddr, u16)> {
 fn is_image_of(image: &str, kind: &str) -> bool {
     let name = image.split('@').next().unwrap_or_default();
     let name = name.rsplit('/').next().unwrap_or_default().split(':').next().unwrap_or_default();
-    name.replace('.', "-").split('_').any(|part| part == kind || part.starts_with(&format!("{kind}-")))
+    let is_front = name.split(['-', '_']).any(|part| FRONTS.contains(&part));
+    let named = |part: &str| part == kind || part.starts_with(&format!("{kind}-"));
+    !is_front && name.replace('.', "-").split('_').any(named)
 }
 
 /// The value of `--name value` or `--name=value`.

@@ -41,6 +41,8 @@ pub enum Outcome {
     Assumed,
     /// It may be set, and the text depends on it.
     Unknown,
+    /// The same, and Compose stops where it is not set.
+    Demanded,
 }
 
 /// Why Compose stops.
@@ -57,7 +59,7 @@ pub enum Stop {
 impl Interpolated {
     /// The variable that the text depends on and that isn't known.
     pub fn unknown(&self) -> Option<&str> {
-        let mut unknown = self.uses.iter().filter(|used| used.outcome == Outcome::Unknown);
+        let mut unknown = self.uses.iter().filter(|used| matches!(used.outcome, Outcome::Unknown | Outcome::Demanded));
         unknown.next().map(|used| used.name.as_str())
     }
 }
@@ -178,6 +180,7 @@ fn expression(inside: &str, variables: &Variables, uses: &mut Vec<Use>, depth: u
         (Some(b'-'), Some(false)) | (Some(b'+'), Some(true)) => (word, Outcome::Known),
         (Some(b'-'), None) => (word, Outcome::Assumed),
         (Some(b'?'), Some(false)) => return Err(Stop::Required(name.to_owned(), word)),
+        (Some(b'?'), None) => (set, Outcome::Demanded),
         _ => (set, Outcome::Unknown),
     };
     uses.push(Use { name: name.to_owned(), outcome });

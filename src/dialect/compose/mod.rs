@@ -30,7 +30,7 @@ use crate::diag::Sink;
 use crate::source::SourceFile;
 
 pub use find::{files_of, with_override};
-pub use gateway::{Role, gateway};
+pub use gateway::{Role, gateway, own_port};
 pub use model::Project;
 pub use neighbours::{Neighbour, neighbours};
 

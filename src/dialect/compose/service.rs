@@ -20,6 +20,9 @@ impl Loader<'_> {
         self.check_top(top);
         let Some(services) = self.get(top, "services") else { return Vec::new() };
         let mut out = Vec::new();
+        let whole =
+            |entry: &Entry| ["image", "build", "provider"].iter().any(|key| self.get(entry.value, key).is_some());
+        let is_part = !self.entries(services).iter().any(whole);
         for entry in self.entries(services) {
             if entry.key.starts_with("x-") {
                 continue;
@@ -28,14 +31,22 @@ impl Loader<'_> {
                 self.error(entry.key_place, &format!("the service `{}` is a map", entry.key));
                 continue;
             }
-            out.push(self.service(&entry, top, variables, active));
+            out.push(self.service(&entry, top, variables, active, is_part));
         }
         out.sort_by(|a: &Service, b| a.name.cmp(&b.name));
         self.container_names(&out);
         out
     }
 
-    fn service(&mut self, entry: &Entry, top: NodeId, variables: &Variables, active: &[String]) -> Service {
+    /// A service; `is_part`: no service of the project says what it runs.
+    fn service(
+        &mut self,
+        entry: &Entry,
+        top: NodeId,
+        variables: &Variables,
+        active: &[String],
+        is_part: bool,
+    ) -> Service {
         let node = entry.value;
         self.check_service(node);
         let profiles = self.texts(node, "profiles");
@@ -71,7 +82,9 @@ impl Loader<'_> {
         if service.image.is_none() && service.build.is_none() && self.get(node, "provider").is_none() {
             let message =
                 format!("the service `{}` has neither an image nor a build: Compose doesn't start it", entry.key);
-            self.problem(Severity::Warning, Some(entry.key_place), message);
+            // A part that is laid over other files needn't be whole.
+            let severity = if is_part { Severity::Note } else { Severity::Warning };
+            self.problem(severity, Some(entry.key_place), message);
         }
         service
     }

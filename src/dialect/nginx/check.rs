@@ -5,17 +5,23 @@
 
 use std::collections::HashMap;
 
-use crate::diag::{Diagnostic, Severity, Sink};
+use crate::diag::{self, Diagnostic, Severity, Sink};
 use crate::source::Span;
 
 use super::super::Options;
 use super::config::{Config, Directive, DirectiveId};
 use super::context::{Context, Contexts};
-use super::table::{Kind, Rule, TABLE};
+use super::table::{Kind, Rule, TABLE, Version};
 use super::{modules, units};
 
 /// So many problems of a config are told.
 const MOST: usize = 500;
+
+/// Directives with a word that nginx warns of, since when, and what to write.
+const DEPRECATED: &[(&str, &str, Version, &str)] = &[
+    ("listen", "http2", (1, 25, 1), "write `http2 on;` in the server, and leave the word out"),
+    ("ssl", "on", (1, 15, 0), "write `listen … ssl;`"),
+];
 
 /// Checks every directive of a config.
 pub fn check(config: &Config, options: &Options, sink: &mut Sink) {
@@ -83,7 +89,7 @@ impl Check<'_> {
             return Context::Unknown;
         };
         if !rule.standard() {
-            self.module(directive, rule.module, &shown);
+            self.module(directive, rule.module, &shown, true);
         }
         if rule.block != directive.block.is_some() {
             let (message, help) = match rule.block {
@@ -109,12 +115,25 @@ impl Check<'_> {
                 self.error(directive, message, "take one of them out".to_owned());
             }
         }
+        self.deprecated(directive, &name);
         if let Some(line) = self.missing_end(directive, context) {
             let message = format!("a directive begins among the words of `{shown}`");
             let problem = Diagnostic::new(Severity::Warning, message).help(line);
             self.push(directive, problem);
         }
         context.inside(&name)
+    }
+
+    /// What this nginx warns of as deprecated.
+    fn deprecated(&mut self, directive: &Directive, name: &[u8]) {
+        let has = |word: &str| directive.args.iter().any(|own| *self.config.value(*own) == *word.as_bytes());
+        let old = DEPRECATED.iter().find(|(own, word, since, _)| {
+            own.as_bytes() == name && has(word) && self.options.nginx_version.is_none_or(|version| version >= *since)
+        });
+        if let Some((own, word, (major, minor, patch), help)) = old {
+            let message = format!("`{own} … {word}` is deprecated since nginx {major}.{minor}.{patch}");
+            self.push(directive, Diagnostic::new(Severity::Note, message).kind(diag::Kind::Deprecated).help(*help));
+        }
     }
 
     /// A name that this nginx doesn't know.
@@ -129,7 +148,7 @@ impl Check<'_> {
             return self.error(directive, format!("unknown directive `{shown}`"), why);
         }
         if let Some((module, _)) = modules::find(name) {
-            return self.module(directive, module, shown);
+            return self.module(directive, module, shown, false);
         }
         let similar = *self.similar.entry(name.to_vec()).or_insert_with(|| TABLE.similar(shown));
         let help = match similar {
@@ -139,16 +158,25 @@ impl Check<'_> {
         self.error(directive, format!("unknown directive `{shown}`"), help);
     }
 
-    /// A directive of a module that isn't nginx's own: said once for each module.
-    fn module(&mut self, directive: &Directive, module: &'static str, shown: &str) {
+    /// A directive of a module that isn't part of every nginx: said once for each module. `official`: it is made with nginx, and where
+    /// what it does matters its effect is judged there.
+    fn module(&mut self, directive: &Directive, module: &'static str, shown: &str, official: bool) {
         if self.modules.contains(&module) {
             return;
         }
         self.modules.push(module);
-        let message = format!(
-            "`{shown}` belongs to the module {module}, which isn't part of nginx: what it does isn't known here"
-        );
-        self.push(directive, Diagnostic::new(Severity::Warning, message));
+        let (severity, message) = match official {
+            true => {
+                (Severity::Note, format!("`{shown}` needs the module {module}, which nginx has only if it is loaded"))
+            }
+            false => (
+                Severity::Warning,
+                format!(
+                    "`{shown}` belongs to the module {module}, which isn't part of nginx: what it does isn't known here"
+                ),
+            ),
+        };
+        self.push(directive, Diagnostic::new(severity, message).kind(diag::Kind::MissingModule));
     }
 
     /// The first argument, where nginx reads it as a number or a switch.

@@ -8,7 +8,7 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
-use crate::diag::{Diagnostic, Severity, Sink};
+use crate::diag::{Diagnostic, Kind, Severity, Sink};
 use crate::source::{SourceFile, Span};
 
 use super::super::tree::{Node, TokenKind, Tree};
@@ -205,7 +205,16 @@ impl Reader<'_> {
     fn include(&mut self, directive: &Directive, into: Option<DirectiveId>) {
         let Some(named) = directive.args.first().map(|word| self.config.value(*word).into_owned()) else { return };
         let mut found: Vec<usize> = Vec::new();
-        for path in self.store.find(&named) {
+        let paths = self.store.find(&named);
+        // Among whole servers an empty folder is nothing unusual.
+        let part =
+            |block: &Directive| !["http", "stream"].iter().any(|all| *self.config.value(block.name) == *all.as_bytes());
+        if paths.is_empty() && into.and_then(|into| self.config.get(into)).is_some_and(part) {
+            let message = format!("no file fits `{}`: nginx takes it for nothing", String::from_utf8_lossy(&named));
+            let help = "name the file without a pattern: nginx then doesn't start where it is missing";
+            self.problem(Severity::Note, Kind::MissingFile, directive.place(), &message, help);
+        }
+        for path in paths {
             let before = self.by_path.get(&path).copied();
             let was_over = self.repeated > MOST_REPEATED;
             let again =
@@ -235,11 +244,8 @@ impl Reader<'_> {
         match self.store.read(path) {
             Ok(file) => Some(self.add(file)),
             Err(reason) => {
-                self.error(
-                    by,
-                    &format!("`{}` can't be read: {reason}", path.display()),
-                    "nginx does not start without it",
-                );
+                let message = format!("`{}` can't be read: {reason}", path.display());
+                self.problem(Severity::Error, Kind::MissingFile, by, &message, "nginx does not start without it");
                 self.by_path.insert(path.to_owned(), None);
                 None
             }
@@ -263,7 +269,11 @@ impl Reader<'_> {
     }
 
     fn error(&mut self, place: Place, message: &str, help: &str) {
-        let mut problem = Diagnostic::new(Severity::Error, message);
+        self.problem(Severity::Error, Kind::Other, place, message, help);
+    }
+
+    fn problem(&mut self, severity: Severity, kind: Kind, place: Place, message: &str, help: &str) {
+        let mut problem = Diagnostic::new(severity, message).kind(kind);
         if let Some(file) = self.config.files.get(place.file) {
             problem = problem.at(file, place.span, "");
         }

@@ -127,8 +127,7 @@ fn framed(at: &Origin) -> Clause {
 fn settings(entry: &EntryPoint, log: Option<&Log>, at: &Origin) -> Vec<Step> {
     let [read, write, idle] = entry.timeouts;
     let mut settings = vec![
-        Setting::Timeout(TimeoutOf::ClientHeader, read),
-        Setting::Timeout(TimeoutOf::ClientBody, read),
+        Setting::Timeout(TimeoutOf::Request, read),
         Setting::Timeout(TimeoutOf::Answer, write),
         Setting::Timeout(TimeoutOf::KeepAlive, idle),
     ];

@@ -9,6 +9,9 @@ use super::v2;
 use crate::dialect::re2;
 use crate::gateway::{Captures, Function, Lines, Pattern, Predicate, Test, Value};
 
+/// What is said of a matcher that only Traefik 2 knew.
+pub const OF_TRAEFIK_2: &str = " (a matcher of Traefik 2)";
+
 /// The syntax of rules.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Syntax {
@@ -71,7 +74,7 @@ fn is_called(name: &str, known: &str) -> bool {
 
 fn other_syntax(name: &str, syntax: Syntax) -> &'static str {
     match syntax {
-        Syntax::V3 if v2::NAMES.contains(&name) => " (a matcher of Traefik 2)",
+        Syntax::V3 if v2::NAMES.contains(&name) => OF_TRAEFIK_2,
         Syntax::V2 if V3.iter().any(|(own, _)| *own == name) => " (a matcher of Traefik 3)",
         _ => "",
     }

@@ -37,7 +37,7 @@ pub use files::{DynamicFile, read_dynamic, read_gateway, read_path};
 
 use super::document::Document;
 use super::{Options, Place};
-use crate::diag::{Diagnostic, Severity, Sink};
+use crate::diag::{Diagnostic, Kind, Severity, Sink};
 use crate::gateway::{Chain, Gateway, Terminal};
 use crate::source::SourceFile;
 use build::Builder;
@@ -199,7 +199,7 @@ fn read_labels(sets: &[LabelSet], docker: &Docker, all: &mut Dynamic, problems: 
             Err(passed) if passed.wanted => {}
             Err(passed) => {
                 let why = format!("Traefik passes over the service `{}`: {}", set.service, passed.why);
-                problems.add(Severity::Error, passed.place, why, None);
+                problems.add(Severity::Warning, passed.place, why, None);
             }
         }
     }
@@ -294,6 +294,11 @@ fn build(gateway: &mut Gateway, all: &Dynamic, statics: &Static, options: &Optio
         let Some(router) = all.routers.get(&name) else { continue };
         let help = "a router that is dropped answers nothing: its requests go to the next router that takes them";
         problems.add(Severity::Warning, router.place, format!("Traefik drops router `{name}`: {why}"), Some(help));
+        if why.contains(matcher::OF_TRAEFIK_2)
+            && let Some(last) = problems.sink.list.last_mut()
+        {
+            last.kind = Kind::Deprecated;
+        }
     }
     for (name, router) in &all.routers {
         for entry in &router.entry_points {

@@ -33,12 +33,13 @@ pub(super) fn changes(source: &SourceFile, at: Span, repair: &Repair) -> Option<
             }
             TimeoutOf::ClientHeader
             | TimeoutOf::ClientBody
+            | TimeoutOf::Request
             | TimeoutOf::Send
             | TimeoutOf::Answer
             | TimeoutOf::KeepAlive => {
                 let name = match of {
                     TimeoutOf::ClientHeader => "read_header",
-                    TimeoutOf::ClientBody => "read_body",
+                    TimeoutOf::ClientBody | TimeoutOf::Request => "read_body",
                     TimeoutOf::Send | TimeoutOf::Answer => "write",
                     _ => "idle",
                 };

@@ -116,6 +116,7 @@ fn of_what(of: TimeoutOf) -> &'static str {
     match of {
         TimeoutOf::ClientHeader => "for a request's head",
         TimeoutOf::ClientBody => "for a request's body",
+        TimeoutOf::Request => "for a whole request",
         TimeoutOf::Send => "for sending an answer",
         TimeoutOf::Answer => "for a whole answer",
         TimeoutOf::KeepAlive => "of idle connections",

@@ -54,7 +54,7 @@ fn directive(repair: &Repair) -> Option<(&'static str, String)> {
 fn timeout(of: TimeoutOf) -> &'static str {
     match of {
         TimeoutOf::ClientHeader => "client_header_timeout",
-        TimeoutOf::ClientBody => "client_body_timeout",
+        TimeoutOf::ClientBody | TimeoutOf::Request => "client_body_timeout",
         TimeoutOf::Send | TimeoutOf::Answer => "send_timeout",
         TimeoutOf::KeepAlive => "keepalive_timeout",
         TimeoutOf::Connect => "proxy_connect_timeout",

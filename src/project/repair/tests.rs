@@ -233,12 +233,10 @@ fn settings_go_where_they_belong() {
     ] {
         let once = repaired(name, text, at, &wanted);
         assert_eq!(once.as_deref(), Some(expected), "{name}: {wanted:?}\n{}", once.as_deref().unwrap_or("nothing"));
-        if !matches!(wanted, Repair::Remove | Repair::NoCompression | Repair::StreamAnswers) {
-            assert_eq!(
-                repaired(name, expected, at.trim_start_matches("0.0.0.0"), &wanted),
-                None,
-                "{name}: {wanted:?} twice"
-            );
+        // Where the place itself is gone there is nothing to do twice.
+        let gone = matches!(wanted, Repair::Remove | Repair::StreamAnswers) || !expected.contains(at);
+        if !gone {
+            assert_eq!(repaired(name, expected, at, &wanted), None, "{name}: {wanted:?} twice");
         }
     }
 }

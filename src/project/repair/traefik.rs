@@ -53,7 +53,7 @@ fn entry_point<'k>(keys: &[&'k str]) -> Option<&'k str> {
 /// What Traefik calls a timeout of its entry points.
 pub(super) fn timeout(of: TimeoutOf) -> Option<&'static str> {
     match of {
-        TimeoutOf::ClientHeader | TimeoutOf::ClientBody => Some("readTimeout"),
+        TimeoutOf::ClientHeader | TimeoutOf::ClientBody | TimeoutOf::Request => Some("readTimeout"),
         TimeoutOf::Send | TimeoutOf::Answer => Some("writeTimeout"),
         TimeoutOf::KeepAlive => Some("idleTimeout"),
         TimeoutOf::Connect | TimeoutOf::Read | TimeoutOf::UpstreamSend => None,

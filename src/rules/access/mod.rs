@@ -18,7 +18,7 @@ pub mod unguarded_server;
 pub mod unlisted_path_reachable;
 pub mod upstream_published;
 
-use super::Context;
+use super::{Context, Repair, Rule};
 use crate::analysis::caller::{self, Trick, Who};
 use crate::analysis::measure::On;
 use crate::analysis::survey::{self, Gap};
@@ -26,8 +26,8 @@ use crate::analysis::witness::Twist;
 use crate::analysis::{curl, decision};
 use crate::catalog::{CatalogEndpoint, Reach};
 use crate::finding::{Evidence, Finding, Place, Severity};
-use crate::gateway::Gateway;
 use crate::gateway::eval::Outcome;
+use crate::gateway::{Gateway, Listener};
 use crate::source::Span;
 
 /// What is done with an endpoint, in words: by its path, else by its group.
@@ -60,8 +60,8 @@ pub fn class(context: &Context<'_>, gap: &Gap) -> &'static str {
     let endpoint = endpoint(context, gap);
     let group = endpoint.map(|own| own.group.as_str());
     let witness = &gap.witness;
-    if context.gateway.listeners.get(witness.listener).is_some_and(|listener| listener.wire.raw) {
-        return upstream_published::RULE.id;
+    if let Some(listener) = raw(context, gap) {
+        return super::compose::class(context, listener);
     }
     match (&witness.caller.who, witness.twist) {
         (Who::Client, Twist::Spelling | Twist::Method | Twist::Hostless) => path_spelling::RULE.id,
@@ -100,7 +100,9 @@ pub fn findings(
     severity: Severity,
     words: &dyn Fn(&Gap) -> Words,
 ) -> Vec<Finding> {
-    let own = context.survey.gaps.iter().filter(|gap| class(context, gap) == rule);
+    // A port that is published on the host's own address is for the host's own programs.
+    let inner = |gap: &&Gap| raw(context, gap).is_some_and(|listener| listener.address.is_loopback());
+    let own = context.survey.gaps.iter().filter(|gap| class(context, gap) == rule && !inner(gap));
     let told = own.filter_map(|gap| {
         let place = cause(context.gateway, &gap.actual)?;
         let Words { label, help } = words(gap);
@@ -111,6 +113,25 @@ pub fn findings(
         Some(finding.shown_by(evidence(context, context.gateway, gap)))
     });
     told.collect()
+}
+
+/// The findings of a rule about published ports, each with the change that publishes the port on the host's own address.
+pub fn published(context: &Context<'_>, rule: &Rule, words: &dyn Fn(&Gap) -> Words) -> Vec<Finding> {
+    let mended = |finding: Finding| {
+        let own = |listener: &&Listener| {
+            let place = context.place(&listener.origin);
+            place.is_some_and(|place| place.span == finding.place.span && place.file.name == finding.place.file.name)
+        };
+        let listener = context.gateway.listeners.iter().find(own);
+        let fix = listener.and_then(|listener| context.repair(Repair::OnLoopback, &listener.origin));
+        finding.fixed_by(fix)
+    };
+    findings(context, rule.id, rule.severity, words).into_iter().map(mended).collect()
+}
+
+/// The listener of a gap with no gateway behind it.
+fn raw<'c>(context: &Context<'c>, gap: &Gap) -> Option<&'c Listener> {
+    context.gateway.listeners.get(gap.witness.listener).filter(|listener| listener.wire.raw)
 }
 
 /// The endpoint that a gap reaches.

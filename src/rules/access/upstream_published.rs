@@ -2,7 +2,7 @@
 //!
 //! ## What it finds
 //!
-//! A port of the model server is published, or its network is the host's: requests reach it past every proxy.
+//! A port of the model server is published: requests reach it past every proxy.
 //!
 //! ## Why it matters
 //!
@@ -26,10 +26,9 @@
 //!
 //! A port that is published on `127.0.0.1` alone is for the host's own programs, and isn't told of. `--fix --unsafe-fixes` makes that of it.
 
-use super::{Words, findings};
+use super::{Words, published};
 use crate::finding::{Finding, Severity};
-use crate::gateway::Listener;
-use crate::rules::{Context, Repair, Rule};
+use crate::rules::{Context, Rule};
 
 /// The rule.
 pub const RULE: Rule =
@@ -40,16 +39,5 @@ fn check(context: &Context<'_>, found: &mut Vec<Finding>) {
         label: "this port leads to the model server with nothing between",
         help: "take the published port away: the proxy reaches the server by the project's own network".to_owned(),
     };
-    for finding in findings(context, RULE.id, RULE.severity, &words) {
-        let own = |listener: &&Listener| {
-            let place = context.place(&listener.origin);
-            place.is_some_and(|place| place.span == finding.place.span && place.file.name == finding.place.file.name)
-        };
-        let listener = context.gateway.listeners.iter().find(own);
-        if listener.is_some_and(|listener| listener.address.is_loopback()) {
-            continue;
-        }
-        let fix = listener.and_then(|listener| context.repair(Repair::OnLoopback, &listener.origin));
-        found.push(finding.fixed_by(fix));
-    }
+    found.extend(published(context, &RULE, &words));
 }

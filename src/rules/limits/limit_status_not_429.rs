@@ -67,14 +67,15 @@ fn becomes_429(context: &Context<'_>, status: u16) -> bool {
         Step::OnError(Some(errors)) | Step::Guard(errors) => Some(&errors.cases),
         _ => None,
     });
-    let ends = |terminal: &Terminal| matches!(terminal, Terminal::Respond(429));
-    let answers = |case: &ErrorCase| {
-        let set = case.status.as_ref().and_then(|status| status.as_literal()) == Some(b"429");
+    let ends = |terminal: &Terminal| matches!(terminal, Terminal::Respond(429) | Terminal::Error(429));
+    let by_itself = |case: &ErrorCase| {
         let reached = entry::reachable(context.gateway, case.chain);
-        set || reached
-            .iter()
-            .filter_map(|id| chains.get(id.0))
-            .any(|chain| ends(&chain.otherwise) || chain.clauses.iter().any(|clause| ends(&clause.then)))
+        let mut reached = reached.iter().filter_map(|id| chains.get(id.0));
+        reached.any(|chain| ends(&chain.otherwise) || chain.clauses.iter().any(|clause| ends(&clause.then)))
+    };
+    let answers = |case: &ErrorCase| match &case.status {
+        Some(status) => status.as_literal() == Some(b"429"),
+        None => by_itself(case),
     };
     cases.flatten().any(|case| case.statuses.contain(status) && answers(case))
 }

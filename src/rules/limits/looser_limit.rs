@@ -47,7 +47,7 @@
 //!   web: {transport: {respondingTimeouts: {readTimeout: 10s}}}
 //! ```
 
-use super::{ENDLESS, passes};
+use super::{ENDLESS, longest, passes};
 use crate::analysis::survey::Route;
 use crate::catalog::CatalogEndpoint;
 use crate::finding::{Finding, Severity};
@@ -75,6 +75,7 @@ fn check(context: &Context<'_>, found: &mut Vec<Finding>) {
     let times = [
         (TimeoutOf::ClientHeader, plan.timeouts.client_header, "its head"),
         (TimeoutOf::ClientBody, plan.timeouts.client_body, "a pause in its body"),
+        (TimeoutOf::Request, plan.timeouts.client_header + plan.timeouts.client_body, "its whole request"),
     ];
     for (of, most, what) in times {
         let judge = |route: &Route, _: &CatalogEndpoint| {
@@ -144,15 +145,13 @@ fn longer_body(context: &Context<'_>, route: &Route, endpoint: &CatalogEndpoint)
     if endpoint.method != "POST" || !through(most + 1) || through(ENDLESS) {
         return None;
     }
+    let own = longest(context, route, ENDLESS);
     let said = setting(route, |setting| match setting {
-        Setting::BodyLimit(Some(own)) if *own > most => Some(*own),
+        Setting::BodyLimit(Some(said)) if *said == own => Some(()),
         _ => None,
     });
-    let (own, origin) = match said {
-        Some((own, origin)) => (size(own), origin.clone()),
-        None => ("more".to_owned(), Origin::default()),
-    };
-    let message = format!("bodies up to {own} get through, and the policy allows {}", size(most));
+    let origin = said.map_or_else(Origin::default, |(_, origin)| origin.clone());
+    let message = format!("bodies up to {} get through, and the policy allows {}", size(own), size(most));
     let help = format!("set the limit to {}", size(most));
     Some(Told::new(&origin, message, "more than the policy allows", help).mended(Repair::BodyLimit(most)))
 }

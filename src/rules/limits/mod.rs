@@ -29,3 +29,16 @@ fn passes(context: &Context<'_>, route: &Route, bytes: u64, chunked: bool) -> bo
     };
     forwards(&survey::again(context.gateway, &route.witness, &longer).verdict)
 }
+
+/// The longest body in bytes that gets through, where one of `refused` bytes doesn't.
+fn longest(context: &Context<'_>, route: &Route, mut refused: u64) -> u64 {
+    let mut through = 0;
+    while refused - through > 1 {
+        let middle = through + (refused - through) / 2;
+        match passes(context, route, middle, false) {
+            true => through = middle,
+            false => refused = middle,
+        }
+    }
+    through
+}

@@ -35,7 +35,7 @@
 //! Traefik's `buffering` limits bodies and holds streams as well. A router that asks for a short `Content-Length` doesn't:
 //!
 //! ```yaml
-//! rule: PathPrefix(`/v1/`) && HeaderRegexp(`Content-Length`, `^[0-9]{1,7}$`)
+//! rule: PathPrefix(`/v1/`) && HeaderRegexp(`Content-Length`, `^[0-9]{1,8}$`)
 //! ```
 
 use super::{ENDLESS, passes};

@@ -38,14 +38,16 @@ pub const RULE: Rule =
 
 fn check(context: &Context<'_>, found: &mut Vec<Finding>) {
     let judge = |route: &_, _: &_| {
+        let times = [
+            (TimeoutOf::ClientHeader, "its request's head"),
+            (TimeoutOf::ClientBody, "its request's body"),
+            (TimeoutOf::Request, "its request"),
+        ];
         let endless = |of| timeout(route, of).filter(|(time, _)| time.is_none());
-        let (of, what) = [(TimeoutOf::ClientHeader, "head"), (TimeoutOf::ClientBody, "body")]
-            .into_iter()
-            .find(|(of, _)| endless(*of).is_some())?;
-        let (_, origin) = endless(of)?;
-        let message = format!("a client may take for ever to send its request's {what}");
+        let (of, what, origin) = times.into_iter().find_map(|(of, what)| Some((of, what, endless(of)?.1)))?;
+        let message = format!("a client may take for ever to send {what}");
         let long = context.measure.plan.timeouts.client_body;
-        let help = "set `readTimeout: 60s` in the entry point's `respondingTimeouts` (Traefik)";
+        let help = "set `readTimeout: 60s` in `respondingTimeouts` of the entry point (Traefik)";
         Some(Told::new(origin, message, "waits for ever", help).mended(Repair::Timeout(of, long)))
     };
     findings(context, &RULE, &judge, found);

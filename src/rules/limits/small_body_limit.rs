@@ -38,7 +38,7 @@
 //! }
 //! ```
 
-use super::passes;
+use super::{longest, passes};
 use crate::finding::{Finding, Severity};
 use crate::gateway::{Origin, Setting};
 use crate::rules::treatment::{Told, findings, setting, size};
@@ -59,14 +59,13 @@ fn check(context: &Context<'_>, found: &mut Vec<Finding>) {
         if endpoint.group != "chat" || passes(context, route, ENOUGH, false) {
             return None;
         }
+        let most = longest(context, route, ENOUGH);
         let said = setting(route, |setting| match setting {
-            Setting::BodyLimit(Some(most)) if *most < ENOUGH => Some(*most),
+            Setting::BodyLimit(Some(own)) if *own == most => Some(()),
             _ => None,
         });
-        let (limit, origin) = match said {
-            Some((most, origin)) => (size(most), origin.clone()),
-            None => ("a few MiB".to_owned(), Origin::default()),
-        };
+        let origin = said.map_or_else(Origin::default, |(_, origin)| origin.clone());
+        let limit = size(most);
         let message =
             format!("chat requests over {limit} are refused: pictures and long histories need 10 MiB and more");
         let help = "allow at least 10 MiB, such as `client_max_body_size 32m;` (nginx), `max_size 32MiB` (Caddy)";

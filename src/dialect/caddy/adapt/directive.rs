@@ -93,12 +93,19 @@ pub(super) fn known(name: &str) -> bool {
     find(name).is_some()
 }
 
+/// Directives that Caddy calls otherwise now.
+pub(super) const RENAMED: &[(&str, &str)] = &[("basicauth", "basic_auth")];
+
+/// Directives that are understood and come from a module of somebody else's.
+pub(super) const OF_MODULES: &[(&str, &str)] = &[("rate_limit", "github.com/mholt/caddy-ratelimit")];
+
 impl Adapter<'_> {
     /// Reads a directive.
     pub(super) fn run(&mut self, scope: &Rc<Scope>, segment: Vec<Token>) -> Read<Vec<Piled>> {
         let Some(first) = segment.first().cloned() else { return Ok(Vec::new()) };
         let tokens = &mut Dispenser::new(segment);
         let here = &mut Here { scope, tokens };
+        self.remark(&first.text, first.place);
         match find(&first.text) {
             Some(Free(read)) => read(self, here),
             Some(Handler(read)) => {

@@ -50,7 +50,7 @@ use super::json::Json;
 use super::parse::Block;
 use super::token::{Text, Token};
 use super::variables::Known;
-use crate::diag::Severity;
+use crate::diag::{Kind, Severity};
 use options::Global;
 use pile::{Item, Pile};
 use route::Route;
@@ -59,7 +59,7 @@ use site::Site;
 
 /// What is carried along while blocks are read.
 struct Adapter<'a> {
-    problems: &'a mut Vec<(Severity, Fault)>,
+    problems: &'a mut Vec<(Severity, Kind, Fault)>,
     facts: &'a mut Facts,
     global: Global,
     /// The paths of the files.
@@ -86,7 +86,7 @@ struct Named {
 pub fn setup(
     blocks: Vec<Block>,
     paths: Vec<String>,
-    problems: &mut Vec<(Severity, Fault)>,
+    problems: &mut Vec<(Severity, Kind, Fault)>,
     facts: &mut Facts,
 ) -> Document {
     let mut adapter = Adapter {
@@ -140,12 +140,25 @@ impl Adapter<'_> {
                 fault.message += &format!("; it depends on `{}`, whose value isn't known", named.name);
                 self.warn(fault);
             }
-            None => self.problems.push((Severity::Error, fault)),
+            None => self.problems.push((Severity::Error, Kind::Other, fault)),
         }
     }
 
     fn warn(&mut self, fault: Fault) {
-        self.problems.push((Severity::Warning, fault));
+        self.problems.push((Severity::Warning, Kind::Other, fault));
+    }
+
+    /// Tells what is worth knowing of a directive that is read: it has another name now, or a module brings it.
+    fn remark(&mut self, name: &str, place: Place) {
+        if let Some((_, now)) = directive::RENAMED.iter().find(|(own, _)| *own == name) {
+            let message = format!("`{name}` is deprecated: its name is `{now}` now");
+            self.problems.push((Severity::Note, Kind::Deprecated, Fault { message, place }));
+        }
+        if let Some((_, module)) = directive::OF_MODULES.iter().find(|(own, _)| *own == name) {
+            let message =
+                format!("`{name}` needs a Caddy that is built with the module `{module}`: others refuse the file");
+            self.problems.push((Severity::Note, Kind::MissingModule, Fault { message, place }));
+        }
     }
 
     /// Tells that something comes from a plugin.
@@ -153,7 +166,7 @@ impl Adapter<'_> {
         let message = format!(
             "{what} `{name}` isn't part of Caddy 2.11: it needs a plugin, and without it the file isn't loaded"
         );
-        self.warn(Fault { message, place });
+        self.problems.push((Severity::Warning, Kind::MissingModule, Fault { message, place }));
         self.facts.plugins.push((name.to_owned(), place));
     }
 

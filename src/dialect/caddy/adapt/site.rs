@@ -128,7 +128,11 @@ impl Adapter<'_> {
     fn listeners(&mut self, pile: &Pile, key: &Key) -> BTreeMap<String, BTreeSet<String>> {
         let mut listeners = BTreeMap::new();
         let mut refuse = |message: String| {
-            self.problems.push((crate::diag::Severity::Error, Fault { message, place: key.token.place }))
+            self.problems.push((
+                crate::diag::Severity::Error,
+                crate::diag::Kind::Other,
+                Fault { message, place: key.token.place },
+            ))
         };
         let scheme = key.address.scheme.as_str();
         if !matches!(scheme, "" | "http" | "https") {
