@@ -44,10 +44,15 @@ fn wrong(system: &System, options: &Options, case: &Path) -> Option<(Vec<String>
         return Some((Vec::new(), 0));
     }
     let program = server::program(proxy);
-    let path = server::find(program.names, program.variable).unwrap();
+    let path = super::common::server("lint", program.variable)?;
     let version = server::version(&path, proxy).unwrap();
     let mut site = match config::start(proxy, &system.gateway, &path, &version, options) {
         Ok(site) => site,
+        Err(why) if system.dialect == Dialect::Traefik && why.contains("its static file isn't named") => {
+            let name = case.strip_prefix(env!("CARGO_MANIFEST_DIR")).unwrap_or(case).display();
+            super::common::skip(&format!("lint {name}"), "Traefik reads labels from a Docker engine");
+            return None;
+        }
         Err(why) => return Some((vec![format!("{}: it doesn't start: {why}", case.display())], 0)),
     };
     let found = survey(&site.gateway, &measure, true);

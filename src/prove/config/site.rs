@@ -10,9 +10,10 @@ use std::time::{Duration, Instant};
 use super::world::World;
 use crate::gateway::eval::{Outcome, evaluate};
 use crate::gateway::{Gateway, Listener};
-use crate::http::Request;
+use crate::http::{Request, Version};
 use crate::prove::answer::Answer;
 use crate::prove::engine::DEADLINE;
+use crate::prove::http2;
 use crate::prove::question::Question;
 use crate::prove::questions::address;
 use crate::prove::server::{Launch, Running};
@@ -116,11 +117,16 @@ impl Site {
         let tls = self.gateway.listener(request.port).is_some_and(|listener| listener.tls).then(|| {
             let host = request.header("host").next().map(|host| String::from_utf8_lossy(host).into_owned());
             let name = host.map(|host| host.split(':').next().unwrap_or_default().to_ascii_lowercase());
-            TlsOptions { server_name: name.filter(|name| !name.is_empty()), ca_pem: None, alpn: Vec::new() }
+            let alpn = if request.version == Version::Http2 { vec![b"h2".to_vec()] } else { Vec::new() };
+            TlsOptions { server_name: name.filter(|name| !name.is_empty()), ca_pem: None, alpn }
         });
         let target = Target { addr, source: Some(request.client_ip), tls };
-        let exchange =
-            wire::exchange(&target, &String::from_utf8_lossy(&request.method), &question.bytes(id), DEADLINE);
+        let exchange = if request.version == Version::Http2 {
+            let (fields, body) = question.fields(id);
+            http2::exchange(&target, &fields, &body, DEADLINE)
+        } else {
+            wire::exchange(&target, &String::from_utf8_lossy(&request.method), &question.bytes(id), DEADLINE)
+        };
         let seen = self.seen(id);
         Answer::observed(&exchange, seen.first().map(|(addr, seen)| (*addr, seen)))
     }

@@ -83,7 +83,13 @@ fn vulnerable(context: &Context<'_>, own: &Deployed<'_>, service: &Service) -> O
     let version = version(image.tag.as_deref()?)?;
     let known: Known = toml::from_str(include_str!("cves.toml")).ok()?;
     let gaps = own.parts.iter().flat_map(|(gateway, survey)| survey.gaps.iter().map(move |gap| (*gateway, gap)));
-    let mut gaps: Vec<(&Gateway, &Gap)> = gaps.filter(|(_, gap)| leads_to(&gap.actual, service)).collect();
+    // A port that is published on loopback alone is for whoever sits at the machine.
+    let outside = |gateway: &Gateway, gap: &Gap| {
+        let listener = gateway.listeners.get(gap.witness.listener);
+        !listener.is_some_and(|listener| listener.wire.raw && listener.address.is_loopback())
+    };
+    let gaps = gaps.filter(|(gateway, gap)| leads_to(&gap.actual, service) && outside(gateway, gap));
+    let mut gaps: Vec<(&Gateway, &Gap)> = gaps.collect();
     gaps.sort_by_key(|(_, gap)| gap.witness.caller.on != On::Nobody);
     let holes: Vec<&Cve> = known.cves.iter().filter(|cve| cve.is_in(version)).collect();
     let (gateway, gap, cves) = gaps.into_iter().find_map(|(gateway, gap)| {
