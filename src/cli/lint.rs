@@ -2,6 +2,7 @@
 //!
 //! In: configs, the policy or none. Out: on standard output the findings; on standard error what was read and with which policy.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -107,7 +108,7 @@ fn lint(args: &Args, global: &Global) -> Result<Exit, Exit> {
             tell(&format!("mended {} in {}", load::count(mended, "finding"), files.join(", ")), global);
         }
     }
-    let Looked { report, problems } = looked;
+    let Looked { report, problems, others } = looked;
     if let Some(path) = &args.write_baseline {
         written(path, &baseline::write(&report.findings))?;
     }
@@ -121,6 +122,13 @@ fn lint(args: &Args, global: &Global) -> Result<Exit, Exit> {
         None => print(&text),
     }
     said(&report, global);
+    if let Some(first) = others.first() {
+        let more = match others.len() {
+            1 => String::new(),
+            count => format!(" and {} more", load::count(count - 1, "server")),
+        };
+        tell(&format!("not judged: requests to `{first}`{more}, which the policy isn't about"), global);
+    }
     Ok(match report.findings.iter().any(|finding| args.fail_on.fails(finding.severity)) {
         _ if problems.iter().any(|problem| problem.severity == diag::Severity::Error) => Exit::Failed,
         _ if args.write_baseline.is_some() => Exit::Done,
@@ -133,6 +141,8 @@ fn lint(args: &Args, global: &Global) -> Result<Exit, Exit> {
 struct Looked {
     report: Report,
     problems: Vec<Diagnostic>,
+    /// Servers that get requests and aren't the policy's: what reaches them isn't judged.
+    others: BTreeSet<String>,
 }
 
 /// Reads the configs and judges them.
@@ -149,7 +159,7 @@ fn look(args: &Args, measure: &Measure) -> Result<Looked, Exit> {
         true => None,
         false => Some(configs::read(&args.sources, &paths, args.policy.env_file.as_deref(), true).systems),
     };
-    let findings = judged(&systems, unset.as_deref(), &problems, measure);
+    let (findings, others) = judged(&systems, unset.as_deref(), &problems, measure);
     let mut files: Vec<SourceFile> = systems.iter().flat_map(|system| system.gateway.files.clone()).collect();
     files.extend(problems.iter().filter_map(|problem| problem.file.clone()));
     files.sort_by(|a, b| a.name.cmp(&b.name));
@@ -167,7 +177,7 @@ fn look(args: &Args, measure: &Measure) -> Result<Looked, Exit> {
         findings,
         suppressed: suppressed + known,
     };
-    Ok(Looked { report, problems })
+    Ok(Looked { report, problems, others })
 }
 
 /// The policy to measure with: the named or the nearest one, else the built-in one.
@@ -189,13 +199,13 @@ fn may_be_any(system: &System) -> bool {
     !known && system.dialect != Dialect::Compose
 }
 
-/// What the rules find in all systems.
+/// What the rules find in all systems, and the servers that aren't the policy's.
 fn judged(
     systems: &[System],
     unset: Option<&[System]>,
     problems: &[Diagnostic],
     measure: &Measure,
-) -> Vec<finding::Finding> {
+) -> (Vec<finding::Finding>, BTreeSet<String>) {
     let refused = |system: &System| {
         let own = |problem: &&Diagnostic| problem.severity == diag::Severity::Error;
         let mut errors = problems.iter().filter(own).filter_map(|problem| problem.file.as_ref());
@@ -225,7 +235,8 @@ fn judged(
         let context = Context { gateway: &system.gateway, measure, survey: own, unset, problems: &[], deployed };
         found.extend(rules::check(&context));
     }
-    found
+    let others = surveys.iter().flat_map(|survey| survey.others.iter().cloned()).collect();
+    (found, others)
 }
 
 fn known(path: &Path, findings: Vec<finding::Finding>) -> Result<(Vec<finding::Finding>, usize), Exit> {
