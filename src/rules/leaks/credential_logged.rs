@@ -75,12 +75,15 @@ fn check(context: &Context<'_>, found: &mut Vec<Finding>) {
                 continue;
             }
             known.push(key);
+            let verb = if names.len() == 1 { "is" } else { "are" };
             let names = listed(names.iter().map(|name| spelled(name)));
             let (severity, message, label) = match own {
-                Some(_) => (RULE.severity, format!("{names} is written to the log `{to}`"), "this log holds it"),
+                Some(_) => (RULE.severity, format!("{names} {verb} written to the log `{to}`"), "this log holds it"),
                 None => (
                     Severity::Info,
-                    format!("{names} of a request that fails is written to `{to}`, as nothing else is said about logs"),
+                    format!(
+                        "{names} of a request that fails {verb} written to `{to}`, as nothing else is said about logs"
+                    ),
                     "when this upstream fails",
                 ),
             };
