@@ -228,7 +228,7 @@ fn a_config_is_a_policy_or_paths_and_one_thing_comes_from_stdin() {
     let folder = Folder::small();
     folder.run("decide - --as nginx").says(2, &["can't be both", "llmguard trace - --as"]);
     folder.run("trace - --request /").says(2, &["`-` needs `--as`"]);
-    folder.run("decide x.conf --policy llmguard.toml").says(2, &["cannot be used with"]);
+    folder.run("decide x.conf --policy llmguard.toml").says(2, &["can't be asked together"]);
     folder.run("decide --as nginx").says(2, &["PATH"]);
     folder.run("decide no-such-file --as nginx").says(2, &["no-such-file"]);
     folder.run("decide x.conf --env-file none.env").says(2, &["can't read the variables `none.env`"]);

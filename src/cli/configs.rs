@@ -110,6 +110,10 @@ impl ConfigArgs {
             let help = "name the policy or the configs; `llmguard lint` compares both";
             return Err(fail("`--policy` and configs can't be asked together", Some(help)));
         }
+        if self.is_empty() && self.sources.says_what_a_path_is() {
+            let help = "name a PATH, or leave out --as, --root and --nginx-version to ask the policy";
+            return Err(fail("nothing is named that `--as`, `--root` or `--nginx-version` could be about", Some(help)));
+        }
         if self.is_empty() {
             let loaded = load::policy(&self.policy, global)?;
             let gateway = lower::gateway(&loaded.plan, &loaded.file);
@@ -189,6 +193,11 @@ impl Sources {
             nginx_version: self.nginx_version,
             ..Options::default()
         }
+    }
+
+    /// Whether something is said about paths.
+    fn says_what_a_path_is(&self) -> bool {
+        self.dialect.is_some() || self.root.is_some() || self.nginx_version.is_some()
     }
 
     fn reads_stdin(&self) -> bool {
