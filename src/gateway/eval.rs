@@ -183,7 +183,9 @@ impl Run<'_> {
             outcome.verdict = by_itself(status);
             return outcome;
         };
-        let state = State::new(request, listener, listener.wire.remains(request));
+        // The body's length isn't known before the whole head is read (nginx 1.22.1 and 1.31.3: no 413 then).
+        let bare = Request { body: None, body_bytes: 0, ..request.clone() };
+        let state = State::new(&bare, listener, listener.wire.remains(&bare));
         let known = state.path.as_ref().is_some_and(|path| !path.is_empty());
         let by_host = if known { self.by_host(state.clone(), listener.chain) } else { None };
         let mut walk = Walk::new(state, outcome, self.noted);
