@@ -4,8 +4,10 @@
 //! looked at once; for a regular expression there are examples that it matches.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
 use std::sync::Arc;
 
+use ipnet::IpNet;
 use regex_syntax::hir::{Class, Hir, HirKind};
 
 use crate::gateway::step::Step;
@@ -43,6 +45,12 @@ pub struct Boundaries {
     pub clients: BTreeSet<String>,
     /// Lengths of bodies.
     pub bodies: BTreeSet<u64>,
+    /// Addresses of clients: one in each network that is told apart.
+    pub addresses: BTreeSet<IpAddr>,
+    /// Headers that claim the address of a client, by their names in lower case, where the config believes one.
+    pub claims: BTreeSet<String>,
+    /// Texts whose source isn't found: of groups of a match, for example.
+    pub loose: Texts,
     /// Variables by their names: what they are compared with is compared with what they are set to.
     variables: BTreeMap<Arc<str>, Texts>,
 }
@@ -65,6 +73,7 @@ pub fn boundaries_of<'c>(chains: impl IntoIterator<Item = &'c Chain>) -> Boundar
         }
     }
     found.follow(&chains);
+    found.cookies_in_header();
     found
 }
 
@@ -76,15 +85,30 @@ impl Boundaries {
             if known.is_empty() {
                 return;
             }
+            let mut set = BTreeSet::new();
             for step in chains.iter().flat_map(|chain| &chain.clauses).flat_map(|clause| &clause.steps) {
                 let Step::Set(said) = step else { continue };
                 if let Some(texts) = known.get(&said.what.0) {
+                    set.insert(&said.what.0);
                     let texts: Vec<Vec<u8>> = texts.iter().cloned().collect();
                     self.compared(&said.what.1, &texts);
                 }
             }
+            let unset = known.iter().filter(|(name, _)| !set.contains(name));
+            self.loose.extend(unset.flat_map(|(_, texts)| texts.iter().cloned()));
         }
         self.variables.clear();
+    }
+
+    /// Cookies that are cut out of their header by an expression: what ends in `=` is a name, and the rest may be its value.
+    fn cookies_in_header(&mut self) {
+        let Some(texts) = self.headers.get("cookie") else { return };
+        let (names, values): (Vec<&Vec<u8>>, Vec<&Vec<u8>>) = texts.iter().partition(|text| text.ends_with(b"="));
+        for name in names {
+            let name = String::from_utf8_lossy(&name[..name.len() - 1]).trim_matches([' ', ';', ',']).to_owned();
+            let values = values.iter().copied().chain(&self.loose).cloned();
+            self.cookies.entry(name).or_default().extend(values);
+        }
     }
 
     fn predicate(&mut self, predicate: &Predicate) {
@@ -110,16 +134,21 @@ impl Boundaries {
             }
             Predicate::All(parts) | Predicate::Any(parts) => parts.iter().for_each(|part| self.predicate(part)),
             Predicate::Not(part) => self.predicate(part),
-            Predicate::Always
-            | Predicate::Client(_)
-            | Predicate::Model(_)
-            | Predicate::Subrequest(..)
-            | Predicate::Opaque(_) => {}
+            Predicate::Client(networks) => self.addresses.extend(networks.iter().map(one_of_network)),
+            Predicate::Always | Predicate::Model(_) | Predicate::Subrequest(..) | Predicate::Opaque(_) => {}
         }
     }
 
     fn step(&mut self, step: &Step) {
         match step {
+            Step::ClientIp(said) => {
+                said.what.says.any(&mut |part| {
+                    if let Value::Header(name, _) = part {
+                        self.claims.insert(name.to_ascii_lowercase());
+                    }
+                    false
+                });
+            }
             Step::Set(said) => self.value(&said.what.1),
             Step::Rewrite(said) => {
                 let rewrite = &said.what;
@@ -181,12 +210,19 @@ impl Boundaries {
             Value::Path | Value::RawPath | Value::Target | Value::OriginalTarget => self.paths.extend(own),
             Value::Host | Value::Authority => self.hosts.extend(own),
             Value::Method => self.methods.extend(own),
+            Value::ClientIp => {
+                let addresses = own.filter_map(|text| std::str::from_utf8(&text).ok()?.parse::<IpAddr>().ok());
+                self.addresses.extend(addresses);
+            }
             Value::Query => self.queries.extend(own),
             Value::Header(name, _) => self.header(name).extend(own),
             Value::Cookie(name) => self.cookies.entry(name.clone()).or_default().extend(own),
             Value::Argument(name) => self.arguments.entry(name.clone()).or_default().extend(own),
             Value::Apply(_, inner) => self.compared(inner, texts),
-            Value::Lookup(table) => self.compared(&table.on, texts),
+            Value::Lookup(table) => {
+                self.compared(&table.on, texts);
+                table.rows.iter().for_each(|(_, value)| self.compared(value, texts));
+            }
             Value::Concat(parts) | Value::First(parts) => {
                 parts.iter().for_each(|part| self.compared(part, texts));
             }
@@ -197,6 +233,11 @@ impl Boundaries {
     fn header(&mut self, name: &str) -> &mut Texts {
         self.headers.entry(name.to_ascii_lowercase()).or_default()
     }
+}
+
+/// An address in a network, the first that a host may have.
+fn one_of_network(network: &IpNet) -> IpAddr {
+    network.hosts().next().unwrap_or(network.addr())
 }
 
 /// What begins with a text: itself, a path below, and a longer word.
@@ -224,6 +265,9 @@ pub fn examples(test: &Test) -> Vec<Vec<u8>> {
             Pattern::Opaque(_) => Vec::new(),
         },
         Test::Scheme(scheme) => vec![format!("{scheme} x").into_bytes()],
+        Test::Network(networks) => {
+            networks.iter().map(|network| one_of_network(network).to_string().into_bytes()).collect()
+        }
         _ => Vec::new(),
     }
 }

@@ -4,10 +4,11 @@
 //! lets further than nobody; whose credential it is decides the policy.
 
 use std::collections::BTreeSet;
+use std::net::IpAddr;
 
 use base64::Engine as _;
 
-use super::boundary::Boundaries;
+use super::boundary::{Boundaries, Texts};
 use super::measure::{Measure, On, forwards};
 use crate::gateway::predicate::is_credential;
 use crate::gateway::{self, HeaderLines};
@@ -59,8 +60,10 @@ pub enum Trick {
     Empty,
     /// A header that is no credential, with a value that the config names.
     Header(String),
-    /// A query argument or cookie that the config names.
+    /// A query argument that the config names.
     Argument(String),
+    /// A cookie that the config names.
+    Cookie(String),
     /// Nearly a key of the config: what differs.
     Nearly(&'static str),
 }
@@ -151,18 +154,72 @@ pub fn strangers(boundaries: &Boundaries) -> Vec<Caller> {
     list.push(Caller { http2: true, ..blank });
     let mut empty = |headers: HeaderLines| list.push(Caller::stranger(Trick::Empty, headers));
     others.iter().for_each(|name| empty(vec![line(name, "")]));
-    for (name, texts) in boundaries.headers.iter().filter(|(name, _)| !is_key_name(name) && *name != "host") {
-        for text in texts.iter().filter(|text| !looks_secret(text)).take(4) {
-            list.push(Caller::stranger(Trick::Header(name.clone()), vec![line(name, text.clone())]));
+    for name in boundaries.arguments.keys().filter(|name| is_key_name(name)) {
+        for (trick, value) in [(Trick::Wrong, WRONG), (Trick::Empty, "")] {
+            let caller = Caller::stranger(trick, Vec::new());
+            list.push(Caller { argument: Some((name.clone(), value.into())), ..caller });
+        }
+    }
+    for name in boundaries.cookies.keys().filter(|name| is_key_name(name)) {
+        list.push(Caller::stranger(Trick::Wrong, vec![cookie(name, WRONG.as_bytes())]));
+    }
+    list.extend(claims(boundaries));
+    let open = |name: &str| !is_key_name(name) && !FRAMING.contains(&name);
+    for (name, texts) in boundaries.headers.iter().filter(|(name, _)| open(name)) {
+        for text in chosen(texts, if name == "referer" { pages(&boundaries.loose) } else { Vec::new() }) {
+            list.push(Caller::stranger(Trick::Header(name.clone()), vec![line(name, text)]));
         }
     }
     for (name, texts) in boundaries.arguments.iter().filter(|(name, _)| !is_key_name(name)) {
-        for text in texts.iter().filter(|text| !looks_secret(text)).take(4) {
+        for text in chosen(texts, Vec::new()) {
             let caller = Caller::stranger(Trick::Argument(name.clone()), Vec::new());
-            list.push(Caller { argument: Some((name.clone(), text.clone())), ..caller });
+            list.push(Caller { argument: Some((name.clone(), text)), ..caller });
+        }
+    }
+    for (name, texts) in boundaries.cookies.iter().filter(|(name, _)| !is_key_name(name)) {
+        for text in chosen(texts, Vec::new()) {
+            list.push(Caller::stranger(Trick::Cookie(name.clone()), vec![cookie(name, &text)]));
         }
     }
     list
+}
+
+/// Headers that say how a message is framed or who it is for: another value makes another message.
+const FRAMING: &[&str] =
+    &["host", "connection", "content-length", "expect", "keep-alive", "te", "trailer", "transfer-encoding", "upgrade"];
+
+/// How many values of one name are tried.
+const MOST_VALUES: usize = 4;
+
+/// Values that strangers try: some that the config names, and any at all, where it only looks whether there is one.
+fn chosen(texts: &Texts, more: Vec<Vec<u8>>) -> Vec<Vec<u8>> {
+    let named = texts.iter().filter(|text| !text.is_empty() && !looks_secret(text)).take(MOST_VALUES).cloned();
+    let mut all: Vec<Vec<u8>> = named.chain(more).collect();
+    let any = b"1".to_vec();
+    if !all.contains(&any) {
+        all.push(any);
+    }
+    all
+}
+
+/// Pages that a Referer may name, on hosts that stand somewhere in the config.
+fn pages(hosts: &Texts) -> Vec<Vec<u8>> {
+    let host = |text: &&Vec<u8>| text.iter().all(|byte| byte.is_ascii_alphanumeric() || b".-".contains(byte));
+    let named = hosts.iter().filter(|text| text.contains(&b'.')).filter(host).take(MOST_VALUES);
+    named.map(|text| [b"https://", text.as_slice(), b"/"].concat()).collect()
+}
+
+fn cookie(name: &str, value: &[u8]) -> (Vec<u8>, Vec<u8>) {
+    line("Cookie", [name.as_bytes(), b"=", value].concat())
+}
+
+/// Strangers who claim an address that the config tells apart, with the headers that it may believe.
+fn claims(boundaries: &Boundaries) -> Vec<Caller> {
+    let claim = |name: &String, address: &IpAddr| {
+        Caller::stranger(Trick::Header(name.clone()), vec![line(name, address.to_string())])
+    };
+    let addresses = || boundaries.addresses.iter().take(MOST_VALUES);
+    boundaries.claims.iter().flat_map(|name| addresses().map(move |address| claim(name, address))).collect()
 }
 
 /// Callers whose credential might be accepted.
@@ -196,6 +253,13 @@ pub fn candidates(boundaries: &Boundaries, measure: &Measure) -> Vec<Caller> {
     }
     if firsts.len() > 1 {
         list.push(Caller::new(Who::Client, On::SomeClient, firsts));
+    }
+    for (name, texts) in &boundaries.cookies {
+        let own = texts.iter().filter(|text| !text.is_empty() && (is_key_name(name) || looks_secret(text)));
+        for text in own.take(MOST_TRIED) {
+            let on = owner(text, measure).map_or(On::SomeClient, On::Client);
+            list.push(Caller::new(Who::Client, on, vec![cookie(name, text)]));
+        }
     }
     for (name, texts) in boundaries.arguments.iter().filter(|(name, _)| is_key_name(name)) {
         for text in texts.iter().filter(|text| !text.is_empty()).take(MOST_TRIED) {
@@ -287,6 +351,7 @@ pub fn words(caller: &Caller) -> String {
         Who::Stranger(Trick::Empty) => "anybody with an empty key".to_owned(),
         Who::Stranger(Trick::Header(name)) => format!("anybody who sends the header `{name}`"),
         Who::Stranger(Trick::Argument(name)) => format!("anybody who adds `?{name}=`"),
+        Who::Stranger(Trick::Cookie(name)) => format!("anybody who sends the cookie `{name}`"),
         Who::Stranger(Trick::Nearly(what)) => format!("anybody with nearly a key ({what})"),
         Who::Client => match &caller.on {
             On::Client(name) => format!("client `{name}`"),

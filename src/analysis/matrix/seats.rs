@@ -147,10 +147,12 @@ impl Found {
                     None => self.wrong.push((noticed, caller)),
                 }
             }
-            Who::Stranger(Trick::Header(name) | Trick::Argument(name)) => {
-                let argument = matches!(caller.who, Who::Stranger(Trick::Argument(_)));
-                let name =
-                    if argument { format!("anybody with ?{name}=") } else { format!("anybody with header {name}") };
+            Who::Stranger(trick @ (Trick::Header(name) | Trick::Argument(name) | Trick::Cookie(name))) => {
+                let name = match trick {
+                    Trick::Argument(_) => format!("anybody with ?{name}="),
+                    Trick::Cookie(_) => format!("anybody with cookie {name}"),
+                    _ => format!("anybody with header {name}"),
+                };
                 put(&mut self.tricks, Kind::Trick, name, Some(index), caller);
             }
             Who::Nobody | Who::Client | Who::Stranger(Trick::Nearly(_)) => {}

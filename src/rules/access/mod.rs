@@ -70,7 +70,7 @@ pub fn class(context: &Context<'_>, gap: &Gap) -> &'static str {
         (Who::Stranger(Trick::Wrong), _) => any_key_accepted::RULE.id,
         (Who::Stranger(Trick::Empty), _) => empty_key_accepted::RULE.id,
         (Who::Stranger(Trick::Nearly(_)), _) => inexact_key::RULE.id,
-        (Who::Stranger(Trick::Header(_) | Trick::Argument(_)), _) => client_header_opens::RULE.id,
+        (Who::Stranger(Trick::Header(_) | Trick::Argument(_) | Trick::Cookie(_)), _) => client_header_opens::RULE.id,
         (Who::Nobody, Twist::Spelling) => path_spelling::RULE.id,
         (Who::Nobody, Twist::Method) => method_not_guarded::RULE.id,
         (Who::Nobody, Twist::Hostless) => unguarded_server::RULE.id,
