@@ -12,7 +12,7 @@ use regex_syntax::hir::{Class, Hir, HirKind};
 
 use crate::gateway::step::Step;
 use crate::gateway::value::Row;
-use crate::gateway::{Chain, Gateway, Lookup, Pattern, Predicate, Select, Terminal, Test, Value};
+use crate::gateway::{Chain, Function, Gateway, Lookup, Pattern, Predicate, Select, Terminal, Test, Value};
 
 /// Texts, as bytes.
 pub type Texts = BTreeSet<Vec<u8>>;
@@ -141,14 +141,7 @@ impl Boundaries {
 
     fn step(&mut self, step: &Step) {
         match step {
-            Step::ClientIp(said) => {
-                said.what.says.any(&mut |part| {
-                    if let Value::Header(name, _) = part {
-                        self.claims.insert(name.to_ascii_lowercase());
-                    }
-                    false
-                });
-            }
+            Step::ClientIp(said) => self.claim(&said.what.says),
             Step::Set(said) => self.value(&said.what.1),
             Step::Rewrite(said) => {
                 let rewrite = &said.what;
@@ -218,6 +211,14 @@ impl Boundaries {
             Value::Header(name, _) => self.header(name).extend(own),
             Value::Cookie(name) => self.cookies.entry(name.clone()).or_default().extend(own),
             Value::Argument(name) => self.arguments.entry(name.clone()).or_default().extend(own),
+            Value::Apply(Function::LastOutside(networks), inner) => {
+                let inside = networks.iter().map(|network| one_of_network(network).to_string().into_bytes());
+                self.compared(inner, &own.chain(inside).collect::<Vec<_>>());
+            }
+            Value::Apply(Function::Believed(trust), inner) => {
+                self.claim(&trust.says);
+                self.compared(inner, texts);
+            }
             Value::Apply(_, inner) => self.compared(inner, texts),
             Value::Lookup(table) => {
                 self.compared(&table.on, texts);
@@ -228,6 +229,16 @@ impl Boundaries {
             }
             _ => {}
         }
+    }
+
+    /// Headers that say the address of a client.
+    fn claim(&mut self, says: &Value) {
+        says.any(&mut |part| {
+            if let Value::Header(name, _) = part {
+                self.claims.insert(name.to_ascii_lowercase());
+            }
+            false
+        });
     }
 
     fn header(&mut self, name: &str) -> &mut Texts {

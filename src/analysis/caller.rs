@@ -58,7 +58,7 @@ pub enum Trick {
     Wrong,
     /// A credential header without a credential.
     Empty,
-    /// A header that is no credential, with a value that the config names.
+    /// A header that is no credential, with a value that the config may look for; several with "` and `" between them.
     Header(String),
     /// A query argument that the config names.
     Argument(String),
@@ -169,6 +169,15 @@ pub fn strangers(boundaries: &Boundaries) -> Vec<Caller> {
         for text in chosen(texts, if name == "referer" { pages(&boundaries.loose) } else { Vec::new() }) {
             list.push(Caller::stranger(Trick::Header(name.clone()), vec![line(name, text)]));
         }
+    }
+    // Where a config wants several of them at once.
+    let named = |texts: &Texts| texts.iter().find(|text| !text.is_empty() && !looks_secret(text)).cloned();
+    let all = boundaries.headers.iter().filter(|(name, _)| open(name));
+    let all: Vec<(&String, Vec<u8>)> = all.filter_map(|(name, texts)| Some((name, named(texts)?))).collect();
+    if all.len() > 1 {
+        let names = all.iter().map(|(name, _)| name.as_str()).collect::<Vec<_>>().join("` and `");
+        let headers = all.into_iter().map(|(name, text)| line(name, text)).collect();
+        list.push(Caller::stranger(Trick::Header(names), headers));
     }
     for (name, texts) in boundaries.arguments.iter().filter(|(name, _)| !is_key_name(name)) {
         for text in chosen(texts, Vec::new()) {
@@ -349,6 +358,7 @@ pub fn words(caller: &Caller) -> String {
         Who::Nobody => "anybody".to_owned(),
         Who::Stranger(Trick::Wrong) => "anybody with any key".to_owned(),
         Who::Stranger(Trick::Empty) => "anybody with an empty key".to_owned(),
+        Who::Stranger(Trick::Header(name)) if name.contains('`') => format!("anybody who sends the headers `{name}`"),
         Who::Stranger(Trick::Header(name)) => format!("anybody who sends the header `{name}`"),
         Who::Stranger(Trick::Argument(name)) => format!("anybody who adds `?{name}=`"),
         Who::Stranger(Trick::Cookie(name)) => format!("anybody who sends the cookie `{name}`"),

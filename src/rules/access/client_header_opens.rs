@@ -1,9 +1,9 @@
-//! A header or an argument that anybody can send opens the gateway.
+//! A header, a cookie or an argument that anybody can send opens the gateway.
 //!
 //! ## What it finds
 //!
-//! A request without a credential is let through if it carries a header or a query argument with a value that the config
-//! names.
+//! A request without a credential is let through if it carries a header, a cookie or a query argument that the config looks
+//! for; or if a header such as `X-Forwarded-For`, which the config believes, claims an address that may get in.
 //!
 //! ## Why it matters
 //!
