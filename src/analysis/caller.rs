@@ -3,13 +3,12 @@
 //! In: what a gateway tells apart, and the policy. Out: [`Caller`]s, the plainest first. Invariant: a client is one whom the gateway itself
 //! lets further than nobody; whose credential it is decides the policy.
 
-use std::collections::BTreeSet;
 use std::net::IpAddr;
 
 use base64::Engine as _;
 
 use super::boundary::{Boundaries, Texts};
-use super::measure::{Measure, On, forwards};
+use super::measure::{Measure, On};
 use crate::gateway::predicate::is_credential;
 use crate::gateway::{self, HeaderLines};
 use crate::http::Request;
@@ -368,18 +367,4 @@ pub fn words(caller: &Caller) -> String {
             On::Nobody | On::SomeClient => "every client".to_owned(),
         },
     }
-}
-
-/// The names that credentials of these callers have.
-pub fn header_names(callers: &[Caller]) -> BTreeSet<String> {
-    callers
-        .iter()
-        .flat_map(|caller| &caller.headers)
-        .map(|(name, _)| String::from_utf8_lossy(name).into_owned())
-        .collect()
-}
-
-/// Which of these requests the upstream sees.
-pub fn reached(verdicts: &[crate::gateway::eval::Verdict]) -> Vec<bool> {
-    verdicts.iter().map(forwards).collect()
 }

@@ -159,8 +159,8 @@ fn sendable(path: &str) -> bool {
     path.bytes().all(|byte| byte.is_ascii_graphic() && !b"\"<>\\^`{|}".contains(&byte))
 }
 
-/// A spelling of a path.
-fn respelled(spelling: &str, path: &str) -> String {
+/// A spelling of a path; the parts are those of [`SPELLINGS`].
+pub fn respelled(spelling: &str, path: &str) -> String {
     let (head, last) = path.rsplit_once('/').unwrap_or(("", path));
     let encoded = last.bytes().next().map(|first| format!("%{first:02x}{}", &last[1..])).unwrap_or_default();
     spelling

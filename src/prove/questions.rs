@@ -10,6 +10,7 @@ use base64::Engine as _;
 use serde::Deserialize;
 
 use super::question::Question;
+use crate::analysis::witness;
 use crate::catalog::Kind;
 use crate::http::Version;
 use crate::policy::plan::{Client, Endpoint, ModelPlace, PathPattern, Plan, Segment};
@@ -202,11 +203,11 @@ impl Asker<'_> {
         let data = self.data;
         for spelling in &data.spellings {
             for (who, headers) in [("spelling, nobody", Vec::new()), ("spelling, a client", headers.clone())] {
-                self.ask(who, &endpoint.method, &respell(spelling, &allowed), headers.clone());
-                self.ask(who, "POST", &respell(spelling, "/api/pull"), headers);
+                self.ask(who, &endpoint.method, &witness::respelled(spelling, &allowed), headers.clone());
+                self.ask(who, "POST", &witness::respelled(spelling, "/api/pull"), headers);
             }
             if let Some(health) = self.plan.access.health.clone() {
-                self.ask("spelling of health", "GET", &respell(spelling, &health), Vec::new());
+                self.ask("spelling of health", "GET", &witness::respelled(spelling, &health), Vec::new());
             }
         }
     }
@@ -567,20 +568,7 @@ fn data() -> Result<Data, String> {
 
 /// Every spelling of a path in ASCII.
 pub(super) fn respelled(path: &str) -> Vec<String> {
-    data().map_or(Vec::new(), |data| data.spellings.iter().map(|spelling| respell(spelling, path)).collect())
-}
-
-/// A spelling of `path`.
-fn respell(spelling: &str, path: &str) -> String {
-    let (head, last) = path.rsplit_once('/').unwrap_or(("", path));
-    let encoded = last.bytes().next().map(|first| format!("%{first:02x}{}", &last[1..])).unwrap_or_default();
-    spelling
-        .replace("{path}", path)
-        .replace("{head}", head)
-        .replace("{last}", last)
-        .replace("{tail}", path.trim_start_matches('/'))
-        .replace("{PATH}", &path.to_ascii_uppercase())
-        .replace("{encoded}", &encoded)
+    data().map_or(Vec::new(), |data| data.spellings.iter().map(|spelling| witness::respelled(spelling, path)).collect())
 }
 
 fn fill(headers: &[(String, String)], name: &str, key: &str) -> HeaderList {

@@ -174,7 +174,11 @@ fn refusals_of_http2_are_told_apart() {
 
 #[test]
 fn an_answer_in_http1_is_read_too() {
-    let target = server(65_535, |_| {});
+    // Read to the end: a socket dropped with bytes unread is reset, not closed.
+    let target = server(65_535, |mut peer| {
+        peer.socket.shutdown(std::net::Shutdown::Write).unwrap();
+        while peer.read() {}
+    });
     assert_eq!(exchange(&target, &get(), b"", LIMIT).end, End::Closed);
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let target = Target::plain(listener.local_addr().unwrap());
@@ -182,6 +186,8 @@ fn an_answer_in_http1_is_read_too() {
         let mut socket = listener.accept().unwrap().0;
         socket.read_exact(&mut [0; 24]).unwrap();
         socket.write_all(b"HTTP/1.1 400 Bad Request\r\nContent-Length: 3\r\n\r\nbad").unwrap();
+        socket.shutdown(std::net::Shutdown::Write).unwrap();
+        while socket.read(&mut [0; 1024]).is_ok_and(|read| read > 0) {}
     });
     let got = exchange(&target, &get(), b"", LIMIT);
     assert_eq!((got.status, got.version, got.body.as_slice()), (Some(400), "HTTP/1.1", &b"bad"[..]));
