@@ -1,14 +1,15 @@
 //! The ways into a gateway: which listener, and as which host a request must come to be handled differently.
 //!
-//! In: a [`Gateway`]. Out: an [`Entry`] for each set of hosts that a listener treats alike, with the chains that its requests may walk.
+//! In: a [`Gateway`]. Out: an [`Entry`] for each set of hosts that a listener treats alike, with the chain that its requests come to.
 //! Invariant: every listener has at least one entry, that of a host which no config names.
 
 use std::collections::{HashMap, HashSet};
+use std::sync::{Arc, OnceLock};
 
 use super::boundary::{Boundaries, boundaries_of};
 use super::side_by_side;
 use crate::gateway::eval::evaluate;
-use crate::gateway::{ChainId, Errors, Gateway, Listener, Origin, Predicate, Step, Terminal, Value};
+use crate::gateway::{Chain, ChainId, Errors, Gateway, Listener, Origin, Predicate, Step, Terminal, Value};
 use crate::http::{Request, Version};
 
 /// How many hosts that lead to one chain are told apart.
@@ -27,10 +28,29 @@ pub struct Entry {
     pub listener: usize,
     /// The Host that requests carry; absent: the listener's own address, a host that no config names.
     pub host: Option<Vec<u8>>,
+    /// The chain that the tables which the host alone decides lead to.
+    pub chain: ChainId,
+    /// What the chains behind it tell apart, once somebody asked.
+    boundaries: OnceLock<Arc<Boundaries>>,
+}
+
+impl Entry {
     /// What the chains behind it tell apart.
-    pub boundaries: Boundaries,
+    pub fn boundaries(&self, gateway: &Gateway) -> &Boundaries {
+        self.boundaries.get_or_init(|| Arc::new(boundaries_of(self.behind(gateway))))
+    }
+
     /// Whether a request may get to another server this way at all.
-    pub forwards: bool,
+    pub fn forwards(&self, gateway: &Gateway) -> bool {
+        let hands_on = |terminal: &Terminal| matches!(terminal, Terminal::Forward(_) | Terminal::Unknown(_));
+        let any = |chain: &Chain| chain.clauses.iter().any(|clause| hands_on(&clause.then));
+        self.behind(gateway).into_iter().any(|chain| hands_on(&chain.otherwise) || any(chain))
+    }
+
+    /// The chains that requests may walk.
+    fn behind<'g>(&self, gateway: &'g Gateway) -> Vec<&'g Chain> {
+        reachable(gateway, self.chain).into_iter().filter_map(|id| gateway.chains.get(id.0)).collect()
+    }
 }
 
 /// The ways into a gateway, in the order of its listeners; for each the nameless host first.
@@ -49,36 +69,44 @@ pub fn entries(gateway: &Gateway) -> Vec<Entry> {
 
 fn of_listener(gateway: &Gateway, index: usize, listener: &Listener) -> Vec<Entry> {
     let whole = boundaries_of(reachable(gateway, listener.chain).into_iter().filter_map(|id| gateway.chains.get(id.0)));
-    let hosts: Vec<Option<Vec<u8>>> =
-        std::iter::once(None).chain(whole.hosts.iter().filter(|host| is_host(host)).cloned().map(Some)).collect();
+    let whole = Arc::new(whole);
+    let hosts = whole.hosts.iter().filter(|host| is_host(host)).cloned().map(Some);
+    let hosts: Vec<(Option<Vec<u8>>, ChainId)> = std::iter::once(None)
+        .chain(hosts)
+        .map(|host: Option<Vec<u8>>| {
+            let chain = entered(gateway, listener.chain, host.as_deref());
+            (host, chain)
+        })
+        .collect();
+    let mut sharing: HashMap<ChainId, usize> = HashMap::new();
+    hosts.iter().for_each(|(_, chain)| *sharing.entry(*chain).or_default() += 1);
     let mut known: HashMap<ChainId, Vec<Vec<Vec<Origin>>>> = HashMap::new();
-    let mut found: Vec<(Option<Vec<u8>>, ChainId)> = Vec::new();
+    let mut found: Vec<Entry> = Vec::new();
     for some in hosts.chunks(AT_ONCE) {
-        let walked = side_by_side::each(some, |host| walked(gateway, listener, host.as_deref()));
-        for (host, (chain, walked)) in some.iter().zip(walked) {
-            let alike = known.entry(chain).or_default();
+        // A host that has a chain of its own is like no other.
+        let alone = |chain: &ChainId| sharing.get(chain) == Some(&1);
+        let walked = side_by_side::each(some, |(host, chain)| {
+            if alone(chain) { Vec::new() } else { walked(gateway, listener, host.as_deref()) }
+        });
+        for ((host, chain), walked) in some.iter().zip(walked) {
+            let alike = known.entry(*chain).or_default();
             if alike.len() < MOST_HOSTS && !alike.contains(&walked) {
                 alike.push(walked);
-                found.push((host.clone(), chain));
+                let boundaries = OnceLock::new();
+                if *chain == listener.chain {
+                    boundaries.get_or_init(|| Arc::clone(&whole));
+                }
+                found.push(Entry { listener: index, host: host.clone(), chain: *chain, boundaries });
             }
         }
     }
-    side_by_side::each(&found, |(host, chain)| {
-        let (host, chain) = (host.clone(), *chain);
-        let behind = reachable(gateway, chain);
-        let boundaries = match chain == listener.chain {
-            true => whole.clone(),
-            false => boundaries_of(behind.iter().filter_map(|id| gateway.chains.get(id.0))),
-        };
-        let forwards = behind.into_iter().any(|id| forwards(gateway, id));
-        Entry { listener: index, host, boundaries, forwards }
-    })
+    found
 }
 
-/// The chain that a host leads to, and the ways of the probes behind it.
-fn walked(gateway: &Gateway, listener: &Listener, host: Option<&[u8]>) -> (ChainId, Vec<Vec<Origin>>) {
+/// The ways of the probes with a host.
+fn walked(gateway: &Gateway, listener: &Listener, host: Option<&[u8]>) -> Vec<Vec<Origin>> {
     let probe = |(method, target): &(&str, &str)| evaluate(gateway, &request(listener, host, method, target)).steps;
-    (entered(gateway, listener.chain, host), PROBES.iter().map(probe).collect())
+    PROBES.iter().map(probe).collect()
 }
 
 /// The address of a listener as a Host header names it.
@@ -154,13 +182,6 @@ pub fn reachable(gateway: &Gateway, start: ChainId) -> Vec<ChainId> {
         found.extend(next.into_iter().filter(|id| seen.insert(*id)));
     }
     found
-}
-
-/// Whether a chain hands requests on, or does what isn't known.
-fn forwards(gateway: &Gateway, id: ChainId) -> bool {
-    let hands_on = |terminal: &Terminal| matches!(terminal, Terminal::Forward(_) | Terminal::Unknown(_));
-    let Some(chain) = gateway.chains.get(id.0) else { return false };
-    hands_on(&chain.otherwise) || chain.clauses.iter().any(|clause| hands_on(&clause.then))
 }
 
 fn ends(terminal: &Terminal, next: &mut Vec<ChainId>) {

@@ -12,6 +12,7 @@ pub mod entry;
 pub mod explain;
 pub mod matrix;
 pub mod measure;
+mod shape;
 pub mod side_by_side;
 pub mod survey;
 pub mod witness;

@@ -2,13 +2,16 @@
 //!
 //! In: a [`Gateway`] and a [`Measure`]. Out: a [`Survey`]: requests that get through and should not ([`Gap`]), requests whose fate the files
 //! don't tell ([`Doubt`]), and how requests that should get through are treated ([`Route`]). Invariant: each gap carries a request, and one
-//! cause has one gap, with the simplest request that shows it; the evaluator decides, nothing here guesses.
+//! cause has one gap, with the simplest request that shows it; the evaluator decides, nothing here guesses. Of entries that are alike the
+//! first is asked everything, and the others again what told something there.
 
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::hash::RandomState;
 
 use super::caller::{self, Caller, Who};
 use super::entry::{self, Entry};
 use super::measure::{Measure, On, Reached, forwards};
+use super::shape::shape;
 use super::side_by_side;
 use super::witness::{self, Ask, Twist};
 use crate::catalog::{CatalogEndpoint, Reach};
@@ -21,7 +24,7 @@ use crate::source::Span;
 const AT_ONCE: usize = 64;
 
 /// What was found out about a gateway.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct Survey {
     /// What gets through and should not, the plainest first.
     pub gaps: Vec<Gap>,
@@ -31,8 +34,8 @@ pub struct Survey {
     pub routes: Vec<Route>,
     /// How a request for inference without a credential is refused, one an entry that refuses it.
     pub refusals: Vec<Route>,
-    /// Servers that requests go to and that the policy isn't about.
-    pub others: BTreeSet<String>,
+    /// Servers that requests go to and that the policy isn't about, each with such a request.
+    pub others: BTreeMap<String, Witness>,
 }
 
 /// A request that was asked.
@@ -115,11 +118,24 @@ pub fn survey(gateway: &Gateway, measure: &Measure, every_upstream: bool) -> Sur
         ask.body = Some(b"{}".to_vec());
     }
     let entries = entry::entries(gateway);
+    let (first, followed) = likeness(gateway, measure, every_upstream, &entries);
     let mut all = Merged { measure, survey: Survey::default(), by_cause: HashMap::new() };
+    let mut known: HashMap<usize, Survey> = HashMap::new();
+    let asked = |at: &usize| Work::new(gateway, measure, every_upstream).asked(&entries[*at], &plain);
+    let repeated = |known: &HashMap<usize, Survey>, at: &usize| {
+        let like = known.get(&first[*at])?;
+        Work::new(gateway, measure, every_upstream).repeated(like, &entries[*at])
+    };
     // What some found is merged in their order before others are asked: all of it together would need very much memory.
-    for some in entries.chunks(AT_ONCE) {
-        let found = side_by_side::each(some, |entry| Work::new(gateway, measure, every_upstream).asked(entry, &plain));
-        found.into_iter().for_each(|found| all.add(found));
+    let numbers: Vec<usize> = (0..entries.len()).collect();
+    for some in numbers.chunks(AT_ONCE) {
+        let (new, more): (Vec<usize>, Vec<usize>) = some.iter().partition(|at| first[**at] == **at);
+        let mut found: Vec<(usize, Survey)> = new.iter().copied().zip(side_by_side::each(&new, asked)).collect();
+        known.extend(found.iter().filter(|(at, _)| followed.contains(at)).cloned());
+        let again = |at: &usize| repeated(&known, at).unwrap_or_else(|| asked(at));
+        found.extend(more.iter().copied().zip(side_by_side::each(&more, again)));
+        found.sort_by_key(|(at, _)| *at);
+        found.into_iter().for_each(|(_, found)| all.add(found));
     }
     let Survey { gaps, refusals, .. } = &mut all.survey;
     // What is open to everybody is open to clients.
@@ -141,6 +157,27 @@ pub fn survey(gateway: &Gateway, measure: &Measure, every_upstream: bool) -> Sur
         }
     }
     all.survey
+}
+
+/// For each entry the first one that is like it, and those of which there are others.
+fn likeness(
+    gateway: &Gateway,
+    measure: &Measure,
+    every_upstream: bool,
+    entries: &[Entry],
+) -> (Vec<usize>, HashSet<usize>) {
+    let keys = RandomState::new();
+    let shapes = side_by_side::each(entries, |entry| shape(gateway, measure, every_upstream, entry, &keys));
+    let mut by_shape: HashMap<u64, usize> = HashMap::new();
+    let mut followed = HashSet::new();
+    let first = shapes.into_iter().enumerate().map(|(at, shape)| {
+        let first = *by_shape.entry(shape).or_insert(at);
+        if first != at {
+            followed.insert(first);
+        }
+        first
+    });
+    (first.collect(), followed)
 }
 
 /// How dangerous what a gap reaches is: 0 most.
@@ -201,16 +238,53 @@ impl<'g> Work<'g> {
         self.survey
     }
 
+    /// What requests by one entry bring up, where those by another one like it brought this up. `None`: it isn't like it after all.
+    fn repeated(mut self, like: &Survey, entry: &Entry) -> Option<Survey> {
+        for gap in &like.gaps {
+            let witness = moved(self.gateway, &gap.witness, entry);
+            let actual = self.whole(&witness.request, &witness.caller).outcome;
+            same_kind(&actual.verdict, &gap.actual.verdict).then_some(())?;
+            self.survey.gaps.push(Gap { witness, actual, ..gap.clone() });
+        }
+        for doubt in &like.doubts {
+            let witness = moved(self.gateway, &doubt.witness, entry);
+            let Answer { outcome, through: Some(through) } = self.whole(&witness.request, &witness.caller) else {
+                return None;
+            };
+            let Verdict::Unknown { reason, .. } = outcome.verdict else { return None };
+            self.survey.doubts.push(Doubt { witness, reason, through, wanted: doubt.wanted.clone() });
+        }
+        for (from, to) in [(&like.routes, &mut self.survey.routes), (&like.refusals, &mut self.survey.refusals)] {
+            for route in from {
+                let witness = moved(self.gateway, &route.witness, entry);
+                let all = ways(self.gateway, &witness.request);
+                let outcome = answer(self.gateway, &witness.request, &witness.caller, all).outcome;
+                same_kind(&outcome.verdict, &route.outcome.verdict).then_some(())?;
+                to.push(Route { witness, endpoint: route.endpoint, outcome });
+            }
+        }
+        for witness in like.others.values() {
+            let witness = moved(self.gateway, witness, entry);
+            let Verdict::Proxied { upstream, .. } = self.whole(&witness.request, &witness.caller).outcome.verdict
+            else {
+                return None;
+            };
+            self.survey.others.entry(upstream).or_insert(witness);
+        }
+        Some(self.survey)
+    }
+
     fn entry(&mut self, entry: &Entry, plain: &[Ask]) {
-        if !entry.forwards {
+        if !entry.forwards(self.gateway) {
             return;
         }
-        let candidates = caller::candidates(&entry.boundaries, self.measure);
+        let boundaries = entry.boundaries(self.gateway);
+        let candidates = caller::candidates(boundaries, self.measure);
         let clients = caller::accepted(candidates, &|caller| {
             let reaches = |ask| self.decided(&sent(self.gateway, entry, caller, ask), caller).outcome.verdict;
             plain.iter().map(|ask| forwards(&reaches(ask))).collect()
         });
-        let strangers = caller::strangers(&entry.boundaries);
+        let strangers = caller::strangers(boundaries);
         for caller in strangers.iter().chain(&clients) {
             plain.iter().for_each(|ask| self.judge(entry, caller, ask));
         }
@@ -218,7 +292,7 @@ impl<'g> Work<'g> {
         for caller in nearly {
             plain.iter().for_each(|ask| self.judge(entry, &caller, ask));
         }
-        let twisted = witness::twisted(&self.measure.kind, &entry.boundaries);
+        let twisted = witness::twisted(&self.measure.kind, boundaries);
         let plain_ones = strangers.iter().filter(|caller| caller.who == Who::Nobody);
         for caller in plain_ones.chain(clients.iter().take(2)) {
             twisted.iter().for_each(|ask| self.judge(entry, caller, ask));
@@ -231,7 +305,8 @@ impl<'g> Work<'g> {
         if let Some(through) = answer.through {
             let Verdict::Unknown { reason, .. } = &answer.outcome.verdict else { return };
             let known = self.survey.doubts.iter().any(|doubt| doubt.reason == *reason);
-            if let Some((wanted, _)) = self.forbidden(&request, &caller.on, &through).filter(|_| !known) {
+            let other = || witness_of(entry, caller, ask, request.clone());
+            if let Some((wanted, _)) = self.forbidden(&request, &caller.on, &through, &other).filter(|_| !known) {
                 let reason = reason.clone();
                 let Some(through) = self.whole(&request, caller).through else { return };
                 let witness = witness_of(entry, caller, ask, request);
@@ -243,7 +318,8 @@ impl<'g> Work<'g> {
         if !forwards(&answer.outcome.verdict) {
             return;
         }
-        let Some((wanted, endpoint)) = self.forbidden(&request, &caller.on, &answer.outcome) else { return };
+        let other = || witness_of(entry, caller, ask, request.clone());
+        let Some((wanted, endpoint)) = self.forbidden(&request, &caller.on, &answer.outcome, &other) else { return };
         let kind = (cause(&answer.outcome), caller.who.clone(), caller.on.clone(), ask.twist, endpoint);
         if self.known.insert(kind) {
             let actual = self.whole(&request, caller).outcome;
@@ -275,13 +351,22 @@ impl<'g> Work<'g> {
         if same { bare } else { request }
     }
 
-    /// What the policy says where it forbids a request that the upstream sees, and the endpoint that it reaches.
-    fn forbidden(&mut self, sent: &Request, on: &On, outcome: &Outcome) -> Option<(Outcome, Option<(usize, Reach)>)> {
+    /// What the policy says where it forbids a request that the upstream sees, and the endpoint that it reaches. What goes to another server
+    /// is remembered as that.
+    fn forbidden(
+        &mut self,
+        sent: &Request,
+        on: &On,
+        outcome: &Outcome,
+        witness: &dyn Fn() -> Witness,
+    ) -> Option<(Outcome, Option<(usize, Reach)>)> {
         let measure = self.measure;
         let Reached { method, path, endpoint: reached } = match measure.reached(sent, outcome, self.every_upstream) {
             Ok(reached) => reached,
             Err(other) => {
-                self.survey.others.insert(other.to_owned());
+                if !self.survey.others.contains_key(other) {
+                    self.survey.others.insert(other.to_owned(), witness());
+                }
                 return None;
             }
         };
@@ -417,6 +502,25 @@ fn sent(gateway: &Gateway, entry: &Entry, caller: &Caller, ask: &Ask) -> Request
     request.body_bytes = ask.body.as_ref().map_or(0, |body| body.len() as u64);
     request.body.clone_from(&ask.body);
     caller.sends(request)
+}
+
+/// The witness of an entry as one of another that is like it.
+fn moved(gateway: &Gateway, witness: &Witness, entry: &Entry) -> Witness {
+    let mut request = witness.request.clone();
+    let plain = entry::request(&gateway.listeners[entry.listener], entry.host.as_deref(), "", "");
+    (request.port, request.tls) = (plain.port, plain.tls);
+    let hosts = request.headers.iter_mut().filter(|(name, _)| name == b"Host");
+    hosts.zip(plain.headers).for_each(|(line, own)| *line = own);
+    Witness { request, listener: entry.listener, host: entry.host.clone(), ..witness.clone() }
+}
+
+/// Whether two decisions differ by nothing but the name of a server.
+fn same_kind(one: &Verdict, other: &Verdict) -> bool {
+    match (one, other) {
+        (Verdict::Proxied { target, .. }, Verdict::Proxied { target: other, .. }) => target == other,
+        (Verdict::Unknown { reached, .. }, Verdict::Unknown { reached: other, .. }) => reached == other,
+        _ => one == other,
+    }
 }
 
 fn witness_of(entry: &Entry, caller: &Caller, ask: &Ask, request: Request) -> Witness {

@@ -235,7 +235,7 @@ fn judged(
         let context = Context { gateway: &system.gateway, measure, survey: own, unset, problems: &[], deployed };
         found.extend(rules::check(&context));
     }
-    let others = surveys.iter().flat_map(|survey| survey.others.iter().cloned()).collect();
+    let others = surveys.iter().flat_map(|survey| survey.others.keys().cloned()).collect();
     (found, others)
 }
 

@@ -34,7 +34,7 @@ pub struct Authenticate {
 }
 
 /// One credential.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Hash)]
 pub struct Credential {
     /// Whose it is.
     pub client: String,
@@ -43,7 +43,7 @@ pub struct Credential {
 }
 
 /// What proves who a caller is.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Hash)]
 pub enum Proof {
     /// The key itself.
     Key(Secret),

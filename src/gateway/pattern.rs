@@ -6,6 +6,7 @@
 use std::borrow::Cow;
 use std::collections::HashMap;
 use std::convert::Infallible;
+use std::hash::{Hash, Hasher};
 use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 
 /// How many compiled expressions are remembered; configs with more are rare, and are read right as well.
@@ -81,6 +82,12 @@ impl PartialEq for Pattern {
 }
 
 impl Eq for Pattern {}
+
+impl Hash for Pattern {
+    fn hash<H: Hasher>(&self, sum: &mut H) {
+        std::ptr::hash(self, sum);
+    }
+}
 
 #[cfg(test)]
 mod tests {

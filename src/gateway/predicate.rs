@@ -46,7 +46,7 @@ pub enum Predicate {
 }
 
 /// Which lines of a repeated header count.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Lines {
     /// One of them passes.
     Any,
@@ -55,7 +55,7 @@ pub enum Lines {
 }
 
 /// A test of bytes.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Hash)]
 pub enum Test {
     /// Passes.
     Anything,
@@ -96,7 +96,7 @@ pub enum Test {
 }
 
 /// What becomes of a regular expression's groups.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Captures {
     /// Nothing.
     Dropped,
@@ -109,7 +109,7 @@ pub enum Captures {
 }
 
 /// A model's name or the start of it.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct ModelTest {
     /// The text.
     pub text: String,

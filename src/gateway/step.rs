@@ -44,7 +44,7 @@ pub struct Said<T> {
 }
 
 /// Whose word about the address of a client counts.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Hash)]
 pub struct Trust {
     /// Peers in these networks are believed.
     pub peers: Arc<[IpNet]>,
@@ -68,7 +68,7 @@ pub struct Rewrite {
 }
 
 /// A change to a header.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Hash)]
 pub struct HeaderEdit {
     /// The header's name, in any case; for [`Edit::Remove`] `*` at an end, or at both, stands for anything.
     pub name: String,
@@ -77,7 +77,7 @@ pub struct HeaderEdit {
 }
 
 /// What happens to a header.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Hash)]
 pub enum Edit {
     /// It is this and nothing else; an empty value removes it.
     Set(Value),
@@ -120,7 +120,7 @@ pub struct ErrorCase {
 }
 
 /// A set of statuses: ranges, both ends included.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Statuses(pub Vec<(u16, u16)>);
 
 /// A limit in force.
@@ -217,7 +217,7 @@ pub enum Answers {
 }
 
 /// What a gateway shows of itself.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Own {
     /// Its configuration, keys and hashes included; some let it be changed there.
     Config,

@@ -4,12 +4,13 @@
 //! value depends on a clock or on anything outside the request and the files.
 
 use std::borrow::Cow;
+use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
 use super::{Predicate, Test};
 
 /// A value.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Hash)]
 pub enum Value {
     /// These bytes.
     Literal(Cow<'static, [u8]>),
@@ -74,7 +75,7 @@ pub enum Value {
 }
 
 /// How the lines of a repeated header become one value.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Join {
     /// The first line.
     First,
@@ -113,7 +114,7 @@ pub enum Row {
 }
 
 /// A function of bytes. Each says on which server it was measured.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Hash)]
 pub enum Function {
     /// ASCII letters in lower case.
     Lower,
@@ -199,7 +200,7 @@ pub enum Function {
 }
 
 /// A change to an escaped path, with values.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Hash)]
 pub enum ChangePath {
     /// It loses this beginning.
     Prefix(Value),
@@ -212,7 +213,7 @@ pub enum ChangePath {
 }
 
 /// A change to a query's arguments.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Hash)]
 pub enum QueryChange {
     /// The values of one are those of another.
     Rename(Value, Value),
@@ -225,7 +226,7 @@ pub enum QueryChange {
 }
 
 /// A replacement by regular expression.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Hash)]
 pub struct Replace {
     /// What is looked for.
     pub pattern: Arc<super::Pattern>,
@@ -246,6 +247,12 @@ impl Eq for Replace {}
 impl PartialEq for Lookup {
     fn eq(&self, other: &Lookup) -> bool {
         std::ptr::eq(self, other)
+    }
+}
+
+impl Hash for Lookup {
+    fn hash<H: Hasher>(&self, sum: &mut H) {
+        std::ptr::hash(self, sum);
     }
 }
 

@@ -9,7 +9,7 @@ use super::HeaderLines;
 use crate::http::{self, Request, Target, Version};
 
 /// What a listener refuses, and how it reads what it takes.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Hash)]
 pub struct Wire {
     /// Anything that arrives is passed on as bytes: nothing is read at all.
     pub raw: bool,
@@ -42,7 +42,7 @@ pub struct Wire {
 }
 
 /// What happens with header names that hold `_`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Underscores {
     /// They are headers like others.
     Kept,
@@ -59,7 +59,7 @@ pub enum Underscores {
 }
 
 /// How long a request's head may be, in bytes; more is refused with the status beside it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct HeadLimits {
     /// The request line, its line end included.
     pub line: Option<(u64, u16)>,
@@ -70,7 +70,7 @@ pub struct HeadLimits {
 }
 
 /// Which authorities are taken; others are 400.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum HostRule {
     /// No blank, no control character.
     Printable,
@@ -83,7 +83,7 @@ pub enum HostRule {
 }
 
 /// How a target becomes the path that rules see.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct PathView {
     /// Percent escapes are resolved, once; wrong ones are refused (400).
     pub unescape: bool,
@@ -98,7 +98,7 @@ pub struct PathView {
 }
 
 /// What happens with `.` and `..`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Dots {
     /// They stay.
     Kept,

@@ -114,7 +114,8 @@ impl Asker<'_> {
     /// The paths of the config below which the upstream's own paths are reached.
     fn mounts(&self, system: usize, entry: &Entry) -> Vec<String> {
         let mut paths: Vec<String> = Vec::new();
-        for path in entry.boundaries.paths.iter().filter_map(|path| std::str::from_utf8(path).ok()) {
+        let gateway = self.subjects[system].gateway;
+        for path in entry.boundaries(gateway).paths.iter().filter_map(|path| std::str::from_utf8(path).ok()) {
             let path = path.trim_end_matches('/');
             let plain = path.starts_with('/')
                 && path.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"/-_.".contains(&byte))

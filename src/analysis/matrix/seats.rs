@@ -108,10 +108,11 @@ struct Found {
 impl Found {
     fn system(&mut self, index: usize, subject: &Subject<'_>, entries: &[Entry], measure: &Measure, asks: &[Ask]) {
         for entry in entries {
-            for caller in caller::strangers(&entry.boundaries) {
-                self.stranger(index, caller, &entry.boundaries);
+            let boundaries = entry.boundaries(subject.gateway);
+            for caller in caller::strangers(boundaries) {
+                self.stranger(index, caller, boundaries);
             }
-            for caller in caller::candidates(&entry.boundaries, measure) {
+            for caller in caller::candidates(boundaries, measure) {
                 if caller.knows_environment {
                     self.by_variables(index, subject, entry, &caller, measure, asks);
                 } else {

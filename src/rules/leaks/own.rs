@@ -55,7 +55,7 @@ pub fn shown(context: &Context<'_>, own: Own) -> Vec<Shown> {
         if listener.address.is_loopback() || listener.wire.raw {
             continue;
         }
-        for path in paths(&entry) {
+        for path in paths(gateway, &entry) {
             let request = entry::request(listener, entry.host.as_deref(), "GET", &path);
             let Some(outcome) = answer::ask(gateway, &request) else { continue };
             let says = outcome.settings.iter().any(|(setting, _)| *setting == Setting::Shows(own));
@@ -81,8 +81,8 @@ fn shows_any(gateway: &Gateway, own: Own) -> bool {
     steps.into_iter().any(is)
 }
 
-fn paths(entry: &Entry) -> Vec<String> {
-    let own = entry.boundaries.paths.iter().filter_map(|path| std::str::from_utf8(path).ok());
+fn paths(gateway: &Gateway, entry: &Entry) -> Vec<String> {
+    let own = entry.boundaries(gateway).paths.iter().filter_map(|path| std::str::from_utf8(path).ok());
     let sendable = |path: &&str| path.starts_with('/') && path.bytes().all(|byte| byte.is_ascii_graphic());
     let own = own.filter(sendable).take(MOST_PATHS);
     USUAL.iter().copied().chain(own).map(str::to_owned).collect()
