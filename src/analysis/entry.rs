@@ -9,11 +9,8 @@ use std::sync::{Arc, OnceLock};
 use super::boundary::{Boundaries, boundaries_of};
 use super::side_by_side;
 use crate::gateway::eval::evaluate;
-use crate::gateway::{Chain, ChainId, Errors, Gateway, Listener, Origin, Predicate, Step, Terminal, Value};
+use crate::gateway::{Chain, ChainId, Clause, Errors, Gateway, Listener, Origin, Predicate, Step, Terminal, Value};
 use crate::http::{Request, Version};
-
-/// How many hosts that lead to one chain are told apart.
-const MOST_HOSTS: usize = 40;
 
 /// How many hosts are probed before it is decided which of them are alike.
 const AT_ONCE: usize = 256;
@@ -28,7 +25,9 @@ pub struct Entry {
     pub listener: usize,
     /// The Host that requests carry; absent: the listener's own address, a host that no config names.
     pub host: Option<Vec<u8>>,
-    /// The chain that the tables which the host alone decides lead to.
+    /// The chains on the way through the tables that the host alone decides.
+    pub before: Vec<ChainId>,
+    /// The chain behind them.
     pub chain: ChainId,
     /// What the chains behind it tell apart, once somebody asked.
     boundaries: OnceLock<Arc<Boundaries>>,
@@ -71,32 +70,34 @@ fn of_listener(gateway: &Gateway, index: usize, listener: &Listener) -> Vec<Entr
     let whole = boundaries_of(reachable(gateway, listener.chain).into_iter().filter_map(|id| gateway.chains.get(id.0)));
     let whole = Arc::new(whole);
     let hosts = whole.hosts.iter().filter(|host| is_host(host)).cloned().map(Some);
-    let hosts: Vec<(Option<Vec<u8>>, ChainId)> = std::iter::once(None)
+    let hosts: Vec<(Option<Vec<u8>>, Vec<ChainId>, ChainId)> = std::iter::once(None)
         .chain(hosts)
         .map(|host: Option<Vec<u8>>| {
-            let chain = entered(gateway, listener.chain, host.as_deref());
-            (host, chain)
+            let mut before = entered(gateway, listener.chain, host.as_deref());
+            let chain = before.pop().unwrap_or(listener.chain);
+            (host, before, chain)
         })
         .collect();
     let mut sharing: HashMap<ChainId, usize> = HashMap::new();
-    hosts.iter().for_each(|(_, chain)| *sharing.entry(*chain).or_default() += 1);
+    hosts.iter().for_each(|(_, _, chain)| *sharing.entry(*chain).or_default() += 1);
     let mut known: HashMap<ChainId, Vec<Vec<Vec<Origin>>>> = HashMap::new();
     let mut found: Vec<Entry> = Vec::new();
     for some in hosts.chunks(AT_ONCE) {
         // A host that has a chain of its own is like no other.
         let alone = |chain: &ChainId| sharing.get(chain) == Some(&1);
-        let walked = side_by_side::each(some, |(host, chain)| {
+        let walked = side_by_side::each(some, |(host, _, chain)| {
             if alone(chain) { Vec::new() } else { walked(gateway, listener, host.as_deref()) }
         });
-        for ((host, chain), walked) in some.iter().zip(walked) {
+        for ((host, before, chain), walked) in some.iter().zip(walked) {
             let alike = known.entry(*chain).or_default();
-            if alike.len() < MOST_HOSTS && !alike.contains(&walked) {
+            if !alike.contains(&walked) {
                 alike.push(walked);
                 let boundaries = OnceLock::new();
                 if *chain == listener.chain {
                     boundaries.get_or_init(|| Arc::clone(&whole));
                 }
-                found.push(Entry { listener: index, host: host.clone(), chain: *chain, boundaries });
+                let (host, before) = (host.clone(), before.clone());
+                found.push(Entry { listener: index, host, before, chain: *chain, boundaries });
             }
         }
     }
@@ -136,14 +137,15 @@ fn is_host(host: &[u8]) -> bool {
         && host.iter().all(|byte| byte.is_ascii_alphanumeric() || b".-_:[]".contains(byte))
 }
 
-/// The chain behind the tables that the host alone decides.
-fn entered(gateway: &Gateway, start: ChainId, host: Option<&[u8]>) -> ChainId {
-    let mut at = start;
+/// The chains on the way through the tables that the host alone decides, and at the end the one behind them.
+fn entered(gateway: &Gateway, start: ChainId, host: Option<&[u8]>) -> Vec<ChainId> {
+    let mut way = vec![start];
     for _ in 0..8 {
-        let Some(chain) = gateway.chains.get(at.0).filter(|chain| chain.clauses.is_empty()) else { return at };
-        let next = match &chain.otherwise {
-            Terminal::Then(next) => Some(*next),
-            Terminal::Select(select) if select.on == Value::Host => {
+        let chain =
+            way.last().and_then(|id| gateway.chains.get(id.0)).filter(|chain| chain.clauses.iter().all(goes_on));
+        let next = match chain.map(|chain| &chain.otherwise) {
+            Some(Terminal::Then(next)) => Some(*next),
+            Some(Terminal::Select(select)) if select.on == Value::Host => {
                 host.and_then(|host| select.find(host)).or(match &select.otherwise {
                     Terminal::Then(next) => Some(*next),
                     _ => None,
@@ -152,11 +154,17 @@ fn entered(gateway: &Gateway, start: ChainId, host: Option<&[u8]>) -> ChainId {
             _ => None,
         };
         match next {
-            Some(next) => at = next,
-            None => return at,
+            Some(next) => way.push(next),
+            None => break,
         }
     }
-    at
+    way
+}
+
+/// Whether a clause only notes something, for whatever request.
+fn goes_on(clause: &Clause) -> bool {
+    let notes = |step: &Step| matches!(step, Step::Set(_) | Step::Setting(_));
+    matches!(*clause.when, Predicate::Always) && matches!(clause.then, Terminal::Next) && clause.steps.iter().all(notes)
 }
 
 /// Every chain that a request may come to from this one, itself first.

@@ -68,6 +68,9 @@ impl<'g, H: Hasher> Shaper<'g, H> {
                 self.errors(errors);
             }
         }
+        for chain in entry.before.iter().filter_map(|id| self.gateway.chains.get(id.0)) {
+            chain.clauses.iter().for_each(|clause| self.steps(&clause.steps));
+        }
         let mut at = 0;
         while let Some(id) = self.chains.get(at).copied() {
             at += 1;

@@ -191,12 +191,13 @@ fn choices(context: &Context<'_>) -> BTreeSet<Choice> {
             false
         });
     };
+    let by_variable = limits_by_variable(context);
     let chains = context.gateway.chains.iter();
     for step in chains.flat_map(|chain| &chain.clauses).flat_map(|clause| &clause.steps) {
         match step {
             Step::Limit(limit) => note(&limit.what.key),
             // Whatever a variable is made of may be what a key is made of.
-            Step::Set(set) if limits_by_variable(context) => note(&set.what.1),
+            Step::Set(set) if by_variable => note(&set.what.1),
             _ => {}
         }
     }
