@@ -10,9 +10,10 @@ use std::sync::Arc;
 use ipnet::IpNet;
 use regex_syntax::hir::{Class, Hir, HirKind};
 
+use super::live::Behind;
 use crate::gateway::step::Step;
 use crate::gateway::value::Row;
-use crate::gateway::{Chain, Function, Gateway, Lookup, Pattern, Predicate, Select, Terminal, Test, Value};
+use crate::gateway::{Function, Gateway, Lookup, Pattern, Predicate, Select, Terminal, Test, Value};
 
 /// Texts, as bytes.
 pub type Texts = BTreeSet<Vec<u8>>;
@@ -57,36 +58,32 @@ pub struct Boundaries {
 
 /// What a gateway tells apart.
 pub fn boundaries(gateway: &Gateway) -> Boundaries {
-    boundaries_of(&gateway.chains)
+    boundaries_of(&Behind::of(&gateway.chains))
 }
 
-/// What some chains tell apart.
-pub fn boundaries_of<'c>(chains: impl IntoIterator<Item = &'c Chain>) -> Boundaries {
-    let chains: Vec<&Chain> = chains.into_iter().collect();
+/// What clauses and ends tell apart.
+pub fn boundaries_of(behind: &Behind<'_>) -> Boundaries {
     let mut found = Boundaries::default();
-    for chain in &chains {
-        found.terminal(&chain.otherwise);
-        for clause in &chain.clauses {
-            found.predicate(&clause.when);
-            clause.steps.iter().for_each(|step| found.step(step));
-            found.terminal(&clause.then);
-        }
+    behind.ends.iter().for_each(|end| found.terminal(end));
+    for clause in &behind.clauses {
+        found.predicate(&clause.when);
+        clause.steps.iter().for_each(|step| found.step(step));
     }
-    found.follow(&chains);
+    found.follow(behind);
     found.cookies_in_header();
     found
 }
 
 impl Boundaries {
     /// Follows variables to what they are set to.
-    fn follow(&mut self, chains: &[&Chain]) {
+    fn follow(&mut self, behind: &Behind<'_>) {
         for _ in 0..MOST_VARIABLES {
             let known = std::mem::take(&mut self.variables);
             if known.is_empty() {
                 return;
             }
             let mut set = BTreeSet::new();
-            for step in chains.iter().flat_map(|chain| &chain.clauses).flat_map(|clause| &clause.steps) {
+            for step in behind.clauses.iter().flat_map(|clause| &clause.steps) {
                 let Step::Set(said) = step else { continue };
                 if let Some(texts) = known.get(&said.what.0) {
                     set.insert(&said.what.0);

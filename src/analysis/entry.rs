@@ -1,15 +1,16 @@
 //! The ways into a gateway: which listener, and as which host a request must come to be handled differently.
 //!
-//! In: a [`Gateway`]. Out: an [`Entry`] for each set of hosts that a listener treats alike, with the chain that its requests come to.
+//! In: a [`Gateway`]. Out: an [`Entry`] for each set of hosts that a listener treats alike, with what its requests may come to.
 //! Invariant: every listener has at least one entry, that of a host which no config names.
 
-use std::collections::{HashMap, HashSet};
-use std::sync::{Arc, OnceLock};
+use std::collections::HashMap;
+use std::sync::OnceLock;
 
 use super::boundary::{Boundaries, boundaries_of};
+use super::live::Live;
 use super::side_by_side;
 use crate::gateway::eval::evaluate;
-use crate::gateway::{Chain, ChainId, Clause, Errors, Gateway, Listener, Origin, Predicate, Step, Terminal, Value};
+use crate::gateway::{Gateway, Listener, Origin, Terminal};
 use crate::http::{Request, Version};
 
 /// How many hosts are probed before it is decided which of them are alike.
@@ -25,30 +26,22 @@ pub struct Entry {
     pub listener: usize,
     /// The Host that requests carry; absent: the listener's own address, a host that no config names.
     pub host: Option<Vec<u8>>,
-    /// The chains on the way through the tables that the host alone decides.
-    pub before: Vec<ChainId>,
-    /// The chain behind them.
-    pub chain: ChainId,
-    /// What the chains behind it tell apart, once somebody asked.
-    boundaries: OnceLock<Arc<Boundaries>>,
+    /// What its requests may come to.
+    pub live: Live,
+    /// What that tells apart, once somebody asked.
+    boundaries: OnceLock<Boundaries>,
 }
 
 impl Entry {
     /// What the chains behind it tell apart.
     pub fn boundaries(&self, gateway: &Gateway) -> &Boundaries {
-        self.boundaries.get_or_init(|| Arc::new(boundaries_of(self.behind(gateway))))
+        self.boundaries.get_or_init(|| boundaries_of(&self.live.behind(gateway)))
     }
 
     /// Whether a request may get to another server this way at all.
     pub fn forwards(&self, gateway: &Gateway) -> bool {
-        let hands_on = |terminal: &Terminal| matches!(terminal, Terminal::Forward(_) | Terminal::Unknown(_));
-        let any = |chain: &Chain| chain.clauses.iter().any(|clause| hands_on(&clause.then));
-        self.behind(gateway).into_iter().any(|chain| hands_on(&chain.otherwise) || any(chain))
-    }
-
-    /// The chains that requests may walk.
-    fn behind<'g>(&self, gateway: &'g Gateway) -> Vec<&'g Chain> {
-        reachable(gateway, self.chain).into_iter().filter_map(|id| gateway.chains.get(id.0)).collect()
+        let hands_on = |end: &&Terminal| matches!(end, Terminal::Forward(_) | Terminal::Unknown(_));
+        self.live.behind(gateway).ends.iter().any(hands_on)
     }
 }
 
@@ -67,41 +60,38 @@ pub fn entries(gateway: &Gateway) -> Vec<Entry> {
 }
 
 fn of_listener(gateway: &Gateway, index: usize, listener: &Listener) -> Vec<Entry> {
-    let whole = boundaries_of(reachable(gateway, listener.chain).into_iter().filter_map(|id| gateway.chains.get(id.0)));
-    let whole = Arc::new(whole);
-    let hosts = whole.hosts.iter().filter(|host| is_host(host)).cloned().map(Some);
-    let hosts: Vec<(Option<Vec<u8>>, Vec<ChainId>, ChainId)> = std::iter::once(None)
-        .chain(hosts)
-        .map(|host: Option<Vec<u8>>| {
-            let mut before = entered(gateway, listener.chain, host.as_deref());
-            let chain = before.pop().unwrap_or(listener.chain);
-            (host, before, chain)
-        })
-        .collect();
-    let mut sharing: HashMap<ChainId, usize> = HashMap::new();
-    hosts.iter().for_each(|(_, _, chain)| *sharing.entry(*chain).or_default() += 1);
-    let mut known: HashMap<ChainId, Vec<Vec<Vec<Origin>>>> = HashMap::new();
-    let mut found: Vec<Entry> = Vec::new();
-    for some in hosts.chunks(AT_ONCE) {
-        // A host that has a chain of its own is like no other.
-        let alone = |chain: &ChainId| sharing.get(chain) == Some(&1);
-        let walked = side_by_side::each(some, |(host, _, chain)| {
-            if alone(chain) { Vec::new() } else { walked(gateway, listener, host.as_deref()) }
-        });
-        for ((host, before, chain), walked) in some.iter().zip(walked) {
-            let alike = known.entry(*chain).or_default();
-            if !alike.contains(&walked) {
-                alike.push(walked);
-                let boundaries = OnceLock::new();
-                if *chain == listener.chain {
-                    boundaries.get_or_init(|| Arc::clone(&whole));
+    let all = Live::from(gateway, listener.chain);
+    let whole = boundaries_of(&all.behind(gateway));
+    let named = whole.hosts.iter().filter(|host| is_host(host)).cloned().map(Some);
+    let hosts: Vec<Option<Vec<u8>>> = std::iter::once(None).chain(named).collect();
+    let live = side_by_side::each(&hosts, |host| {
+        Live::by_host(gateway, listener, &request(listener, host.as_deref(), "GET", "/"))
+    });
+    // Hosts that come to different things differ; of those that come to the same some may fare differently there.
+    let mut sharing: HashMap<Live, Vec<usize>> = HashMap::new();
+    for (at, live) in live.into_iter().enumerate() {
+        sharing.entry(live).or_default().push(at);
+    }
+    let mut alike: Vec<(Live, Vec<usize>)> = sharing.into_iter().collect();
+    alike.sort_unstable_by_key(|(_, own)| own.first().copied());
+    let mut found: Vec<(usize, Entry)> = Vec::new();
+    for (live, own) in alike {
+        let mut known: Vec<Vec<Vec<Origin>>> = Vec::new();
+        for some in own.chunks(AT_ONCE) {
+            let walked = side_by_side::each(some, |at| {
+                if own.len() == 1 { Vec::new() } else { walked(gateway, listener, hosts[*at].as_deref()) }
+            });
+            for (at, walked) in some.iter().zip(walked) {
+                if !known.contains(&walked) {
+                    known.push(walked);
+                    let (host, live) = (hosts[*at].clone(), live.clone());
+                    found.push((*at, Entry { listener: index, host, live, boundaries: OnceLock::new() }));
                 }
-                let (host, before) = (host.clone(), before.clone());
-                found.push(Entry { listener: index, host, before, chain: *chain, boundaries });
             }
         }
     }
-    found
+    found.sort_unstable_by_key(|(at, _)| *at);
+    found.into_iter().map(|(_, entry)| entry).collect()
 }
 
 /// The ways of the probes with a host.
@@ -135,89 +125,4 @@ pub fn request(listener: &Listener, host: Option<&[u8]>, method: &str, target: &
 fn is_host(host: &[u8]) -> bool {
     host.iter().any(u8::is_ascii_alphanumeric)
         && host.iter().all(|byte| byte.is_ascii_alphanumeric() || b".-_:[]".contains(byte))
-}
-
-/// The chains on the way through the tables that the host alone decides, and at the end the one behind them.
-fn entered(gateway: &Gateway, start: ChainId, host: Option<&[u8]>) -> Vec<ChainId> {
-    let mut way = vec![start];
-    for _ in 0..8 {
-        let chain =
-            way.last().and_then(|id| gateway.chains.get(id.0)).filter(|chain| chain.clauses.iter().all(goes_on));
-        let next = match chain.map(|chain| &chain.otherwise) {
-            Some(Terminal::Then(next)) => Some(*next),
-            Some(Terminal::Select(select)) if select.on == Value::Host => {
-                host.and_then(|host| select.find(host)).or(match &select.otherwise {
-                    Terminal::Then(next) => Some(*next),
-                    _ => None,
-                })
-            }
-            _ => None,
-        };
-        match next {
-            Some(next) => way.push(next),
-            None => break,
-        }
-    }
-    way
-}
-
-/// Whether a clause only notes something, for whatever request.
-fn goes_on(clause: &Clause) -> bool {
-    let notes = |step: &Step| matches!(step, Step::Set(_) | Step::Setting(_));
-    matches!(*clause.when, Predicate::Always) && matches!(clause.then, Terminal::Next) && clause.steps.iter().all(notes)
-}
-
-/// Every chain that a request may come to from this one, itself first.
-pub fn reachable(gateway: &Gateway, start: ChainId) -> Vec<ChainId> {
-    let mut found = vec![start];
-    let mut seen: HashSet<ChainId> = HashSet::from([start]);
-    let mut at = 0;
-    while let Some(id) = found.get(at).copied() {
-        at += 1;
-        let Some(chain) = gateway.chains.get(id.0) else { continue };
-        let mut next: Vec<ChainId> = Vec::new();
-        ends(&chain.otherwise, &mut next);
-        for clause in &chain.clauses {
-            ends(&clause.then, &mut next);
-            steps(&clause.steps, &mut next);
-            clause.when.any(&mut |part| {
-                if let Predicate::Subrequest(chain, ..) = part {
-                    next.push(*chain);
-                }
-                false
-            });
-        }
-        found.extend(next.into_iter().filter(|id| seen.insert(*id)));
-    }
-    found
-}
-
-fn ends(terminal: &Terminal, next: &mut Vec<ChainId>) {
-    match terminal {
-        Terminal::Then(chain) | Terminal::Restart(chain) => next.push(*chain),
-        Terminal::Select(select) => {
-            let mut chains: Vec<ChainId> = select.exact.values().chain(select.prefixes.values()).copied().collect();
-            chains.sort_unstable();
-            next.extend(chains);
-            ends(&select.otherwise, next);
-        }
-        _ => {}
-    }
-}
-
-fn steps(steps: &[Step], next: &mut Vec<ChainId>) {
-    for step in steps {
-        match step {
-            Step::Call(chain) => next.push(*chain),
-            Step::OnError(Some(errors)) | Step::Guard(errors) => handlers(errors, next),
-            _ => {}
-        }
-    }
-}
-
-fn handlers(errors: &Errors, next: &mut Vec<ChainId>) {
-    for case in &errors.cases {
-        next.push(case.chain);
-        steps(&case.steps, next);
-    }
 }

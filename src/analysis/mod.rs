@@ -10,6 +10,7 @@ pub mod curl;
 pub mod decision;
 pub mod entry;
 pub mod explain;
+pub mod live;
 pub mod matrix;
 pub mod measure;
 mod shape;

@@ -3,16 +3,18 @@
 //! In: a gateway and an [`Entry`]. Out: a number, equal for entries whose requests fare alike. Invariant: whatever a decision may depend on is
 //! in the number, the host too where anything looks at it; places count by their order alone. What isn't sure to be alike is different.
 
+use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
 use std::hash::{Hash, Hasher, RandomState};
 use std::sync::Arc;
 
-use super::entry::Entry;
+use super::entry::{self, Entry};
 use super::measure::Measure;
+use crate::gateway::by_host::ByHost;
 use crate::gateway::value::{ChangePath, QueryChange, Row};
 use crate::gateway::{
-    Authenticate, ChainId, Edit, Errors, Forward, Function, Gateway, HeaderEdit, Lookup, Origin, Predicate, Setting,
-    Step, Terminal, Test, Value, environment_variable,
+    Authenticate, Captures, ChainId, Clause, Edit, Errors, Forward, Function, Gateway, HeaderEdit, Lookup, Origin,
+    Predicate, Setting, Step, Terminal, Test, Value, environment_variable,
 };
 use crate::source::Span;
 
@@ -20,13 +22,16 @@ use crate::source::Span;
 /// of `keys`).
 pub fn shape(gateway: &Gateway, measure: &Measure, every_upstream: bool, entry: &Entry, keys: &RandomState) -> u64 {
     use std::hash::BuildHasher as _;
+    let listener = &gateway.listeners[entry.listener];
+    let plain = entry::request(listener, entry.host.as_deref(), "GET", "/");
     let mut found = Shaper {
         gateway,
         measure,
         every_upstream,
         sum: keys.build_hasher(),
-        chains: vec![entry.chain],
-        order: HashMap::from([(entry.chain, 0)]),
+        host: ByHost::new(listener, &plain),
+        order: entry.live.chains().zip(0..).collect(),
+        beyond: Vec::new(),
         places: HashMap::new(),
         reasons: HashMap::new(),
         tables: HashSet::new(),
@@ -39,14 +44,17 @@ pub fn shape(gateway: &Gateway, measure: &Measure, every_upstream: bool, entry: 
 }
 
 /// A walk over everything behind an entry.
-struct Shaper<'g, H> {
+struct Shaper<'g, 'h, H> {
     gateway: &'g Gateway,
     measure: &'g Measure,
     every_upstream: bool,
     sum: H,
-    /// Chains in the order in which they were met.
-    chains: Vec<ChainId>,
+    /// What the host alone decides.
+    host: Option<ByHost<'h>>,
+    /// Chains by the order in which they were met.
     order: HashMap<ChainId, usize>,
+    /// Chains that only requests come to which are refused before any rule.
+    beyond: Vec<ChainId>,
     places: HashMap<(usize, Span), usize>,
     reasons: HashMap<&'g str, usize>,
     /// Tables that were looked into.
@@ -58,36 +66,40 @@ struct Shaper<'g, H> {
     read: HashSet<String>,
 }
 
-impl<'g, H: Hasher> Shaper<'g, H> {
-    fn entry(&mut self, entry: &Entry) {
+impl<'g, H: Hasher> Shaper<'g, '_, H> {
+    fn entry(&mut self, entry: &'g Entry) {
         let listener = &self.gateway.listeners[entry.listener];
         (entry.host.is_some(), listener.tls).hash(&mut self.sum);
         listener.wire.hash(&mut self.sum);
-        for start in [listener.chain, entry.chain] {
-            if let Some(errors) = self.gateway.refusals.get(&start) {
-                self.errors(errors);
-            }
+        for (id, (chain, clauses, end)) in entry.live.chains().zip(entry.live.parts(self.gateway)) {
+            self.part(id, &chain.origin, &clauses, end.then_some(&chain.otherwise));
         }
-        for chain in entry.before.iter().filter_map(|id| self.gateway.chains.get(id.0)) {
-            chain.clauses.iter().for_each(|clause| self.steps(&clause.steps));
-        }
+        self.host = None;
         let mut at = 0;
-        while let Some(id) = self.chains.get(at).copied() {
+        while let Some(id) = self.beyond.get(at).copied() {
             at += 1;
             let Some(chain) = self.gateway.chains.get(id.0) else { continue };
-            chain.clauses.len().hash(&mut self.sum);
-            for clause in &chain.clauses {
-                self.place(&clause.origin);
-                self.predicate(&clause.when);
-                self.steps(&clause.steps);
-                self.terminal(&clause.then);
-            }
-            self.place(&chain.origin);
-            self.terminal(&chain.otherwise);
+            self.part(id, &chain.origin, &chain.clauses.iter().collect::<Vec<_>>(), Some(&chain.otherwise));
         }
         if self.names || self.edited.intersection(&self.read).next().is_some() {
             (entry.listener, &entry.host).hash(&mut self.sum);
         }
+    }
+
+    fn part(&mut self, id: ChainId, origin: &Origin, clauses: &[&'g Clause], end: Option<&'g Terminal>) {
+        if let Some(errors) = self.gateway.refusals.get(&id) {
+            self.errors(errors);
+        }
+        clauses.len().hash(&mut self.sum);
+        for clause in clauses {
+            self.place(&clause.origin);
+            self.predicate(&clause.when);
+            self.steps(&clause.steps);
+            self.terminal(&clause.then);
+        }
+        self.place(origin);
+        end.is_some().hash(&mut self.sum);
+        end.into_iter().for_each(|end| self.terminal(end));
     }
 
     /// Places that differ are told apart, whatever they are: causes are counted by them.
@@ -109,7 +121,7 @@ impl<'g, H: Hasher> Shaper<'g, H> {
         let next = self.order.len();
         let number = *self.order.entry(id).or_insert(next);
         if number == next {
-            self.chains.push(id);
+            self.beyond.push(id);
         }
         number.hash(&mut self.sum);
     }
@@ -123,6 +135,11 @@ impl<'g, H: Hasher> Shaper<'g, H> {
             Terminal::Next | Terminal::Return => {}
             Terminal::Then(chain) | Terminal::Restart(chain) => self.chain(*chain),
             Terminal::Select(select) => {
+                match self.host.as_mut().and_then(|host| host.selected(select)) {
+                    Some(Cow::Borrowed(way)) => return self.terminal(way),
+                    Some(Cow::Owned(Terminal::Then(chain))) => return self.chain(chain),
+                    _ => {}
+                }
                 self.value(&select.on);
                 for table in [&select.exact, &select.prefixes] {
                     let mut rows: Vec<(&Vec<u8>, ChainId)> = table.iter().map(|(key, chain)| (key, *chain)).collect();
@@ -219,6 +236,15 @@ impl<'g, H: Hasher> Shaper<'g, H> {
     }
 
     fn predicate(&mut self, predicate: &'g Predicate) {
+        let decided = self.host.as_mut().and_then(|host| host.holds(predicate));
+        decided.hash(&mut self.sum);
+        if decided.is_some() {
+            // What an expression's groups find in the host may matter later on.
+            self.names |= predicate.any(&mut |part| {
+                matches!(part, Predicate::Value(_, Test::Regex(_, captures)) if *captures != Captures::Dropped)
+            });
+            return;
+        }
         std::mem::discriminant(predicate).hash(&mut self.sum);
         match predicate {
             Predicate::Always => {}

@@ -6,6 +6,7 @@
 
 pub mod auth;
 pub mod body;
+pub mod by_host;
 mod bytes;
 mod condition;
 mod conditions;

@@ -24,7 +24,7 @@
 //!
 //! Caddy's module and Traefik's middlewares answer 429 by themselves.
 
-use crate::analysis::entry;
+use crate::analysis::live::Live;
 use crate::finding::{Finding, Severity};
 use crate::gateway::{ErrorCase, LimitKind, Step, Terminal};
 use crate::rules::treatment::{Told, findings, limits};
@@ -69,9 +69,8 @@ fn becomes_429(context: &Context<'_>, status: u16) -> bool {
     });
     let ends = |terminal: &Terminal| matches!(terminal, Terminal::Respond(429) | Terminal::Error(429));
     let by_itself = |case: &ErrorCase| {
-        let reached = entry::reachable(context.gateway, case.chain);
-        let mut reached = reached.iter().filter_map(|id| chains.get(id.0));
-        reached.any(|chain| ends(&chain.otherwise) || chain.clauses.iter().any(|clause| ends(&clause.then)))
+        let reached = Live::from(context.gateway, case.chain);
+        reached.behind(context.gateway).ends.into_iter().any(ends)
     };
     let answers = |case: &ErrorCase| match &case.status {
         Some(status) => status.as_literal() == Some(b"429"),
