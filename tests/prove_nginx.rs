@@ -121,7 +121,7 @@ fn boots(program: &Path) {
     let local = stand_in(&world, "127.0.0.1:11434");
     let computed = stand_in(&world, "an upstream that the config computes");
     let mut site = Site::start(world, gateway, &launch).unwrap();
-    let mut ask = |port: u16, target: &str, headers: &[(&str, &str)]| site.ask(&request(port, target, headers));
+    let ask = |port: u16, target: &str, headers: &[(&str, &str)]| site.ask(&request(port, target, headers));
     assert_eq!(ask(plain, "/", &[]), Answer::Refused(404));
     match ask(plain, "/pool/a?b", &[]) {
         Answer::Proxied { port, target, host } => {

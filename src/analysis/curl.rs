@@ -36,7 +36,12 @@ pub fn command(gateway: &Gateway, witness: &Witness) -> String {
         });
     }
     words.extend(credential(witness));
+    let made = witness.request.body.is_none() && witness.request.body_bytes > 0;
     words.extend(witness.request.body.as_ref().map(|body| format!("-d {}", quoted(&String::from_utf8_lossy(body)))));
+    if made {
+        words.insert(0, format!("head -c {} /dev/zero |", witness.request.body_bytes));
+        words.push("--data-binary @-".to_owned());
+    }
     let target = String::from_utf8_lossy(&shown_target(witness)).into_owned();
     if listener.tls {
         words.push("-k".to_owned());

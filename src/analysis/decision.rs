@@ -74,6 +74,8 @@ pub fn request(gateway: &Gateway, witness: &Witness) -> Value {
     }
     if let Some(body) = &request.body {
         object.insert("body".to_owned(), text(body).into());
+    } else if request.body_bytes > 0 {
+        object.insert("body_bytes".to_owned(), request.body_bytes.into());
     }
     if let Some(client) = witness.caller.shown_client() {
         object.insert("client".to_owned(), client.into());
@@ -85,7 +87,7 @@ pub fn request(gateway: &Gateway, witness: &Witness) -> Value {
 pub fn shown_headers(witness: &Witness) -> Vec<(String, String)> {
     let host = witness.host.as_ref().map(|host| ("Host".to_owned(), text(host)));
     let own = witness.caller.headers.iter().filter(|_| witness.caller.shown_client().is_none());
-    host.into_iter().chain(own.map(|(name, value)| (text(name), text(value)))).collect()
+    host.into_iter().chain(own.chain(&witness.extra).map(|(name, value)| (text(name), text(value)))).collect()
 }
 
 /// The target of a witness, without a client's key.

@@ -57,10 +57,7 @@ pub fn schema() -> Value {
                 "properties": {
                     "method": {"type": "string"},
                     "target": {"type": "string"},
-                    "headers": {
-                        "type": "array",
-                        "items": {"type": "array", "items": {"type": "string"}, "minItems": 2, "maxItems": 2},
-                    },
+                    "headers": {"$ref": "#/$defs/headers"},
                     "client": {"type": "string", "description": "With the credential of this client."},
                     "client_ip": {"type": "string"},
                     "body": {"type": "string"},
@@ -70,6 +67,11 @@ pub fn schema() -> Value {
                     "http": {"enum": ["1.0", "1.1", "2"]},
                 },
                 "additionalProperties": false,
+            },
+            "headers": {
+                "description": "Names and values.",
+                "type": "array",
+                "items": {"type": "array", "items": {"type": "string"}, "minItems": 2, "maxItems": 2},
             },
             "decision": {
                 "type": "object",
@@ -84,6 +86,8 @@ pub fn schema() -> Value {
                     "host": {"type": "string"},
                     "reason": {"type": "string"},
                     "limits": {"type": "array"},
+                    "answer_headers": {"$ref": "#/$defs/headers", "description": "Of the headers that it is about, the answer's lines."},
+                    "upstream_headers": {"$ref": "#/$defs/headers", "description": "Of the headers that it is about, the upstream's."},
                 },
                 "additionalProperties": true,
             },

@@ -18,14 +18,14 @@ pub mod unguarded_server;
 pub mod unlisted_path_reachable;
 pub mod upstream_published;
 
+use super::evidence::of_gap;
 use super::{Context, Repair, Rule};
 use crate::analysis::caller::{self, Trick, Who};
 use crate::analysis::measure::On;
 use crate::analysis::survey::{self, Gap};
 use crate::analysis::witness::Twist;
-use crate::analysis::{curl, decision};
 use crate::catalog::{CatalogEndpoint, Reach};
-use crate::finding::{Evidence, Finding, Place, Severity};
+use crate::finding::{Finding, Place, Severity};
 use crate::gateway::eval::Outcome;
 use crate::gateway::{Gateway, Listener};
 use crate::source::Span;
@@ -110,7 +110,7 @@ pub fn findings(
         let severity = if loosely || gap.endpoint.is_none() { severity.max(Severity::Warning) } else { severity };
         let finding = Finding::new(rule, severity, message(context, gap), place).label(label).help(help);
         let finding = on_the_way(context.gateway, &gap.actual, finding);
-        Some(finding.shown_by(evidence(context, context.gateway, gap)))
+        Some(finding.shown_by(&gap.witness, of_gap(context, context.gateway, gap)))
     });
     told.collect()
 }
@@ -157,17 +157,6 @@ pub fn on_the_way(gateway: &Gateway, outcome: &Outcome, mut finding: Finding) ->
         finding = finding.with(super::place(gateway, step), step.note.to_string());
     }
     finding
-}
-
-/// The request that shows a gap.
-pub fn evidence(context: &Context<'_>, gateway: &Gateway, gap: &Gap) -> Evidence {
-    Evidence {
-        request: decision::request(gateway, &gap.witness),
-        command: curl::command(gateway, &gap.witness),
-        expected: decision::verdict(&context.measure.gateway, &gap.wanted).into(),
-        actual: decision::verdict(gateway, &gap.actual).into(),
-        steps: decision::steps(gateway, &gap.actual),
-    }
 }
 
 /// Who can do what.
