@@ -9,7 +9,7 @@ use super::boundary::{Boundaries, boundaries_of};
 use super::side_by_side;
 use crate::gateway::eval::evaluate;
 use crate::gateway::{ChainId, Errors, Gateway, Listener, Origin, Predicate, Step, Terminal, Value};
-use crate::http::{Request, Version};
+use crate::http::{Request, Sni, Version};
 
 /// How many hosts that lead to one chain are told apart.
 const MOST_HOSTS: usize = 40;
@@ -99,6 +99,7 @@ pub fn request(listener: &Listener, host: Option<&[u8]>, method: &str, target: &
         body_bytes: 0,
         port: Some(listener.port),
         tls: Some(listener.tls),
+        sni: Sni::AsHost,
         as_client: None,
     }
 }

@@ -64,6 +64,16 @@ impl<'r> State<'r> {
         }
     }
 
+    /// The same with variables that were set before.
+    pub fn with(self, variables: HashMap<Arc<str>, Option<Vec<u8>>>) -> State<'r> {
+        State { variables, ..self }
+    }
+
+    /// Whether the request came by TLS.
+    fn is_tls(&self) -> bool {
+        self.request.tls.unwrap_or(self.listener.tls)
+    }
+
     pub fn unknown<T>(&mut self, why: impl Into<String>) -> Option<T> {
         self.why = Some(why.into());
         None
@@ -88,12 +98,14 @@ impl<'r> State<'r> {
             Value::SentTarget => self.request.target.clone(),
             Value::OriginalTarget => self.original.clone(),
             Value::Host => self.host.clone().into_bytes(),
+            Value::ServerName if !self.is_tls() => Vec::new(),
+            Value::ServerName => self.request.server_name().unwrap_or_default().into_bytes(),
             Value::Authority => self.authority.clone(),
             Value::Header(name, join) => self.header(name, *join),
             Value::Cookie(name) => self.cookie(name),
             Value::Argument(name) => argument(self.query.as_deref()?, name),
             Value::Parameter(name) => self.parameters(name.as_bytes())?.0.join(&b','),
-            Value::Scheme => if self.request.tls.unwrap_or(self.listener.tls) { "https" } else { "http" }.into(),
+            Value::Scheme => if self.is_tls() { "https" } else { "http" }.into(),
             Value::Protocol => match self.request.version {
                 Version::Http10 => "HTTP/1.0",
                 Version::Http11 => "HTTP/1.1",
