@@ -161,7 +161,11 @@ impl<'r> State<'r> {
 
     fn cookie(&self, name: &str) -> Vec<u8> {
         let lines = Headers(&self.headers).all("cookie").flat_map(|line| line.split(|&byte| byte == b';'));
-        let mut pairs = lines.filter_map(|pair| pair.trim_ascii().strip_prefix(name.as_bytes())?.strip_prefix(b"="));
+        // Names in any case (nginx 1.22.1, Caddy 2.11.9).
+        let mut pairs = lines.filter_map(|pair| {
+            let (own, rest) = pair.trim_ascii().split_at_checked(name.len())?;
+            rest.strip_prefix(b"=").filter(|_| own.eq_ignore_ascii_case(name.as_bytes()))
+        });
         pairs.next().unwrap_or_default().to_vec()
     }
 

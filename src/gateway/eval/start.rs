@@ -102,7 +102,8 @@ impl Run<'_> {
         let bare = Request { body: None, body_bytes: 0, ..request.clone() };
         let read = listener.wire.remains(&bare);
         let state = State::new(&bare, listener, read).with(opened.variables);
-        let known = state.path.as_ref().is_some_and(|path| !path.is_empty());
+        // Without a host that was read nothing is chosen by it (nginx 1.22.1 and 1.31.3).
+        let known = state.path.as_ref().is_some_and(|path| !path.is_empty()) && !state.host.is_empty();
         let by_host = if known { self.by_host(state.clone(), listener.chain) } else { None };
         let mut walk = Walk::new(state, outcome, self.noted);
         walk.errors = Some(by_host.unwrap_or_else(|| errors.clone()));

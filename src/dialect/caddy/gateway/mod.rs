@@ -251,6 +251,11 @@ fn variable(name: &str) -> Value {
     Value::Variable(name.into())
 }
 
+/// Whether a variable has a value, which may be empty, says the variable of this name.
+fn there(name: &str) -> String {
+    format!("there:{name}")
+}
+
 fn is_set(name: &str) -> Predicate {
     Predicate::Value(variable(name), Test::NotEmpty)
 }

@@ -282,13 +282,20 @@ fn framing(origin: &Origin, version: (u32, u32, u32)) -> Vec<Clause> {
     let old = Predicate::Value(Value::Protocol, Test::Equals(b"HTTP/1.0".to_vec()));
     let chunked = Predicate::Value(coding(), Test::AnyCase(Box::new(Test::Equals(b"chunked".to_vec()))));
     let coded = || there("transfer-encoding");
+    // How long the body is isn't known then: no location finds it too long.
+    let lengthless = || {
+        let length = vec![(there("content-length"), Value::literal(""))];
+        let value = state::either("lengthless", length, Value::literal("1"));
+        Step::set(state::DISCARDED.into(), value, Origin::default())
+    };
+    let unread = |clause: Clause| Clause { steps: vec![lengthless()], ..clause };
     vec![
-        refused(Predicate::All(vec![coded(), old]), 400, "HTTP/1.0 has no Transfer-Encoding (400)"),
-        refused(
+        unread(refused(Predicate::All(vec![coded(), old]), 400, "HTTP/1.0 has no Transfer-Encoding (400)")),
+        unread(refused(
             Predicate::All(vec![coded(), chunked.negated()]),
             501,
             "nginx knows no Transfer-Encoding but `chunked` (501)",
-        ),
+        )),
         refused(
             Predicate::All(vec![coded(), there("content-length")]),
             400,
