@@ -249,6 +249,13 @@ impl<'c> Reader<'c> {
     }
 }
 
+/// A failure with a status. nginx's own ones are 400 for the client where nobody handles them, whoever handles 400 (measured on 1.22.1
+/// and 1.31.3).
+pub fn failed(scope: &Scope, status: u16) -> Terminal {
+    let handled = scope.errors.iter().any(|page| page.status == status);
+    if (494..=497).contains(&status) && !handled { Terminal::Respond(400) } else { Terminal::Error(status) }
+}
+
 /// What nginx refuses where TLS is spoken (`ngx_http_process_request`): its own statuses 496 and 497, which are 400 for the client unless
 /// an `error_page` handles them.
 fn tls(scope: &Scope, origin: &Origin) -> Vec<Clause> {
@@ -259,8 +266,7 @@ fn tls(scope: &Scope, origin: &Origin) -> Vec<Clause> {
             Predicate::Value(Value::Scheme, Test::Equals(scheme.into())),
             state::is_set(state::INTERNAL).negated(),
         ]);
-        let handled = scope.errors.iter().any(|page| page.status == status);
-        Clause::new(when, if handled { Terminal::Error(status) } else { Terminal::Respond(400) }, origin)
+        Clause::new(when, failed(scope, status), origin)
     };
     let mut clauses =
         vec![refused(497, false, origin.noted("a request without TLS where TLS is spoken (400, inside 497)"))];
