@@ -13,7 +13,7 @@ use llmguard::diag::Sink;
 use llmguard::dialect::Options;
 use llmguard::dialect::nginx::read;
 use llmguard::gateway::Gateway;
-use llmguard::http::{Request, Version};
+use llmguard::http::{Request, Sni, Version};
 use llmguard::prove::answer::Answer;
 use llmguard::prove::config::nginx::{self, From};
 use llmguard::prove::config::site::Site;
@@ -81,6 +81,7 @@ fn request(port: u16, target: &str, headers: &[(&str, &str)]) -> Request {
         body_bytes: 0,
         port: Some(port),
         tls: None,
+        sni: Sni::AsHost,
         as_client: None,
     }
 }
@@ -109,6 +110,7 @@ fn boots(program: &Path) {
         port: tls,
         tls: true,
         wire: llmguard::gateway::Wire::strict(8192),
+        handshake: None,
         chain: llmguard::gateway::ChainId(0),
         origin: llmguard::gateway::Origin::default(),
     });

@@ -8,8 +8,8 @@ use serde_json::{Map, Value, json};
 use super::survey::Witness;
 use crate::gateway::eval::{Outcome, Verdict};
 use crate::gateway::{Gateway, Limit, LimitKind, Per};
-use crate::http::Version;
 use crate::http::line::text;
+use crate::http::{Sni, Version};
 use crate::project::secrets::Hidden;
 
 /// The decision line of an outcome.
@@ -66,6 +66,11 @@ pub fn request(gateway: &Gateway, witness: &Witness) -> Value {
     let alone = |port: Option<u16>| gateway.listeners.iter().filter(|own| Some(own.port) == port).count() < 2;
     if !alone(request.port) {
         object.insert("tls".to_owned(), json!(request.tls));
+    }
+    match &request.sni {
+        Sni::AsHost => {}
+        Sni::Absent => drop(object.insert("sni".to_owned(), Value::Null)),
+        Sni::Name(name) => drop(object.insert("sni".to_owned(), name.as_str().into())),
     }
     match request.version {
         Version::Http11 => {}

@@ -434,6 +434,7 @@ pub fn asked(gateway: &Gateway, entry: &Entry, caller: &Caller, ask: &Ask) -> (W
 fn sent(gateway: &Gateway, entry: &Entry, caller: &Caller, ask: &Ask) -> Request {
     let listener = &gateway.listeners[entry.listener];
     let mut request = entry::request(listener, entry.host.as_deref(), &ask.method, &ask.target);
+    request.sni.clone_from(&entry.sni);
     if caller.http2 {
         request.version = Version::Http2;
     }

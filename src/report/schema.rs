@@ -64,6 +64,10 @@ pub fn schema() -> Value {
                     "body_bytes": {"type": "integer", "minimum": 0},
                     "port": {"type": "integer", "minimum": 0, "maximum": 65535},
                     "tls": {"type": "boolean"},
+                    "sni": {
+                        "type": ["string", "null"],
+                        "description": "The name in the TLS handshake; null: none; absent: the Host.",
+                    },
                     "http": {"enum": ["1.0", "1.1", "2"]},
                 },
                 "additionalProperties": false,

@@ -123,10 +123,8 @@ impl Site {
         let request = &question.request;
         let addr = SocketAddr::from(([127, 0, 0, 1], request.port.unwrap_or_default()));
         let tls = self.gateway.listener(request.port).is_some_and(|listener| listener.tls).then(|| {
-            let host = request.header("host").next().map(|host| String::from_utf8_lossy(host).into_owned());
-            let name = host.map(|host| host.split(':').next().unwrap_or_default().to_ascii_lowercase());
             let alpn = if request.version == Version::Http2 { vec![b"h2".to_vec()] } else { Vec::new() };
-            TlsOptions { server_name: name.filter(|name| !name.is_empty()), ca_pem: None, alpn }
+            TlsOptions { server_name: request.server_name(), ca_pem: None, alpn }
         });
         let target = Target { addr, source: Some(request.client_ip), tls };
         let exchange = if request.version == Version::Http2 {
