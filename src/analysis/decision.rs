@@ -8,8 +8,8 @@ use serde_json::{Map, Value, json};
 use super::survey::Witness;
 use crate::gateway::eval::{Outcome, Verdict};
 use crate::gateway::{Gateway, Limit, LimitKind, Per};
-use crate::http::Version;
 use crate::http::line::text;
+use crate::http::{Request, Version};
 use crate::project::secrets::Hidden;
 
 /// The decision line of an outcome.
@@ -63,9 +63,17 @@ pub fn request(gateway: &Gateway, witness: &Witness) -> Value {
     if gateway.listeners.len() > 1 {
         object.insert("port".to_owned(), json!(request.port));
     }
-    let alone = |port: Option<u16>| gateway.listeners.iter().filter(|own| Some(own.port) == port).count() < 2;
-    if !alone(request.port) {
+    let there = || gateway.listeners.iter().filter(|own| Some(own.port) == request.port);
+    if there().count() > 1 {
         object.insert("tls".to_owned(), json!(request.tls));
+    }
+    if request.client_ip.is_ipv6() || witness.caller.way.is_some() {
+        object.insert("client_ip".to_owned(), json!(request.client_ip));
+    }
+    let somewhere = Request { to: None, ..request.clone() };
+    let chain = |request: &Request| gateway.listening(request).map(|listener| listener.chain);
+    if chain(&somewhere) != chain(request) {
+        object.insert("address".to_owned(), json!(request.to));
     }
     match request.version {
         Version::Http11 => {}

@@ -50,6 +50,8 @@ pub const RULES: &[Rule] = &[
     access::unguarded_server::RULE,
     access::path_spelling::RULE,
     access::method_not_guarded::RULE,
+    access::upstream_chosen_by_client::RULE,
+    access::request_splitting::RULE,
     access::any_key_accepted::RULE,
     access::empty_key_accepted::RULE,
     access::inexact_key::RULE,

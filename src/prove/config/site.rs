@@ -4,7 +4,7 @@
 //! [`Report`]. Invariant: each request has a number by which it is found at the stand-ins, and an address of its own.
 
 use std::collections::BTreeSet;
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::{Duration, Instant};
 
 use super::world::World;
@@ -113,7 +113,7 @@ impl Site {
         let mut question = Question::new("", "GET", b"/", Vec::new());
         question.request = request.clone();
         question.script = "status:200";
-        let addr = SocketAddr::from(([127, 0, 0, 1], request.port.unwrap_or_default()));
+        let addr = SocketAddr::from((self.home(request.port), request.port.unwrap_or_default()));
         let tls = self.gateway.listener(request.port).is_some_and(|listener| listener.tls).then(|| {
             let host = request.header("host").next().map(|host| String::from_utf8_lossy(host).into_owned());
             let name = host.map(|host| host.split(':').next().unwrap_or_default().to_ascii_lowercase());
@@ -131,6 +131,12 @@ impl Site {
         Answer::observed(&exchange, seen.first().map(|(addr, seen)| (*addr, seen)))
     }
 
+    /// The loopback address of a port.
+    pub fn home(&self, port: Option<u16>) -> IpAddr {
+        let own = self.world.listeners.iter().find(|(_, addr)| Some(addr.port()) == port);
+        own.map_or(Ipv4Addr::LOCALHOST.into(), |(_, addr)| addr.ip())
+    }
+
     /// What reached the stand-ins under a number.
     fn seen(&self, id: u64) -> Vec<(SocketAddr, Seen)> {
         let all = self.world.upstreams.iter();
@@ -145,7 +151,8 @@ impl Site {
             for request in requests {
                 // One in ten from the address that most rules about addresses name, the others each from its own: so limits for
                 // an address are met by nobody.
-                let own = if report.asked.is_multiple_of(10) { [127, 0, 0, 1].into() } else { address(report.asked) };
+                let home = self.home(Some(port));
+                let own = if report.asked.is_multiple_of(10) || home.is_ipv6() { home } else { address(report.asked) };
                 let request = Request { port: Some(port), client_ip: own, ..request.clone() };
                 report.asked += 1;
                 progress(report.asked);

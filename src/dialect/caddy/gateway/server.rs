@@ -128,7 +128,15 @@ impl<'d> Compiler<'d, '_> {
                 place,
                 format!("the server `{name}` listens on {} with {speaks}", super::network::join(&host, port)),
             );
-            self.gateway.listeners.push(Listener { address, port, tls, wire: wire.clone(), chain: entry, origin });
+            self.gateway.listeners.push(Listener {
+                address,
+                both: true,
+                port,
+                tls,
+                wire: wire.clone(),
+                chain: entry,
+                origin,
+            });
         }
         http_hosts
     }
@@ -186,7 +194,7 @@ impl<'d> Compiler<'d, '_> {
             let chain = self.before_routes(Vec::new(), chain, first.place);
             let (address, port) = (bound(&host), self.http_port);
             let wire = Wire::go(16 << 10);
-            self.gateway.listeners.push(Listener { address, port, tls: false, wire, chain, origin });
+            self.gateway.listeners.push(Listener { address, both: true, port, tls: false, wire, chain, origin });
         }
     }
 

@@ -66,21 +66,24 @@ impl<'c> Reader<'c> {
             sketches.push(Sketch { lines, origin, scope, names, start });
         }
         let mut starts: Vec<(ChainId, usize)> = Vec::new();
+        // Sockets of the same servers, most often IPv4 and IPv6, lead to one chain.
+        let mut known: HashMap<(Vec<usize>, usize, bool), ChainId> = HashMap::new();
         for socket in sockets {
             self.certificates(outer, &socket, &sketches);
             let Some(&first) = socket.servers.first() else { continue };
             let default = socket.default.unwrap_or(first);
             let names: Vec<(&ServerNames, ChainId)> =
                 socket.servers.iter().map(|&index| (&sketches[index].names, sketches[index].start)).collect();
-            let mut chain = self.choose_server(&names, sketches[default].start, &sketches[default].origin);
-            if socket.tls {
+            let chain = *known.entry((socket.servers.clone(), default, socket.tls)).or_insert_with(|| {
+                let chain = self.choose_server(&names, sketches[default].start, &sketches[default].origin);
                 let clause = Clause::steps(vec![state::set(state::TLS, "1")], Origin::default());
-                let otherwise = Terminal::Then(chain);
-                chain = self.gateway.add(Chain { clauses: vec![clause], otherwise, origin: Origin::default() });
-            }
+                let tls = Chain { clauses: vec![clause], otherwise: Terminal::Then(chain), origin: Origin::default() };
+                if socket.tls { self.gateway.add(tls) } else { chain }
+            });
             starts.push((chain, default));
             self.gateway.listeners.push(Listener {
                 address: socket.address,
+                both: socket.both,
                 port: socket.port,
                 tls: socket.tls,
                 wire: wire::wire(&sketches[default].scope, self.version),
