@@ -49,7 +49,7 @@ use crate::rules::{Context, Rule};
 pub const RULE: Rule =
     Rule { id: "request-splitting", severity: Severity::Error, source: include_str!("request_splitting.rs"), check };
 
-/// What is put behind a path, and how it arrives where it splits.
+/// What is put behind a part of a path.
 const BREAKS: &[&str] = &["%0d%0aX-Split:1", "/x%0d%0aX-Split:1", "x%0aX-Split:1"];
 
 fn check(context: &Context<'_>, found: &mut Vec<Finding>) {
@@ -75,12 +75,17 @@ fn check(context: &Context<'_>, found: &mut Vec<Finding>) {
     }
 }
 
-/// The request with a line break, what becomes of it, and where the break arrives.
+/// The request with a line break behind the whole path or one of its parts, what becomes of it, and where the break arrives.
 fn split(context: &Context<'_>, witness: &Witness, text: &str) -> Option<(Witness, Outcome, String)> {
+    let target = &witness.request.target;
+    let end = target.iter().position(|byte| b"?#".contains(byte)).unwrap_or(target.len());
+    let inner = (1..end).rev().filter(|at| target[*at] == b'/');
+    std::iter::once(end).chain(inner).find_map(|at| split_at(context, witness, at, text))
+}
+
+fn split_at(context: &Context<'_>, witness: &Witness, at: usize, text: &str) -> Option<(Witness, Outcome, String)> {
     let mut witness = witness.clone();
-    let end =
-        witness.request.target.iter().position(|byte| b"?#".contains(byte)).unwrap_or(witness.request.target.len());
-    witness.request.target.splice(end..end, text.bytes());
+    witness.request.target.splice(at..at, text.bytes());
     let outcome = answer::ask(context.gateway, &witness.request)?;
     let Verdict::Proxied { target, .. } = &outcome.verdict else { return None };
     if target.contains(&b'\n') {

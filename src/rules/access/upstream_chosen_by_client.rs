@@ -63,7 +63,9 @@ pub const RULE: Rule = Rule {
 };
 
 /// A server that no config names; an address, since names need a resolver.
-const CHOSEN: &str = "198.51.100.99";
+const SERVER: &str = "198.51.100.99";
+/// How callers write it: alone, and as a whole URL.
+const CHOSEN: [&str; 2] = [SERVER, "http://198.51.100.99/"];
 /// How many paths of a config are tried.
 const MOST_PATHS: usize = 40;
 
@@ -90,9 +92,11 @@ fn check(context: &Context<'_>, found: &mut Vec<Finding>) {
     let mut known = Vec::new();
     for entry in entry::entries(context.gateway).iter().filter(|entry| entry.forwards) {
         for caller in callers(context, entry) {
-            for carrier in &carriers {
+            for (carrier, text) in carriers.iter().flat_map(|carrier| CHOSEN.map(|text| (carrier, text))) {
                 for target in targets(entry, carrier) {
-                    let Some(witness) = asks(context.gateway, entry, &caller, carrier, &target) else { continue };
+                    let Some(witness) = asks(context.gateway, entry, &caller, (carrier, text), &target) else {
+                        continue;
+                    };
                     let outcome = answer::ask(context.gateway, &witness.request);
                     let Some(outcome) = outcome.filter(is_chosen) else { continue };
                     let place = survey::cause(&outcome);
@@ -108,7 +112,7 @@ fn check(context: &Context<'_>, found: &mut Vec<Finding>) {
 }
 
 fn is_chosen(outcome: &Outcome) -> bool {
-    matches!(&outcome.verdict, Verdict::Proxied { upstream, .. } if upstream.contains(CHOSEN))
+    matches!(&outcome.verdict, Verdict::Proxied { upstream, .. } if upstream.contains(SERVER))
 }
 
 fn finding(context: &Context<'_>, carrier: &Carrier, witness: &Witness, outcome: &Outcome) -> Option<Finding> {
@@ -146,24 +150,30 @@ fn targets(entry: &Entry, carrier: &Carrier) -> BTreeSet<String> {
     let replaced = own().flat_map(|path| {
         let parts: Vec<&str> = path.split('/').collect();
         let with = |at: usize| {
-            let part = |(index, part): (usize, &&str)| if index == at { CHOSEN.to_owned() } else { (*part).to_owned() };
+            let part = |(index, part): (usize, &&str)| if index == at { SERVER.to_owned() } else { (*part).to_owned() };
             parts.iter().enumerate().map(part).collect::<Vec<_>>().join("/")
         };
-        let behind = format!("{}/{CHOSEN}/x", path.trim_end_matches('/'));
-        (1..parts.len()).map(with).chain([behind, format!("{path}{CHOSEN}")]).collect::<Vec<_>>()
+        let behind = format!("{}/{SERVER}/x", path.trim_end_matches('/'));
+        (1..parts.len()).map(with).chain([behind, format!("{path}{SERVER}")]).collect::<Vec<_>>()
     });
     replaced.collect()
 }
 
 /// The request that carries the address.
-fn asks(gateway: &Gateway, entry: &Entry, caller: &Caller, carrier: &Carrier, target: &str) -> Option<Witness> {
+fn asks(
+    gateway: &Gateway,
+    entry: &Entry,
+    caller: &Caller,
+    (carrier, text): (&Carrier, &str),
+    target: &str,
+) -> Option<Witness> {
     let mut caller = caller.clone();
     let mut host = entry.host.clone();
     match carrier {
-        Carrier::Host => host = Some(CHOSEN.into()),
-        Carrier::Header(name) => caller.headers.push((spelled(name).into_bytes(), CHOSEN.into())),
-        Carrier::Cookie(name) => caller.headers.push((b"Cookie".to_vec(), format!("{name}={CHOSEN}").into_bytes())),
-        Carrier::Argument(name) if caller.argument.is_none() => caller.argument = Some((name.clone(), CHOSEN.into())),
+        Carrier::Host => host = Some(text.into()),
+        Carrier::Header(name) => caller.headers.push((spelled(name).into_bytes(), text.into())),
+        Carrier::Cookie(name) => caller.headers.push((b"Cookie".to_vec(), format!("{name}={text}").into_bytes())),
+        Carrier::Argument(name) if caller.argument.is_none() => caller.argument = Some((name.clone(), text.into())),
         Carrier::Argument(_) | Carrier::Path => {}
     }
     let listener = gateway.listeners.get(entry.listener)?;
