@@ -84,6 +84,7 @@ pub const RULES: &[Rule] = &[
     leaks::config_exposed::RULE,
     leaks::credential_logged::RULE,
     leaks::key_in_query::RULE,
+    leaks::key_without_tls::RULE,
     leaks::query_logged::RULE,
     leaks::credential_passed_on::RULE,
     leaks::metrics_exposed::RULE,
