@@ -77,6 +77,7 @@ fn request(port: u16, target: &str, headers: &[(&str, &str)]) -> Request {
         headers: headers.map(|(name, value)| (name.as_bytes().to_vec(), value.as_bytes().to_vec())).collect(),
         version: Version::Http11,
         client_ip: [127, 0, 0, 1].into(),
+        to: None,
         body: None,
         body_bytes: 0,
         port: Some(port),
@@ -107,6 +108,7 @@ fn boots(program: &Path) {
     let mut gateway = Gateway::default();
     gateway.listeners.push(llmguard::gateway::Listener {
         address: [127, 0, 0, 1].into(),
+        both: false,
         port: tls,
         tls: true,
         wire: llmguard::gateway::Wire::strict(8192),

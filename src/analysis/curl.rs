@@ -2,6 +2,8 @@
 //!
 //! In: a witness. Out: a `curl` command that sends the same request. Invariant: a client's credential stands in it as a variable.
 
+use std::net::Ipv6Addr;
+
 use super::decision::{shown_headers, shown_target};
 use super::survey::Witness;
 use crate::gateway::eval::evaluate;
@@ -10,8 +12,11 @@ use crate::http::{Request, Sni, Version};
 
 /// The command.
 pub fn command(gateway: &Gateway, witness: &Witness) -> String {
-    let Some(listener) = gateway.listeners.get(witness.listener) else { return String::new() };
+    let Some(listener) = gateway.listening(&witness.request) else { return String::new() };
     let mut words = vec!["curl -i".to_owned()];
+    if witness.request.client_ip.is_ipv6() && listener.address.is_unspecified() {
+        words.push("-6".to_owned());
+    }
     let method = String::from_utf8_lossy(&witness.request.method).into_owned();
     match method.as_str() {
         "GET" => {}
@@ -102,6 +107,7 @@ fn base(listener: &Listener) -> String {
 /// Its address, as a URL writes it.
 fn reached_at(listener: &Listener) -> String {
     match listener.address {
+        address if address == Ipv6Addr::UNSPECIFIED => "[::1]".to_owned(),
         address if address.is_unspecified() => "127.0.0.1".to_owned(),
         std::net::IpAddr::V6(address) => format!("[{address}]"),
         std::net::IpAddr::V4(address) => address.to_string(),

@@ -60,6 +60,7 @@ pub fn schema() -> Value {
                     "headers": {"$ref": "#/$defs/headers"},
                     "client": {"type": "string", "description": "With the credential of this client."},
                     "client_ip": {"type": "string"},
+                    "address": {"type": "string", "description": "The address that the request comes to, where several listen on its port."},
                     "body": {"type": "string"},
                     "body_bytes": {"type": "integer", "minimum": 0},
                     "port": {"type": "integer", "minimum": 0, "maximum": 65535},
