@@ -69,8 +69,9 @@ struct Shaper<'g, 'h, H> {
 impl<'g, H: Hasher> Shaper<'g, '_, H> {
     fn entry(&mut self, entry: &'g Entry) {
         let listener = &self.gateway.listeners[entry.listener];
-        (entry.host.is_some(), listener.tls).hash(&mut self.sum);
-        listener.wire.hash(&mut self.sum);
+        (entry.listener, entry.host.is_some()).hash(&mut self.sum);
+        // What the handshake decides is by its name, which is the host's.
+        self.names |= listener.handshake.is_some();
         for (id, (chain, clauses, end)) in entry.live.chains().zip(entry.live.parts(self.gateway)) {
             self.part(id, &chain.origin, &clauses, end.then_some(&chain.otherwise));
         }
@@ -82,7 +83,7 @@ impl<'g, H: Hasher> Shaper<'g, '_, H> {
             self.part(id, &chain.origin, &chain.clauses.iter().collect::<Vec<_>>(), Some(&chain.otherwise));
         }
         if self.names || self.edited.intersection(&self.read).next().is_some() {
-            (entry.listener, &entry.host).hash(&mut self.sum);
+            entry.host.hash(&mut self.sum);
         }
     }
 
@@ -209,7 +210,7 @@ impl<'g, H: Hasher> Shaper<'g, '_, H> {
     fn edit(&mut self, edit: &'g HeaderEdit) {
         edit.hash(&mut self.sum);
         let value = match &edit.edit {
-            Edit::Set(value) | Edit::Add(value) | Edit::Default(value) => value,
+            Edit::Set(value) | Edit::SetLate(value) | Edit::Add(value) | Edit::Default(value) => value,
             Edit::Change(function) => {
                 self.function(function);
                 return;
@@ -336,7 +337,7 @@ impl<'g, H: Hasher> Shaper<'g, '_, H> {
     /// Looks for names in a value.
     fn parts(&mut self, value: &'g Value) {
         match value {
-            Value::Host | Value::Authority | Value::Port => self.names = true,
+            Value::Host | Value::Authority | Value::ServerName => self.names = true,
             Value::Header(name, _) => self.header(name),
             Value::Concat(parts) | Value::First(parts) | Value::Joined(_, parts) => {
                 parts.iter().for_each(|part| self.parts(part));
@@ -360,6 +361,7 @@ impl<'g, H: Hasher> Shaper<'g, '_, H> {
             | Value::Scheme
             | Value::Protocol
             | Value::ClientIp
+            | Value::Port
             | Value::Client
             | Value::Capture(_)
             | Value::Variable(_)
