@@ -69,7 +69,7 @@ struct Shaper<'g, 'h, H> {
 impl<'g, H: Hasher> Shaper<'g, '_, H> {
     fn entry(&mut self, entry: &'g Entry) {
         let listener = &self.gateway.listeners[entry.listener];
-        (entry.listener, entry.host.is_some()).hash(&mut self.sum);
+        (entry.listener, entry.host.is_some(), &entry.sni).hash(&mut self.sum);
         // What the handshake decides is by its name, which is the host's.
         self.names |= listener.handshake.is_some();
         for (id, (chain, clauses, end)) in entry.live.chains().zip(entry.live.parts(self.gateway)) {
