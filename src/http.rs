@@ -38,7 +38,7 @@ pub struct Request {
 }
 
 /// The name that a client asks for when it opens a connection with TLS (RFC 6066, section 3).
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
 pub enum Sni {
     /// That of the Host header, as clients do; none where that isn't a name.
     #[default]
