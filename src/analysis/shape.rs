@@ -36,8 +36,10 @@ pub fn shape(gateway: &Gateway, measure: &Measure, every_upstream: bool, entry: 
         reasons: HashMap::new(),
         tables: HashSet::new(),
         names: false,
-        edited: HashSet::new(),
+        edits: Vec::new(),
         read: HashSet::new(),
+        sets: Vec::new(),
+        looked: HashSet::new(),
     };
     found.entry(entry);
     found.sum.finish()
@@ -61,9 +63,14 @@ struct Shaper<'g, 'h, H> {
     tables: HashSet<*const Lookup>,
     /// Whether a decision may depend on the host or the port.
     names: bool,
-    /// Request headers, in lower case, whose value has the host or the port in it, and those that are looked at.
-    edited: HashSet<String>,
+    /// What request headers are set to, by their names in lower case.
+    edits: Vec<(String, &'g Value)>,
+    /// Request headers, in lower case, that are looked at.
     read: HashSet<String>,
+    /// What variables are set to.
+    sets: Vec<(&'g str, &'g Value)>,
+    /// Variables that are looked at.
+    looked: HashSet<&'g str>,
 }
 
 impl<'g, H: Hasher> Shaper<'g, '_, H> {
@@ -82,7 +89,19 @@ impl<'g, H: Hasher> Shaper<'g, '_, H> {
             let Some(chain) = self.gateway.chains.get(id.0) else { continue };
             self.part(id, &chain.origin, &chain.clauses.iter().collect::<Vec<_>>(), Some(&chain.otherwise));
         }
-        if self.names || self.edited.intersection(&self.read).next().is_some() {
+        // A server's own name stands in variables and headers that hardly anybody looks at.
+        loop {
+            let looked = |(name, _): &(&str, &Value)| self.looked.contains(name);
+            let read = |(name, _): &(String, &Value)| self.read.contains(name);
+            let (kind, at, value) = match (self.sets.iter().position(looked), self.edits.iter().position(read)) {
+                (Some(at), _) => (0, at, self.sets.remove(at).1),
+                (None, Some(at)) => (1, at, self.edits.remove(at).1),
+                (None, None) => break,
+            };
+            (kind, at).hash(&mut self.sum);
+            self.value(value);
+        }
+        if self.names {
             entry.host.hash(&mut self.sum);
         }
     }
@@ -178,7 +197,7 @@ impl<'g, H: Hasher> Shaper<'g, '_, H> {
                 Step::Limit(said) => said.what.key.hash(&mut self.sum),
                 Step::Set(said) => {
                     said.what.0.hash(&mut self.sum);
-                    self.value(&said.what.1);
+                    self.sets.push((&said.what.0, &said.what.1));
                 }
                 Step::Rewrite(said) => {
                     let rewrite = &said.what;
@@ -208,19 +227,17 @@ impl<'g, H: Hasher> Shaper<'g, '_, H> {
     }
 
     fn edit(&mut self, edit: &'g HeaderEdit) {
-        edit.hash(&mut self.sum);
-        let value = match &edit.edit {
-            Edit::Set(value) | Edit::SetLate(value) | Edit::Add(value) | Edit::Default(value) => value,
-            Edit::Change(function) => {
-                self.function(function);
-                return;
+        let name = edit.name.to_ascii_lowercase();
+        (&name, std::mem::discriminant(&edit.edit)).hash(&mut self.sum);
+        match &edit.edit {
+            Edit::Set(value) | Edit::SetLate(value) | Edit::Add(value) | Edit::Default(value) => {
+                self.edits.push((name, value));
             }
-            Edit::Remove | Edit::RemoveListed => return,
-        };
-        let before = std::mem::take(&mut self.names);
-        self.parts(value);
-        if std::mem::replace(&mut self.names, before) {
-            self.edited.insert(edit.name.to_ascii_lowercase());
+            Edit::Change(function) => {
+                function.hash(&mut self.sum);
+                self.function(function);
+            }
+            Edit::Remove | Edit::RemoveListed => {}
         }
     }
 
@@ -297,6 +314,7 @@ impl<'g, H: Hasher> Shaper<'g, '_, H> {
             incomplete,
         } = who;
         (bearer, x_api_key, basic, padding_optional, first_line, credentials).hash(&mut self.sum);
+        self.read.extend(["authorization", "x-api-key"].map(str::to_owned));
         incomplete.is_some().hash(&mut self.sum);
         incomplete.iter().for_each(|why| self.reason(why));
     }
@@ -347,6 +365,10 @@ impl<'g, H: Hasher> Shaper<'g, '_, H> {
                 self.parts(inner);
             }
             Value::Lookup(table) => self.table(table),
+            Value::Cookie(_) => self.header("cookie"),
+            Value::Variable(name) => {
+                self.looked.insert(name);
+            }
             Value::Literal(_)
             | Value::Method
             | Value::Target
@@ -355,7 +377,6 @@ impl<'g, H: Hasher> Shaper<'g, '_, H> {
             | Value::Query
             | Value::OriginalTarget
             | Value::SentTarget
-            | Value::Cookie(_)
             | Value::Argument(_)
             | Value::Parameter(_)
             | Value::Scheme
@@ -364,7 +385,6 @@ impl<'g, H: Hasher> Shaper<'g, '_, H> {
             | Value::Port
             | Value::Client
             | Value::Capture(_)
-            | Value::Variable(_)
             | Value::ErrorStatus
             | Value::Body
             | Value::BodyLength

@@ -6,7 +6,7 @@
 //! first is asked everything, and the others again what told something there.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
-use std::hash::RandomState;
+use std::hash::{Hash, RandomState};
 
 use super::caller::{self, Caller, Who};
 use super::entry::{self, Entry};
@@ -139,13 +139,55 @@ pub struct Answer {
 
 /// Surveys a gateway. `every_upstream`: requests to any server count, whatever it is called.
 pub fn survey(gateway: &Gateway, measure: &Measure, every_upstream: bool) -> Survey {
+    let entries = entry::entries(gateway);
+    let keys = RandomState::new();
+    let shapes = side_by_side::each(&entries, |entry| shape(gateway, measure, every_upstream, entry, &keys));
+    of_entries(gateway, measure, every_upstream, &entries, &Likeness::new(shapes))
+}
+
+/// The same without a look at which entries are alike: what [`survey`] is held against. Returns how many of them would not have been
+/// asked everything, too.
+pub fn survey_each(gateway: &Gateway, measure: &Measure, every_upstream: bool) -> (Survey, usize) {
+    let entries = entry::entries(gateway);
+    let keys = RandomState::new();
+    let shapes = side_by_side::each(&entries, |entry| shape(gateway, measure, every_upstream, entry, &keys));
+    let spared = Likeness::new(shapes).first.iter().enumerate().filter(|(at, first)| at != *first).count();
+    let each = Likeness::new(0..entries.len());
+    (of_entries(gateway, measure, every_upstream, &entries, &each), spared)
+}
+
+/// Which entries are alike.
+struct Likeness {
+    /// For each entry the first one that is like it.
+    first: Vec<usize>,
+    /// Those of which there are others.
+    followed: HashSet<usize>,
+}
+
+impl Likeness {
+    /// By what is equal for entries that are alike.
+    fn new<S: Hash + Eq>(shapes: impl IntoIterator<Item = S>) -> Likeness {
+        let mut by_shape: HashMap<S, usize> = HashMap::new();
+        let first = shapes.into_iter().enumerate().map(|(at, shape)| *by_shape.entry(shape).or_insert(at));
+        let first: Vec<usize> = first.collect();
+        let followed = first.iter().enumerate().filter(|(at, first)| at != *first).map(|(_, first)| *first);
+        Likeness { followed: followed.collect(), first }
+    }
+}
+
+fn of_entries(
+    gateway: &Gateway,
+    measure: &Measure,
+    every_upstream: bool,
+    entries: &[Entry],
+    alike: &Likeness,
+) -> Survey {
     let mut plain = witness::plain(&measure.kind);
     // Clients send a body, and rules may look at its length.
     for ask in plain.iter_mut().filter(|ask| ask.method == "POST") {
         ask.body = Some(b"{}".to_vec());
     }
-    let entries = entry::entries(gateway);
-    let (first, followed) = likeness(gateway, measure, every_upstream, &entries);
+    let Likeness { first, followed } = alike;
     let mut all = Merged { measure, survey: Survey::default(), by_cause: HashMap::new() };
     let mut known: HashMap<usize, Survey> = HashMap::new();
     let asked = |at: &usize| Work::new(gateway, measure, every_upstream).asked(&entries[*at], &plain);
@@ -184,27 +226,6 @@ pub fn survey(gateway: &Gateway, measure: &Measure, every_upstream: bool) -> Sur
         }
     }
     all.survey
-}
-
-/// For each entry the first one that is like it, and those of which there are others.
-fn likeness(
-    gateway: &Gateway,
-    measure: &Measure,
-    every_upstream: bool,
-    entries: &[Entry],
-) -> (Vec<usize>, HashSet<usize>) {
-    let keys = RandomState::new();
-    let shapes = side_by_side::each(entries, |entry| shape(gateway, measure, every_upstream, entry, &keys));
-    let mut by_shape: HashMap<u64, usize> = HashMap::new();
-    let mut followed = HashSet::new();
-    let first = shapes.into_iter().enumerate().map(|(at, shape)| {
-        let first = *by_shape.entry(shape).or_insert(at);
-        if first != at {
-            followed.insert(first);
-        }
-        first
-    });
-    (first.collect(), followed)
 }
 
 /// How dangerous what a gap reaches is: 0 most.

@@ -7,6 +7,7 @@
 #![cfg(unix)]
 #![expect(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
+mod alike;
 mod case;
 mod claims;
 #[path = "../common/mod.rs"]
