@@ -159,6 +159,20 @@ impl Context<'_> {
     }
 }
 
+impl Context<'_> {
+    /// The same for several changes at one place: all of them, or none.
+    pub fn repairs(&self, repairs: impl IntoIterator<Item = Repair>, origin: &Origin) -> Option<Fix> {
+        let fixes: Option<Vec<Fix>> = repairs.into_iter().map(|repair| self.repair(repair, origin)).collect();
+        let together = |mut one: Fix, other: Fix| {
+            one.description = format!("{}, {}", one.description, other.description);
+            one.safe &= other.safe;
+            one.edits.extend(other.edits);
+            one
+        };
+        fixes?.into_iter().reduce(together)
+    }
+}
+
 /// The place of an origin. `None`: it lies in no file.
 pub fn place(gateway: &Gateway, origin: &Origin) -> Option<Place> {
     Some(Place { file: gateway.files.get(origin.file())?.clone(), span: origin.span() })

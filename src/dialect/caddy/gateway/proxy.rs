@@ -195,9 +195,8 @@ impl<'d> Compiler<'d, '_> {
         settings
             .push(Setting::Timeout(TimeoutOf::Connect, Some(time("dial_timeout").unwrap_or(Duration::from_secs(3)))));
         // Whichever is shorter ends a wait for the first byte.
-        let read =
-            ["read_timeout", "response_header_timeout"].into_iter().filter_map(time).filter(|time| !time.is_zero());
-        settings.push(Setting::Timeout(TimeoutOf::Read, read.min()));
+        let read = ["read_timeout", "response_header_timeout"].into_iter().filter_map(|name| Some((time(name)?, name)));
+        let read = read.filter(|(time, _)| !time.is_zero()).min();
         settings.push(Setting::Timeout(TimeoutOf::UpstreamSend, time("write_timeout")));
         let buffers = |name: &str| node.get(name).and_then(super::number).is_some_and(|bytes| bytes != 0);
         settings.push(Setting::BufferResponses(buffers("response_buffers")));
@@ -212,8 +211,11 @@ impl<'d> Compiler<'d, '_> {
             let method = text(check, "method").unwrap_or("GET").to_ascii_uppercase();
             Some(Step::setting(Setting::HealthCheck(method, path.to_owned()), self.origin(check.place(), "")))
         });
+        let said = read.and_then(|(_, name)| transport?.get(name));
+        let at = said.map_or_else(|| origin.clone(), |said| self.origin(said.place(), ""));
+        let read = Step::setting(Setting::Timeout(TimeoutOf::Read, read.map(|(time, _)| time)), at);
         let steps = settings.into_iter().map(|setting| Step::setting(setting, origin.clone()));
-        steps.chain(check).collect()
+        steps.chain([read]).chain(check).collect()
     }
 }
 
