@@ -13,7 +13,7 @@ use llmguard::diag::Sink;
 use llmguard::dialect::Options;
 use llmguard::dialect::nginx::read;
 use llmguard::gateway::Gateway;
-use llmguard::http::{Request, Version};
+use llmguard::http::{Request, Sni, Version};
 use llmguard::prove::answer::Answer;
 use llmguard::prove::config::nginx::{self, From};
 use llmguard::prove::config::site::Site;
@@ -77,10 +77,12 @@ fn request(port: u16, target: &str, headers: &[(&str, &str)]) -> Request {
         headers: headers.map(|(name, value)| (name.as_bytes().to_vec(), value.as_bytes().to_vec())).collect(),
         version: Version::Http11,
         client_ip: [127, 0, 0, 1].into(),
+        to: None,
         body: None,
         body_bytes: 0,
         port: Some(port),
         tls: None,
+        sni: Sni::AsHost,
         as_client: None,
     }
 }
@@ -106,9 +108,11 @@ fn boots(program: &Path) {
     let mut gateway = Gateway::default();
     gateway.listeners.push(llmguard::gateway::Listener {
         address: [127, 0, 0, 1].into(),
+        both: false,
         port: tls,
         tls: true,
         wire: llmguard::gateway::Wire::strict(8192),
+        handshake: None,
         chain: llmguard::gateway::ChainId(0),
         origin: llmguard::gateway::Origin::default(),
     });

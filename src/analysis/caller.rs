@@ -31,6 +31,8 @@ pub struct Caller {
     pub argument: Option<(String, Vec<u8>)>,
     /// The client whose credential the request carries, where only its owner knows that.
     pub as_client: Option<String>,
+    /// The address that it comes from, and the one that it comes to, where they aren't those of everybody.
+    pub way: Option<(IpAddr, IpAddr)>,
     /// Whether it comes by HTTP/2, which keeps the blanks around a header's value.
     pub http2: bool,
     /// Whether the credential is the value of an environment variable that isn't known here.
@@ -70,7 +72,7 @@ pub enum Trick {
 impl Caller {
     fn new(who: Who, on: On, headers: HeaderLines) -> Caller {
         let (argument, as_client, variable) = (None, None, None);
-        Caller { who, on, headers, argument, as_client, http2: false, knows_environment: false, variable }
+        Caller { who, on, headers, argument, as_client, way: None, http2: false, knows_environment: false, variable }
     }
 
     /// Without any credential.
@@ -99,6 +101,11 @@ impl Caller {
         Caller::new(Who::Stranger(trick), On::Nobody, headers)
     }
 
+    /// The same from an address of its own to this one.
+    pub fn by(self, way: (IpAddr, IpAddr)) -> Caller {
+        Caller { way: Some(way), ..self }
+    }
+
     /// The request as this caller sends it.
     pub fn sends(&self, mut request: Request) -> Request {
         // HTTP/1 takes off what is blank around a value.
@@ -106,6 +113,9 @@ impl Caller {
         let value = |value: &Vec<u8>| if keeps { value.clone() } else { value.trim_ascii().to_vec() };
         request.headers.extend(self.headers.iter().map(|(name, own)| (name.clone(), value(own))));
         request.as_client.clone_from(&self.as_client);
+        if let Some((from, to)) = self.way {
+            (request.client_ip, request.to) = (from, Some(to));
+        }
         if let Some((name, value)) = &self.argument {
             request.target.push(if request.target.contains(&b'?') { b'&' } else { b'?' });
             request.target.extend(name.bytes().chain([b'=']).chain(value.iter().copied()));
@@ -117,6 +127,14 @@ impl Caller {
     pub fn knows(&self, why: &str) -> bool {
         self.knows_environment
             && self.variable.as_deref().is_none_or(|own| gateway::environment_variable(why) == Some(own))
+    }
+
+    /// Nearly a key, as a shell makes it of the key itself: `value` is that of its header. Absent: it is nothing of the kind.
+    pub fn shown_key(&self, value: &[u8]) -> Option<String> {
+        let Who::Stranger(Trick::Nearly(what)) = &self.who else { return None };
+        let (_, made) = OF_KEY.iter().find(|(own, _)| own == what)?;
+        let scheme = ["Bearer ", "Basic "].into_iter().find(|start| value.starts_with(start.as_bytes()));
+        Some(format!("{}{made}", scheme.unwrap_or_default()))
     }
 
     /// The client's name in a request that is shown; absent: no client.
@@ -284,9 +302,9 @@ pub fn candidates(boundaries: &Boundaries, measure: &Measure) -> Vec<Caller> {
 
 /// Those of the candidates whom the gateway lets further than nobody: for each set of endpoints and each client of the policy one.
 ///
-/// `reaches` tells which of the asked endpoints a caller reaches.
-pub fn accepted(candidates: Vec<Caller>, reaches: &dyn Fn(&Caller) -> Vec<bool>) -> Vec<Caller> {
-    let nobody = reaches(&Caller::nobody());
+/// `reaches` tells which of the asked endpoints a caller reaches, `nobody` is one at the same place.
+pub fn accepted(candidates: Vec<Caller>, nobody: &Caller, reaches: &dyn Fn(&Caller) -> Vec<bool>) -> Vec<Caller> {
+    let nobody = reaches(nobody);
     let mut known: Vec<(On, Vec<bool>)> = Vec::new();
     let mut list = Vec::new();
     for caller in candidates {
@@ -314,17 +332,25 @@ pub fn nearly(client: &Caller) -> Vec<Caller> {
     }
     let with = |key: Vec<u8>| [scheme, key.as_slice()].concat();
     let mut list: Vec<(&'static str, Vec<u8>)> = vec![
-        ("it has a letter more", with([key, b"x"].concat())),
-        ("it has a letter more in front", with([b"x", key].concat())),
-        ("its last letter is missing", with(key[..key.len() - 1].to_vec())),
+        (MORE, with([key, b"x"].concat())),
+        (MORE_IN_FRONT, with([b"x", key].concat())),
+        (LESS, with(key[..key.len() - 1].to_vec())),
     ];
     let other_case: Vec<u8> = key.iter().map(|&byte| flipped(byte)).collect();
     if other_case != key {
-        list.push(("its letters have another case", with(other_case)));
+        list.push((OTHER_CASE, with(other_case)));
     }
     let tricks = list.into_iter();
     tricks.map(|(what, text)| Caller::stranger(Trick::Nearly(what), vec![(name.clone(), text)])).collect()
 }
+
+const MORE: &str = "it has a letter more";
+const MORE_IN_FRONT: &str = "it has a letter more in front";
+const LESS: &str = "its last letter is missing";
+const OTHER_CASE: &str = "its letters have another case";
+/// What differs, and how a shell makes it of the key, which isn't shown.
+const OF_KEY: &[(&str, &str)] =
+    &[(MORE, "${KEY}x"), (MORE_IN_FRONT, "x$KEY"), (LESS, "${KEY%?}"), (OTHER_CASE, "${KEY~~}")];
 
 fn flipped(byte: u8) -> u8 {
     if byte.is_ascii_lowercase() { byte.to_ascii_uppercase() } else { byte.to_ascii_lowercase() }

@@ -2,16 +2,21 @@
 //!
 //! In: a witness. Out: a `curl` command that sends the same request. Invariant: a client's credential stands in it as a variable.
 
+use std::net::Ipv6Addr;
+
 use super::decision::{shown_headers, shown_target};
 use super::survey::Witness;
 use crate::gateway::eval::evaluate;
 use crate::gateway::{Gateway, Listener};
-use crate::http::{Request, Version};
+use crate::http::{Request, Sni, Version};
 
 /// The command.
 pub fn command(gateway: &Gateway, witness: &Witness) -> String {
-    let Some(listener) = gateway.listeners.get(witness.listener) else { return String::new() };
+    let Some(listener) = gateway.listening(&witness.request) else { return String::new() };
     let mut words = vec!["curl -i".to_owned()];
+    if witness.request.client_ip.is_ipv6() && listener.address.is_unspecified() {
+        words.push("-6".to_owned());
+    }
     let method = String::from_utf8_lossy(&witness.request.method).into_owned();
     match method.as_str() {
         "GET" => {}
@@ -27,11 +32,21 @@ pub fn command(gateway: &Gateway, witness: &Witness) -> String {
     words.extend(own_host(gateway, listener, witness));
     // With TLS the name is asked for in the handshake too, so it stands in the URL.
     let host = witness.host.as_deref().map(String::from_utf8_lossy);
-    let named = host.filter(|host| listener.tls && !host.contains(':'));
-    let in_url = |name: &str| named.is_some() && name.eq_ignore_ascii_case("host");
+    let as_host = witness.request.sni == Sni::AsHost;
+    let named = match &witness.request.sni {
+        Sni::AsHost => host.filter(|host| !host.contains(':')),
+        Sni::Absent => None,
+        Sni::Name(name) => Some(name.into()),
+    };
+    let named = named.filter(|_| listener.tls);
+    let in_url = |name: &str| as_host && named.is_some() && name.eq_ignore_ascii_case("host");
     for (name, value) in shown_headers(witness).into_iter().filter(|(name, _)| !in_url(name)) {
+        let of_key =
+            witness.caller.headers.iter().any(|(_, own)| witness.caller.shown_key(own).as_ref() == Some(&value));
         words.push(match value.is_empty() {
             true => format!("-H {}", quoted(&format!("{name};"))),
+            // The shell puts the key in.
+            false if of_key => format!("-H \"{name}: {value}\""),
             false => format!("-H {}", quoted(&format!("{name}: {value}"))),
         });
     }
@@ -51,6 +66,7 @@ pub fn command(gateway: &Gateway, witness: &Witness) -> String {
             words.push(format!("--resolve {host}:{}:{}", listener.port, reached_at(listener)));
             format!("https://{host}{}", port_of(listener))
         }
+        None if listener.tls && !as_host => format!("https://{}{}", reached_at(listener), port_of(listener)),
         None => base(listener),
     };
     let path = target.split('?').next().unwrap_or_default();
@@ -95,6 +111,7 @@ fn base(listener: &Listener) -> String {
 /// Its address, as a URL writes it.
 fn reached_at(listener: &Listener) -> String {
     match listener.address {
+        address if address == Ipv6Addr::UNSPECIFIED => "[::1]".to_owned(),
         address if address.is_unspecified() => "127.0.0.1".to_owned(),
         std::net::IpAddr::V6(address) => format!("[{address}]"),
         std::net::IpAddr::V4(address) => address.to_string(),

@@ -233,11 +233,30 @@ impl<'g> Work<'g> {
             return;
         }
         let candidates = caller::candidates(&entry.boundaries, self.measure);
-        let clients = caller::accepted(candidates, &|caller| {
+        let reached = |caller: &Caller| -> Vec<bool> {
             let reaches = |ask| self.decided(&sent(self.gateway, entry, caller, ask), caller).outcome.verdict;
             plain.iter().map(|ask| forwards(&reaches(ask))).collect()
-        });
-        let strangers = caller::strangers(&entry.boundaries);
+        };
+        let mut clients = caller::accepted(candidates.clone(), &Caller::nobody(), &reached);
+        // Where strangers are kept out by their addresses, clients come from those that are named.
+        let mut insider = None;
+        if clients.is_empty() && !entry.inside.is_empty() && !reached(&Caller::nobody()).contains(&true) {
+            for way in &entry.inside {
+                let own = Caller::nobody().by(*way);
+                clients = caller::accepted(candidates.iter().map(|one| one.clone().by(*way)).collect(), &own, &reached);
+                insider = insider.or_else(|| reached(&own).contains(&true).then_some(own));
+                if !clients.is_empty() {
+                    break;
+                }
+            }
+        }
+        let mut strangers = caller::strangers(&entry.boundaries);
+        if let Some((to, from)) = entry.over_ipv6 {
+            strangers.insert(1, Caller::nobody().by((from, to)));
+        }
+        if let Some(insider) = &insider {
+            plain.iter().for_each(|ask| self.let_in(entry, insider, ask));
+        }
         for caller in strangers.iter().chain(&clients) {
             plain.iter().for_each(|ask| self.judge(entry, caller, ask));
         }
@@ -249,6 +268,15 @@ impl<'g> Work<'g> {
         let plain_ones = strangers.iter().filter(|caller| caller.who == Who::Nobody);
         for caller in plain_ones.chain(clients.iter().take(2)) {
             twisted.iter().for_each(|ask| self.judge(entry, caller, ask));
+        }
+    }
+
+    /// Keeps how somebody is treated who is let in for the address.
+    fn let_in(&mut self, entry: &Entry, insider: &Caller, ask: &Ask) {
+        let request = sent(self.gateway, entry, insider, ask);
+        let answer = self.decided(&request, insider);
+        if forwards(&answer.outcome.verdict) && answer.through.is_none() {
+            self.treated(entry, insider, ask, &request, &answer.outcome);
         }
     }
 
@@ -434,6 +462,8 @@ pub fn asked(gateway: &Gateway, entry: &Entry, caller: &Caller, ask: &Ask) -> (W
 fn sent(gateway: &Gateway, entry: &Entry, caller: &Caller, ask: &Ask) -> Request {
     let listener = &gateway.listeners[entry.listener];
     let mut request = entry::request(listener, entry.host.as_deref(), &ask.method, &ask.target);
+    request.sni.clone_from(&entry.sni);
+    request.client_ip = entry.from;
     if caller.http2 {
         request.version = Version::Http2;
     }

@@ -4,6 +4,7 @@
 //! would refuse. Invariant: reading never fails as a whole; a dialect knows no policy.
 
 pub mod caddy;
+pub mod certificates;
 pub mod compose;
 pub mod document;
 pub mod json;

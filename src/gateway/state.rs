@@ -64,6 +64,16 @@ impl<'r> State<'r> {
         }
     }
 
+    /// The same with variables that were set before.
+    pub fn with(self, variables: HashMap<Arc<str>, Option<Vec<u8>>>) -> State<'r> {
+        State { variables, ..self }
+    }
+
+    /// Whether the request came by TLS.
+    fn is_tls(&self) -> bool {
+        self.request.tls.unwrap_or(self.listener.tls)
+    }
+
     pub fn unknown<T>(&mut self, why: impl Into<String>) -> Option<T> {
         self.why = Some(why.into());
         None
@@ -88,12 +98,14 @@ impl<'r> State<'r> {
             Value::SentTarget => self.request.target.clone(),
             Value::OriginalTarget => self.original.clone(),
             Value::Host => self.host.clone().into_bytes(),
+            Value::ServerName if !self.is_tls() => Vec::new(),
+            Value::ServerName => self.request.server_name().unwrap_or_default().into_bytes(),
             Value::Authority => self.authority.clone(),
             Value::Header(name, join) => self.header(name, *join),
             Value::Cookie(name) => self.cookie(name),
             Value::Argument(name) => argument(self.query.as_deref()?, name),
             Value::Parameter(name) => self.parameters(name.as_bytes())?.0.join(&b','),
-            Value::Scheme => if self.request.tls.unwrap_or(self.listener.tls) { "https" } else { "http" }.into(),
+            Value::Scheme => if self.is_tls() { "https" } else { "http" }.into(),
             Value::Protocol => match self.request.version {
                 Version::Http10 => "HTTP/1.0",
                 Version::Http11 => "HTTP/1.1",
@@ -149,7 +161,11 @@ impl<'r> State<'r> {
 
     fn cookie(&self, name: &str) -> Vec<u8> {
         let lines = Headers(&self.headers).all("cookie").flat_map(|line| line.split(|&byte| byte == b';'));
-        let mut pairs = lines.filter_map(|pair| pair.trim_ascii().strip_prefix(name.as_bytes())?.strip_prefix(b"="));
+        // Names in any case (nginx 1.22.1, Caddy 2.11.9).
+        let mut pairs = lines.filter_map(|pair| {
+            let (own, rest) = pair.trim_ascii().split_at_checked(name.len())?;
+            rest.strip_prefix(b"=").filter(|_| own.eq_ignore_ascii_case(name.as_bytes()))
+        });
         pairs.next().unwrap_or_default().to_vec()
     }
 

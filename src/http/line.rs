@@ -5,10 +5,10 @@
 
 use std::net::IpAddr;
 
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 
-use super::{Request, Version};
+use super::{Request, Sni, Version};
 
 /// A request line; absent fields have the defaults of [`Line::request`].
 #[derive(Debug, Clone, Deserialize)]
@@ -27,10 +27,15 @@ pub struct Line {
     pub body: Option<String>,
     /// The body's length; default: that of `body`, else 0.
     pub body_bytes: Option<u64>,
+    /// The address of the listener.
+    pub address: Option<IpAddr>,
     /// The port of the listener.
     pub port: Option<u16>,
     /// Whether it came by TLS.
     pub tls: Option<bool>,
+    /// The name in the TLS handshake; `null`: none.
+    #[serde(default, deserialize_with = "given")]
+    pub sni: Option<Option<String>>,
     /// `1.0`, `1.1` or `2`.
     pub http: Option<String>,
     /// Carries the credential of this client.
@@ -92,13 +97,24 @@ impl Line {
             headers,
             version,
             client_ip: self.client_ip.unwrap_or(IpAddr::from([127, 0, 0, 1])),
+            to: self.address,
             body,
             body_bytes,
             port: self.port,
             tls: self.tls,
+            sni: match &self.sni {
+                None => Sni::AsHost,
+                Some(None) => Sni::Absent,
+                Some(Some(name)) => Sni::Name(name.clone()),
+            },
             as_client: self.client.clone(),
         })
     }
+}
+
+/// A value that is there, `null` among them.
+fn given<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Option<String>>, D::Error> {
+    Option::deserialize(deserializer).map(Some)
 }
 
 /// The bytes that a string stands for. Errors: a character that is none, in `what`.

@@ -247,6 +247,8 @@ fn publish(project: &Project, service: &Service, gateway: &mut Gateway) {
             let note = format!("{}; published by `{}`", listener.origin.note, owner.name);
             gateway.listeners.push(Listener {
                 address: port.address.unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED)),
+                // Docker hands on what comes over IPv6 from an address of its own network.
+                both: false,
                 port: port.published.map_or(0, |(first, _)| first),
                 origin: listener.origin.noted(note),
                 ..listener.clone()

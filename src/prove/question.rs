@@ -5,7 +5,7 @@
 
 use super::http2::Field;
 use super::upstream::{PROBE, SCRIPT};
-use crate::http::{Request, Version};
+use crate::http::{Request, Sni, Version};
 
 /// One question.
 #[derive(Debug, Clone)]
@@ -31,10 +31,12 @@ impl Question {
             headers,
             version: Version::Http11,
             client_ip: std::net::IpAddr::from([127, 0, 0, 1]),
+            to: None,
             body: None,
             body_bytes: 0,
             port: None,
             tls: None,
+            sni: Sni::AsHost,
             as_client: None,
         };
         Question { name: name.into(), request, chunked: false, sni: None, script: "plain" }

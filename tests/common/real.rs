@@ -33,6 +33,8 @@ use serde_json::{Value, json};
 const DEADLINE: Duration = Duration::from_secs(30);
 /// No server takes longer to start.
 const START: Duration = Duration::from_secs(20);
+/// Within this time a server has made its own certificates.
+const CERTIFIED: Duration = Duration::from_secs(2);
 /// How many listeners a config may have.
 const PORTS: usize = 4;
 /// How many upstreams.
@@ -310,7 +312,7 @@ impl Laid {
         for addr in &named {
             running.wait_ready(*addr, START)?;
         }
-        let site = Site { laid: self, running, stand };
+        let site = Site { laid: self, running, stand, started: Instant::now() };
         if kind == Kind::Traefik {
             site.wait_loaded(if all.contains("@READY@") { &named } else { &[] });
         }
@@ -388,6 +390,7 @@ pub struct Site<'s> {
     pub laid: Laid,
     running: Running,
     stand: &'s Stand,
+    started: Instant,
 }
 
 impl Site<'_> {
@@ -398,9 +401,7 @@ impl Site<'_> {
         let request = &ask.request;
         let before: Vec<usize> = self.stand.upstreams.iter().map(Upstream::count).collect();
         let addr = SocketAddr::from(([127, 0, 0, 1], request.port.unwrap()));
-        let name = request.header("host").next().map(|host| String::from_utf8_lossy(host).into_owned());
-        let name = name.map(|host| host.split(':').next().unwrap_or_default().to_owned());
-        let tls = TlsOptions { server_name: name.filter(|name| !name.is_empty()), ca_pem: None, alpn: Vec::new() };
+        let tls = TlsOptions { server_name: request.server_name(), ca_pem: None, alpn: Vec::new() };
         let target = Target { addr, source: Some(request.client_ip), tls: (request.tls == Some(true)).then_some(tls) };
         let send = || {
             if request.version == Version::Http2 {
@@ -412,10 +413,7 @@ impl Site<'_> {
         };
         let mut exchange = send();
         // A certificate of the server's own may take a moment after its start.
-        for _ in 0..20 {
-            if !matches!(exchange.end, End::Handshake(_)) {
-                break;
-            }
+        while matches!(exchange.end, End::Handshake(_)) && self.started.elapsed() < CERTIFIED {
             std::thread::sleep(Duration::from_millis(100));
             exchange = send();
         }

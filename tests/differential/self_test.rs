@@ -44,9 +44,11 @@ impl Generator for Fake {
         let chain = gateway.add(chain);
         gateway.listeners.push(Listener {
             address: IpAddr::V4(Ipv4Addr::LOCALHOST),
+            both: false,
             port,
             tls: false,
             wire: Wire::strict(8192),
+            handshake: None,
             chain,
             origin: Origin::default(),
         });

@@ -54,6 +54,7 @@ const CLAIMS: &[(&str, Claim)] = &[
     ("config-exposed", outcome),
     ("metrics-exposed", outcome),
     ("key-in-query", outcome),
+    ("key-without-tls", outcome),
     ("any-origin-allowed", outcome),
     ("origin-lookalike-allowed", outcome),
     ("preflight-refused", outcome),

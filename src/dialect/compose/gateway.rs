@@ -164,6 +164,15 @@ impl Open {
         let to = origin.noted(format!("`{}` gets every request as it was sent", service.name));
         let chain: ChainId = gateway.add(Chain { clauses: Vec::new(), otherwise, origin: to });
         let wire = Wire { raw: true, ..Wire::strict(1 << 20) };
-        gateway.listeners.push(Listener { address: self.address, port: self.port, tls: false, wire, chain, origin });
+        gateway.listeners.push(Listener {
+            address: self.address,
+            both: true,
+            port: self.port,
+            tls: false,
+            wire,
+            handshake: None,
+            chain,
+            origin,
+        });
     }
 }

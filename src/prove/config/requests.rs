@@ -8,7 +8,7 @@ use std::net::IpAddr;
 use base64::Engine as _;
 
 use crate::analysis::boundary::{Boundaries, Texts};
-use crate::http::{Request, Version};
+use crate::http::{Request, Sni, Version};
 use crate::prove::moved::known_password;
 use crate::prove::questions;
 
@@ -69,10 +69,12 @@ impl Asker<'_> {
             headers: host.into_iter().chain(headers).map(|(name, value)| (name, value.trim_ascii().to_vec())).collect(),
             version: Version::Http11,
             client_ip: IpAddr::from([127, 0, 0, 1]),
+            to: None,
             body: None,
             body_bytes: 0,
             port: None,
             tls: None,
+            sni: Sni::AsHost,
             as_client: None,
         }
     }

@@ -4,7 +4,7 @@
 //! [`Report`]. Invariant: each request has a number by which it is found at the stand-ins, and an address of its own.
 
 use std::collections::BTreeSet;
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
@@ -121,12 +121,10 @@ impl Site {
     pub fn exchange(&self, question: &Question) -> (Exchange, Vec<(SocketAddr, Seen)>) {
         let id = self.asked.fetch_add(1, Ordering::Relaxed) + 1;
         let request = &question.request;
-        let addr = SocketAddr::from(([127, 0, 0, 1], request.port.unwrap_or_default()));
+        let addr = SocketAddr::from((self.home(request.port), request.port.unwrap_or_default()));
         let tls = self.gateway.listener(request.port).is_some_and(|listener| listener.tls).then(|| {
-            let host = request.header("host").next().map(|host| String::from_utf8_lossy(host).into_owned());
-            let name = host.map(|host| host.split(':').next().unwrap_or_default().to_ascii_lowercase());
             let alpn = if request.version == Version::Http2 { vec![b"h2".to_vec()] } else { Vec::new() };
-            TlsOptions { server_name: name.filter(|name| !name.is_empty()), ca_pem: None, alpn }
+            TlsOptions { server_name: request.server_name(), ca_pem: None, alpn }
         });
         let target = Target { addr, source: Some(request.client_ip), tls };
         let exchange = if request.version == Version::Http2 {
@@ -136,6 +134,12 @@ impl Site {
             wire::exchange(&target, &String::from_utf8_lossy(&request.method), &question.bytes(id), DEADLINE)
         };
         (exchange, self.seen(id))
+    }
+
+    /// The loopback address of a port.
+    pub fn home(&self, port: Option<u16>) -> IpAddr {
+        let own = self.world.listeners.iter().find(|(_, addr)| Some(addr.port()) == port);
+        own.map_or(Ipv4Addr::LOCALHOST.into(), |(_, addr)| addr.ip())
     }
 
     /// What reached the stand-ins under a number.
@@ -152,7 +156,8 @@ impl Site {
             for request in requests {
                 // One in ten from the address that most rules about addresses name, the others each from its own: so limits for
                 // an address are met by nobody.
-                let own = if report.asked.is_multiple_of(10) { [127, 0, 0, 1].into() } else { address(report.asked) };
+                let home = self.home(Some(port));
+                let own = if report.asked.is_multiple_of(10) || home.is_ipv6() { home } else { address(report.asked) };
                 let request = Request { port: Some(port), client_ip: own, ..request.clone() };
                 report.asked += 1;
                 progress(report.asked);

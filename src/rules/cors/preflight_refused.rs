@@ -3,7 +3,7 @@
 //! ## What it finds
 //!
 //! The gateway sends CORS headers, but answers the preflight (OPTIONS with `Origin` and `Access-Control-Request-Method`) with 401 or 403, or
-//! without those headers. A preflight never carries a key.
+//! without those headers, or it passes the preflight on to an upstream that can't answer it. A preflight never carries a key.
 //!
 //! ## Why it matters
 //!
@@ -36,7 +36,7 @@
 use super::{ALLOWS, allowed, asked, nobody_from, once, own_origins, routes};
 use crate::analysis::{answer, decision};
 use crate::finding::{Finding, Severity};
-use crate::gateway::eval::Verdict;
+use crate::gateway::eval::{Outcome, Verdict};
 use crate::rules::access::cause;
 use crate::rules::evidence::told;
 use crate::rules::{Context, Rule};
@@ -48,6 +48,13 @@ pub const RULE: Rule =
 /// What a browser asks for before a chat.
 const ASKS: &[(&str, &str)] =
     &[("Access-Control-Request-Method", "POST"), ("Access-Control-Request-Headers", "authorization,content-type")];
+
+/// The header that lets pages send headers such as `Authorization`.
+const ALLOWED_HEADERS: &str = "Access-Control-Allow-Headers";
+
+fn no_origin(outcome: &Outcome) -> bool {
+    !outcome.headers.iter().any(|(name, value)| name.eq_ignore_ascii_case(b"origin") && !value.is_empty())
+}
 
 fn check(context: &Context<'_>, found: &mut Vec<Finding>) {
     let routes = routes(context);
@@ -70,6 +77,10 @@ fn check(context: &Context<'_>, found: &mut Vec<Finding>) {
                 Verdict::Refused(status) => format!("the preflight for a request of an allowed origin gets {status}"),
                 Verdict::Answered(_) if answer::lines(&outcome, ALLOWS).is_empty() => {
                     "the preflight's answer lacks `Access-Control-Allow-Origin`".to_owned()
+                }
+                // Without an Origin no upstream answers as browsers want it, and nobody adds what it leaves out.
+                Verdict::Proxied { .. } if no_origin(&outcome) && answer::lines(&outcome, ALLOWED_HEADERS).is_empty() => {
+                    "the preflight goes to the upstream without its `Origin`: nothing allows the headers that it asks for".to_owned()
                 }
                 _ => continue,
             };

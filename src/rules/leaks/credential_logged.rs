@@ -28,6 +28,10 @@
 //!       defaultMode: keep
 //! ```
 //!
+//! ```nginx
+//! error_log /var/log/nginx/error.log debug;
+//! ```
+//!
 //! ## Right
 //!
 //! ```caddyfile

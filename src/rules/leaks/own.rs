@@ -6,15 +6,13 @@
 use crate::analysis::answer;
 use crate::analysis::caller::Caller;
 use crate::analysis::entry::{self, Entry};
-use crate::analysis::measure::On;
 use crate::analysis::survey::{self, Witness};
 use crate::analysis::witness::Twist;
 use crate::finding::{Evidence, Place};
 use crate::gateway::eval::{Outcome, Verdict};
 use crate::gateway::{Gateway, Origin, Own, Setting, Step};
 use crate::rules::Context;
-use crate::rules::access::cause;
-use crate::rules::evidence::evidence;
+use crate::rules::access::{asked, cause};
 
 /// Where servers show it by themselves.
 const USUAL: &[&str] = &[
@@ -71,8 +69,7 @@ pub fn shown(context: &Context<'_>, own: Own) -> Vec<Shown> {
             let host = entry.host.clone();
             let (caller, extra) = (Caller::nobody(), Vec::new());
             let witness = Witness { request, caller, twist: Twist::Own, listener: entry.listener, host, extra };
-            let wanted = context.measure.decides(&On::Nobody, &witness.request.method, &witness.request.target);
-            let evidence = evidence(context, gateway, &witness, &outcome, &wanted);
+            let evidence = asked(context, &witness, &outcome);
             let Some(origin) = survey::place(&outcome).cloned() else { continue };
             found.push(Shown { place, origin, path, port: listener.port, witness, evidence });
             break;

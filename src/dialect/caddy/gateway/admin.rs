@@ -76,7 +76,16 @@ impl<'d> Compiler<'d, '_> {
         let chain = self.chain(clauses, Terminal::Respond(404), nothing);
         let wire = Wire { http1_only: true, ..Wire::go(HEAD) };
         let origin = self.origin(place, note);
-        self.gateway.listeners.push(Listener { address: bound(&host), port, tls: false, wire, chain, origin });
+        self.gateway.listeners.push(Listener {
+            address: bound(&host),
+            both: true,
+            port,
+            tls: false,
+            wire,
+            handshake: None,
+            chain,
+            origin,
+        });
     }
 
     /// Host and port of an address; absent: it is no network address, or none at all, which is told.
@@ -161,7 +170,16 @@ impl<'d> Compiler<'d, '_> {
         let chain = self.chain(Vec::new(), Terminal::RespondWith(Box::new(Value::Opaque(why))), self.origin(place, ""));
         let wire = Wire { http1_only: true, ..Wire::go(HEAD) };
         let origin = self.origin(place, note);
-        self.gateway.listeners.push(Listener { address: bound(&host), port, tls: true, wire, chain, origin });
+        self.gateway.listeners.push(Listener {
+            address: bound(&host),
+            both: true,
+            port,
+            tls: true,
+            wire,
+            handshake: None,
+            chain,
+            origin,
+        });
     }
 }
 

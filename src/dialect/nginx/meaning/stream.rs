@@ -55,7 +55,16 @@ impl<'c> Reader<'c> {
                 for address in addresses {
                     let tls = line.args.iter().any(|arg| arg.as_ref() == b"ssl");
                     let wire = Wire { raw: true, ..Wire::strict(8192) };
-                    self.gateway.listeners.push(Listener { address, port, tls, wire, chain, origin: line.silent() });
+                    self.gateway.listeners.push(Listener {
+                        address,
+                        both: false,
+                        port,
+                        tls,
+                        wire,
+                        handshake: None,
+                        chain,
+                        origin: line.silent(),
+                    });
                 }
             }
         }
