@@ -55,6 +55,9 @@ struct Sketch<'c> {
     start: ChainId,
 }
 
+/// The chain of some servers, and that of what they refuse.
+type Made = (ChainId, Option<ChainId>);
+
 impl<'c> Reader<'c> {
     /// Reads servers: each its lines, and its own line.
     pub fn servers(&mut self, outer: &Scope, servers: Vec<(Vec<Line<'c>>, Option<Line<'c>>)>) {
@@ -70,7 +73,7 @@ impl<'c> Reader<'c> {
         let mut starts: Vec<(ChainId, usize)> = Vec::new();
         let mut refusing: Vec<(ChainId, ChainId)> = Vec::new();
         // Sockets of the same servers, most often IPv4 and IPv6, lead to one chain.
-        let mut known: HashMap<(Vec<usize>, usize, bool), (ChainId, Option<ChainId>)> = HashMap::new();
+        let mut known: HashMap<(Vec<usize>, usize, bool), Made> = HashMap::new();
         for socket in sockets {
             self.certificates(outer, &socket, &sketches);
             let Some(&first) = socket.servers.first() else { continue };
