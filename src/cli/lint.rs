@@ -108,7 +108,9 @@ fn lint(args: &Args, global: &Global) -> Result<Exit, Exit> {
             tell(&format!("mended {} in {}", load::count(mended, "finding"), files.join(", ")), global);
         }
     }
-    let Looked { report, problems, others } = looked;
+    let Looked { report, problems, others, systems } = looked;
+    // The program ends soon: nobody needs the memory of a large gateway piece by piece.
+    std::mem::forget(systems);
     if let Some(path) = &args.write_baseline {
         written(path, &baseline::write(&report.findings))?;
     }
@@ -143,6 +145,8 @@ struct Looked {
     problems: Vec<Diagnostic>,
     /// Servers that get requests and aren't the policy's: what reaches them isn't judged.
     others: BTreeSet<String>,
+    /// What the configs mean.
+    systems: Vec<System>,
 }
 
 /// Reads the configs and judges them.
@@ -177,7 +181,7 @@ fn look(args: &Args, measure: &Measure) -> Result<Looked, Exit> {
         findings,
         suppressed: suppressed + known,
     };
-    Ok(Looked { report, problems, others })
+    Ok(Looked { report, problems, others, systems })
 }
 
 /// The policy to measure with: the named or the nearest one, else the built-in one.

@@ -6,7 +6,7 @@ pub mod atomic;
 
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 /// The largest file that is read: a policy of ten thousand clients has one MiB, a device has no end.
 pub const MOST_BYTES: u64 = 16 << 20;
@@ -27,7 +27,8 @@ pub struct SourceFile {
     raw: Option<Arc<[u8]>>,
     /// Places that are not shown to anybody, sorted and apart from each other: see [`SourceFile::hiding`].
     secrets: Arc<[Span]>,
-    lines: Arc<[usize]>,
+    /// Where each line begins; made when somebody asks. No file is so long that it wouldn't fit.
+    lines: Arc<OnceLock<Box<[u32]>>>,
 }
 
 /// A byte range `start..end` in one file.
@@ -51,8 +52,7 @@ pub struct LineColumn {
 impl SourceFile {
     /// Takes a text that is already in memory.
     pub fn new(name: impl Into<String>, path: impl Into<PathBuf>, text: impl Into<Arc<str>>) -> Self {
-        let text = text.into();
-        let lines = std::iter::once(0).chain(text.match_indices('\n').map(|(at, _)| at + 1)).collect();
+        let (text, lines) = (text.into(), Arc::default());
         SourceFile { name: name.into(), path: path.into(), text, raw: None, secrets: Arc::new([]), lines }
     }
 
@@ -154,8 +154,12 @@ impl SourceFile {
     /// The line and column of a byte offset.
     pub fn line_column(&self, offset: usize) -> LineColumn {
         let offset = offset.min(self.text.len());
-        let line = self.lines.partition_point(|&start| start <= offset).saturating_sub(1);
-        let column = self.text[self.lines[line]..offset].chars().count();
+        let lines = self.lines.get_or_init(|| {
+            let behind = self.text.match_indices('\n').map(|(at, _)| at as u32 + 1);
+            std::iter::once(0).chain(behind).collect()
+        });
+        let line = lines.partition_point(|&start| start as usize <= offset).saturating_sub(1);
+        let column = self.text[lines[line] as usize..offset].chars().count();
         LineColumn { line: line + 1, column: column + 1 }
     }
 
