@@ -143,7 +143,12 @@ impl SourceFile {
     /// Errors: what the system says, or that the file is too large, as a sentence without the file's name.
     pub fn read_config(name: impl Into<String>, path: &Path) -> Result<Self, String> {
         let mut bytes = Vec::new();
-        let read = |file: std::fs::File| file.take(MOST_CONFIG_BYTES + 1).read_to_end(&mut bytes);
+        let read = |file: std::fs::File| {
+            // Growing would copy it, more than once if it is long; the byte more is where the end shows.
+            let size = file.metadata().map_or(0, |about| about.len().min(MOST_CONFIG_BYTES));
+            bytes.reserve_exact(size as usize + 1);
+            file.take(MOST_CONFIG_BYTES + 1).read_to_end(&mut bytes)
+        };
         std::fs::File::open(path).and_then(read).map_err(|error| io_reason(&error))?;
         if bytes.len() as u64 > MOST_CONFIG_BYTES {
             return Err(format!("larger than {} MiB", MOST_CONFIG_BYTES >> 20));

@@ -185,7 +185,7 @@ impl<'c> Reader<'c> {
                     Some(gone) => networks.retain(|(networks, _)| *networks != gone),
                     None => return opaque(format!("depends on `geo` at {}", self.place(entry))),
                 },
-                (_, 1) if ranges => match range(&entry.name) {
+                (_, 1) if ranges => match range(entry.name) {
                     Some(range) => networks.push((range, Value::literal(entry.arg(0)))),
                     None => self.error(
                         entry,

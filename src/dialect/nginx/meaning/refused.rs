@@ -151,10 +151,10 @@ impl<'c> Reader<'c> {
             "access_log" => {
                 let named = line.args.len() > 1 && !line.arg(1).contains(&b'=') && line.arg(1) != b"gzip";
                 if named && line.arg(0) != b"off" {
-                    met.logs.push(line.clone());
+                    met.logs.push(*line);
                 }
             }
-            "proxy_cache" if line.arg(0) != b"off" && !line.arg(0).contains(&b'$') => met.caches.push(line.clone()),
+            "proxy_cache" if line.arg(0) != b"off" && !line.arg(0).contains(&b'$') => met.caches.push(*line),
             "limit_req_zone" => self.zone(line, "limit_req_zone", b"zone=", met),
             "limit_conn_zone" => self.zone(line, "limit_conn_zone", b"zone=", met),
             "proxy_cache_path" => self.zone(line, "proxy_cache_path", b"keys_zone=", met),
