@@ -37,7 +37,7 @@ pub struct Server<'c> {
     /// The handlers of each `error_page` list that was met.
     pub errors: Handlers,
     /// Settings, limits and access, by what they are made of.
-    pub gates: HashMap<Gate, (Scope, ChainId)>,
+    pub gates: HashMap<Gate, (Rc<Scope>, ChainId)>,
     /// Chains that go on elsewhere, by their targets.
     pub redirects: HashMap<Vec<u8>, ChainId>,
     /// Its names.
@@ -203,6 +203,7 @@ impl<'c> Reader<'c> {
     /// Makes the chains of a server; what comes back handles what isn't read for it.
     fn server(&mut self, sketch: Sketch<'c>) -> Arc<Errors> {
         let Sketch { lines, origin, scope, names, start } = sketch;
+        let scope = Rc::new(scope);
         let find = self.reserve();
         let mut server = Server {
             start,
