@@ -36,9 +36,9 @@
 //! ```
 
 use super::finding;
-use crate::analysis::survey;
 use crate::finding::{Finding, Severity};
 use crate::gateway::eval::Outcome;
+use crate::gateway::{Gateway, Origin};
 use crate::project::deployment::{Role, Service};
 use crate::rules::{Context, Rule};
 
@@ -58,15 +58,18 @@ fn check(context: &Context<'_>, found: &mut Vec<Finding>) {
     }
     for service in services.iter().filter(|service| matches!(service.role, Role::ModelServer(_) | Role::Other)) {
         let Some(place) = context.place(&service.origin) else { continue };
-        // What no label says has the service itself as its place.
-        let own_place = |gateway: &_, outcome: &Outcome| {
-            let at = survey::place(outcome).and_then(|origin| crate::rules::place(gateway, origin));
-            at.is_some_and(|at| at.file.name == place.file.name && at.span == place.span)
+        // What no label says has the service itself as its place: here both the router and the server that it leads to.
+        let by_itself = |gateway: &Gateway, outcome: &Outcome| {
+            let own = |origin: &&Origin| {
+                let at = crate::rules::place(gateway, origin);
+                at.is_some_and(|at| at.file.name == place.file.name && at.span == place.span)
+            };
+            outcome.steps.iter().filter(own).count() > 1
         };
         let exposed = own.parts.iter().any(|(gateway, survey)| {
             let gaps = survey.gaps.iter().map(|gap| &gap.actual);
             let mut all = gaps.chain(survey.routes.iter().map(|route| &route.outcome));
-            all.any(|outcome| leads(gateway, outcome, service) && own_place(gateway, outcome))
+            all.any(|outcome| leads(gateway, outcome, service) && by_itself(gateway, outcome))
         });
         if exposed {
             let message = format!("Traefik answers for `{}`, which no label asks for", service.name);
@@ -78,7 +81,7 @@ fn check(context: &Context<'_>, found: &mut Vec<Finding>) {
 }
 
 /// Whether a request ends at a service by way of Docker's provider, not by its published port.
-fn leads(gateway: &crate::gateway::Gateway, outcome: &Outcome, service: &Service) -> bool {
+fn leads(gateway: &Gateway, outcome: &Outcome, service: &Service) -> bool {
     let raw = gateway.listeners.iter().all(|listener| listener.wire.raw);
     !raw && super::leads_to(outcome, service)
 }
