@@ -31,8 +31,22 @@ pub struct Request {
     pub port: Option<u16>,
     /// Whether it came by TLS; absent: as the listener speaks.
     pub tls: Option<bool>,
+    /// The name that the connection was opened for; it counts only with TLS.
+    pub sni: Sni,
     /// Carries the credential of this client, whatever that is.
     pub as_client: Option<String>,
+}
+
+/// The name that a client asks for when it opens a connection with TLS (RFC 6066, section 3).
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub enum Sni {
+    /// That of the Host header, as clients do; none where that isn't a name.
+    #[default]
+    AsHost,
+    /// None.
+    Absent,
+    /// This one.
+    Name(String),
 }
 
 /// The HTTP versions that gateways speak.
@@ -111,6 +125,17 @@ impl Request {
         values.next().is_none().then_some(first)
     }
 
+    /// The name in the TLS handshake, without a final dot.
+    pub fn server_name(&self) -> Option<String> {
+        let name = match &self.sni {
+            Sni::AsHost => self.header("host").next().and_then(host_name),
+            Sni::Absent => None,
+            Sni::Name(name) => Some(name.clone()),
+        }?;
+        let name = name.strip_suffix('.').unwrap_or(&name);
+        (is_domain(name) && name.parse::<IpAddr>().is_err()).then(|| name.to_owned())
+    }
+
     /// The length of the head on an HTTP/1 wire, in bytes.
     pub fn head_bytes(&self) -> u64 {
         let lines = self.headers.iter().map(|(name, value)| name.len() + value.len() + 4).sum::<usize>();
@@ -131,6 +156,15 @@ pub fn host_name(authority: &[u8]) -> Option<String> {
     };
     let is_name = name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._~!$&'()*+,;=%:".contains(&byte));
     (!name.is_empty() && is_name && port.bytes().all(|byte| byte.is_ascii_digit())).then(|| name.to_ascii_lowercase())
+}
+
+/// Whether a text is a name that clients can ask for in a handshake: labels of letters, digits, `-` and `_`.
+fn is_domain(name: &str) -> bool {
+    let legal = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
+    let label = |label: &str| {
+        (1..=63).contains(&label.len()) && label.bytes().all(legal) && !label.starts_with('-') && !label.ends_with('-')
+    };
+    name.len() <= 253 && name.split('.').all(label)
 }
 
 /// Whether `byte` may stand in a method or a header name (RFC 9110, section 5.6.2).

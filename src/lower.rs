@@ -20,6 +20,7 @@ pub fn gateway(plan: &Plan, file: &SourceFile) -> Gateway {
         port: plan.listen.port,
         tls: plan.listen.tls != Tls::Off,
         wire: Wire::strict(plan.limits.header),
+        handshake: None,
         chain: entry,
         origin: at(
             plan.places.at("listen.address"),

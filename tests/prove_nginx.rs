@@ -13,7 +13,7 @@ use llmguard::diag::Sink;
 use llmguard::dialect::Options;
 use llmguard::dialect::nginx::read;
 use llmguard::gateway::Gateway;
-use llmguard::http::{Request, Version};
+use llmguard::http::{Request, Sni, Version};
 use llmguard::prove::answer::Answer;
 use llmguard::prove::config::nginx::{self, From};
 use llmguard::prove::config::site::Site;
@@ -82,6 +82,7 @@ fn request(port: u16, target: &str, headers: &[(&str, &str)]) -> Request {
         body_bytes: 0,
         port: Some(port),
         tls: None,
+        sni: Sni::AsHost,
         as_client: None,
     }
 }
@@ -111,6 +112,7 @@ fn boots(program: &Path) {
         port: tls,
         tls: true,
         wire: llmguard::gateway::Wire::strict(8192),
+        handshake: None,
         chain: llmguard::gateway::ChainId(0),
         origin: llmguard::gateway::Origin::default(),
     });
@@ -123,7 +125,7 @@ fn boots(program: &Path) {
     let local = stand_in(&world, "127.0.0.1:11434");
     let computed = stand_in(&world, "an upstream that the config computes");
     let mut site = Site::start(world, gateway, &launch).unwrap();
-    let mut ask = |port: u16, target: &str, headers: &[(&str, &str)]| site.ask(&request(port, target, headers));
+    let ask = |port: u16, target: &str, headers: &[(&str, &str)]| site.ask(&request(port, target, headers));
     assert_eq!(ask(plain, "/", &[]), Answer::Refused(404));
     match ask(plain, "/pool/a?b", &[]) {
         Answer::Proxied { port, target, host } => {

@@ -11,7 +11,7 @@ use super::boundary::{Boundaries, Texts};
 use super::measure::{Measure, On};
 use crate::gateway::predicate::is_credential;
 use crate::gateway::{self, HeaderLines};
-use crate::http::Request;
+use crate::http::{Request, Version};
 
 /// How many credentials of one kind are tried.
 const MOST_TRIED: usize = 24;
@@ -108,7 +108,10 @@ impl Caller {
 
     /// The request as this caller sends it.
     pub fn sends(&self, mut request: Request) -> Request {
-        request.headers.extend(self.headers.iter().cloned());
+        // HTTP/1 takes off what is blank around a value.
+        let keeps = request.version == Version::Http2;
+        let value = |value: &Vec<u8>| if keeps { value.clone() } else { value.trim_ascii().to_vec() };
+        request.headers.extend(self.headers.iter().map(|(name, own)| (name.clone(), value(own))));
         request.as_client.clone_from(&self.as_client);
         if let Some((from, to)) = self.way {
             (request.client_ip, request.to) = (from, Some(to));

@@ -8,7 +8,7 @@ use super::decision::{shown_headers, shown_target};
 use super::survey::Witness;
 use crate::gateway::eval::evaluate;
 use crate::gateway::{Gateway, Listener};
-use crate::http::{Request, Version};
+use crate::http::{Request, Sni, Version};
 
 /// The command.
 pub fn command(gateway: &Gateway, witness: &Witness) -> String {
@@ -32,8 +32,14 @@ pub fn command(gateway: &Gateway, witness: &Witness) -> String {
     words.extend(own_host(gateway, listener, witness));
     // With TLS the name is asked for in the handshake too, so it stands in the URL.
     let host = witness.host.as_deref().map(String::from_utf8_lossy);
-    let named = host.filter(|host| listener.tls && !host.contains(':'));
-    let in_url = |name: &str| named.is_some() && name.eq_ignore_ascii_case("host");
+    let as_host = witness.request.sni == Sni::AsHost;
+    let named = match &witness.request.sni {
+        Sni::AsHost => host.filter(|host| !host.contains(':')),
+        Sni::Absent => None,
+        Sni::Name(name) => Some(name.into()),
+    };
+    let named = named.filter(|_| listener.tls);
+    let in_url = |name: &str| as_host && named.is_some() && name.eq_ignore_ascii_case("host");
     for (name, value) in shown_headers(witness).into_iter().filter(|(name, _)| !in_url(name)) {
         words.push(match value.is_empty() {
             true => format!("-H {}", quoted(&format!("{name};"))),
@@ -41,7 +47,12 @@ pub fn command(gateway: &Gateway, witness: &Witness) -> String {
         });
     }
     words.extend(credential(witness));
+    let made = witness.request.body.is_none() && witness.request.body_bytes > 0;
     words.extend(witness.request.body.as_ref().map(|body| format!("-d {}", quoted(&String::from_utf8_lossy(body)))));
+    if made {
+        words.insert(0, format!("head -c {} /dev/zero |", witness.request.body_bytes));
+        words.push("--data-binary @-".to_owned());
+    }
     let target = String::from_utf8_lossy(&shown_target(witness)).into_owned();
     if listener.tls {
         words.push("-k".to_owned());
@@ -51,6 +62,7 @@ pub fn command(gateway: &Gateway, witness: &Witness) -> String {
             words.push(format!("--resolve {host}:{}:{}", listener.port, reached_at(listener)));
             format!("https://{host}{}", port_of(listener))
         }
+        None if listener.tls && !as_host => format!("https://{}{}", reached_at(listener), port_of(listener)),
         None => base(listener),
     };
     let path = target.split('?').next().unwrap_or_default();

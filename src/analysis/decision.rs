@@ -9,7 +9,7 @@ use super::survey::Witness;
 use crate::gateway::eval::{Outcome, Verdict};
 use crate::gateway::{Gateway, Limit, LimitKind, Per};
 use crate::http::line::text;
-use crate::http::{Request, Version};
+use crate::http::{Request, Sni, Version};
 use crate::project::secrets::Hidden;
 
 /// The decision line of an outcome.
@@ -67,6 +67,11 @@ pub fn request(gateway: &Gateway, witness: &Witness) -> Value {
     if there().count() > 1 {
         object.insert("tls".to_owned(), json!(request.tls));
     }
+    match &request.sni {
+        Sni::AsHost => {}
+        Sni::Absent => drop(object.insert("sni".to_owned(), Value::Null)),
+        Sni::Name(name) => drop(object.insert("sni".to_owned(), name.as_str().into())),
+    }
     if request.client_ip.is_ipv6() || witness.caller.way.is_some() {
         object.insert("client_ip".to_owned(), json!(request.client_ip));
     }
@@ -82,6 +87,8 @@ pub fn request(gateway: &Gateway, witness: &Witness) -> Value {
     }
     if let Some(body) = &request.body {
         object.insert("body".to_owned(), text(body).into());
+    } else if request.body_bytes > 0 {
+        object.insert("body_bytes".to_owned(), request.body_bytes.into());
     }
     if let Some(client) = witness.caller.shown_client() {
         object.insert("client".to_owned(), client.into());
@@ -93,7 +100,7 @@ pub fn request(gateway: &Gateway, witness: &Witness) -> Value {
 pub fn shown_headers(witness: &Witness) -> Vec<(String, String)> {
     let host = witness.host.as_ref().map(|host| ("Host".to_owned(), text(host)));
     let own = witness.caller.headers.iter().filter(|_| witness.caller.shown_client().is_none());
-    host.into_iter().chain(own.map(|(name, value)| (text(name), text(value)))).collect()
+    host.into_iter().chain(own.chain(&witness.extra).map(|(name, value)| (text(name), text(value)))).collect()
 }
 
 /// The target of a witness, without a client's key.

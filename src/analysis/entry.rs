@@ -10,9 +10,9 @@ use ipnet::IpNet;
 
 use super::boundary::{Boundaries, boundaries_of};
 use super::side_by_side;
-use crate::gateway::eval::evaluate;
+use crate::gateway::eval::{Verdict, evaluate};
 use crate::gateway::{ChainId, Errors, Gateway, Listener, Origin, Predicate, Step, Terminal, Value};
-use crate::http::{Request, Version};
+use crate::http::{Request, Sni, Version};
 
 /// How many hosts that lead to one chain are told apart.
 const MOST_HOSTS: usize = 40;
@@ -33,6 +33,8 @@ pub struct Entry {
     pub listener: usize,
     /// The Host that requests carry; absent: the listener's own address, a host that no config names.
     pub host: Option<Vec<u8>>,
+    /// The name that its connections are opened for.
+    pub sni: Sni,
     /// The address that strangers come from: one that no list of addresses has in mind.
     pub from: IpAddr,
     /// Where it is reached over IPv6 too, and addresses are told apart: the address of that listener, and one that strangers come from.
@@ -111,8 +113,13 @@ fn of_listener(gateway: &Gateway, index: usize, listener: &Listener, ipv6: Optio
             }
         }
     }
-    side_by_side::each(&found, |(host, chain)| {
-        let (host, chain) = (host.clone(), *chain);
+    let names = names_of_handshake(gateway, listener, &whole);
+    let fronted = side_by_side::each(&found, |(host, _)| fronted(gateway, listener, host.as_deref(), &names));
+    let plain = found.iter().map(|(host, chain)| (host.clone(), *chain, Sni::AsHost));
+    let through = found.iter().zip(fronted).filter_map(|((host, chain), sni)| Some((host.clone(), *chain, sni?)));
+    let all: Vec<(Option<Vec<u8>>, ChainId, Sni)> = plain.chain(through).collect();
+    side_by_side::each(&all, |(host, chain, sni)| {
+        let (host, chain, sni) = (host.clone(), *chain, sni.clone());
         let behind = reachable(gateway, chain);
         let boundaries = match chain == listener.chain {
             true => whole.clone(),
@@ -125,7 +132,7 @@ fn of_listener(gateway: &Gateway, index: usize, listener: &Listener, ipv6: Optio
         let over_ipv6 = also.map(|to| (to, stranger(true, &boundaries.networks)));
         let named = boundaries.addresses.iter().filter(|own| !own.is_loopback() && listener.speaks(own.is_ipv6()));
         let inside = named.take(MOST_INSIDE).map(|own| (*own, listener.address)).collect();
-        Entry { listener: index, host, from, over_ipv6, inside, boundaries, forwards }
+        Entry { listener: index, host, sni, from, over_ipv6, inside, boundaries, forwards }
     })
 }
 
@@ -133,6 +140,42 @@ fn of_listener(gateway: &Gateway, index: usize, listener: &Listener, ipv6: Optio
 fn walked(gateway: &Gateway, listener: &Listener, host: Option<&[u8]>) -> (ChainId, Vec<Vec<Origin>>) {
     let probe = |(method, target): &(&str, &str)| evaluate(gateway, &request(listener, host, method, target)).steps;
     (entered(gateway, listener.chain, host), PROBES.iter().map(probe).collect())
+}
+
+/// The names that connections may be opened for, and none; empty: it makes no difference.
+fn names_of_handshake(gateway: &Gateway, listener: &Listener, whole: &Boundaries) -> Vec<Sni> {
+    let Some(handshake) = listener.handshake.filter(|_| listener.tls) else { return Vec::new() };
+    let mut names: Vec<Vec<u8>> = Vec::new();
+    for chain in reachable(gateway, handshake).into_iter().filter_map(|id| gateway.chains.get(id.0)) {
+        let ends = chain.clauses.iter().map(|clause| &clause.then).chain([&chain.otherwise]);
+        for terminal in ends {
+            if let Terminal::Select(select) = terminal
+                && select.on.any(&mut |value| *value == Value::ServerName)
+            {
+                names.extend(select.exact.keys().cloned());
+            }
+        }
+    }
+    names.extend(whole.hosts.iter().cloned());
+    names.sort();
+    names.dedup();
+    let names = names.into_iter().filter(|name| is_host(name)).take(MOST_HOSTS);
+    let names = names.map(|name| Sni::Name(String::from_utf8_lossy(&name).into_owned()));
+    [Sni::Absent, Sni::Name("gateway.invalid".to_owned())].into_iter().chain(names).collect()
+}
+
+/// A name by which a host is reached whose own name is refused; absent: there is none.
+fn fronted(gateway: &Gateway, listener: &Listener, host: Option<&[u8]>, names: &[Sni]) -> Option<Sni> {
+    let through = |sni: &Sni| {
+        PROBES.map(|(method, target)| {
+            let request = Request { sni: sni.clone(), ..request(listener, host, method, target) };
+            let verdict = evaluate(gateway, &request).verdict;
+            matches!(verdict, Verdict::Proxied { .. } | Verdict::Unknown { .. })
+        })
+    };
+    let own = if names.is_empty() { return None } else { through(&Sni::AsHost) };
+    let further = |sni: &&Sni| through(sni).iter().zip(&own).any(|(through, own)| *through && !own);
+    names.iter().find(further).cloned()
 }
 
 /// The address of a listener as a Host header names it.
@@ -154,6 +197,7 @@ pub fn request(listener: &Listener, host: Option<&[u8]>, method: &str, target: &
         body_bytes: 0,
         port: Some(listener.port),
         tls: Some(listener.tls),
+        sni: Sni::AsHost,
         as_client: None,
     }
 }

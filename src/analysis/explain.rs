@@ -427,7 +427,7 @@ mod tests {
 
     use super::*;
     use crate::gateway::*;
-    use crate::http::Version;
+    use crate::http::{Sni, Version};
     use crate::source::SourceFile;
 
     const TEXT: &str = "listen 80;\nset $key;\nif (lua) { return 403; }\nAuthorization;\nproxy_pass b;\n";
@@ -466,6 +466,7 @@ mod tests {
             port: 80,
             tls: false,
             wire: Wire::strict(1000),
+            handshake: None,
             chain: ChainId(0),
             origin: at("listen 80", "listens on 127.0.0.1:80"),
         };
@@ -493,6 +494,7 @@ mod tests {
             body_bytes: 0,
             port: None,
             tls: None,
+            sni: Sni::AsHost,
             as_client: None,
         }
     }

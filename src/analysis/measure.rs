@@ -9,7 +9,7 @@ use crate::catalog::{CatalogEndpoint, Kind, Reach};
 use crate::diag::Sink;
 use crate::gateway::Gateway;
 use crate::gateway::eval::{Outcome, Verdict, evaluate};
-use crate::http::{Request, Version};
+use crate::http::{Request, Sni, Version};
 use crate::lower;
 use crate::policy::plan::{Plan, Tls};
 use crate::policy::validate;
@@ -97,6 +97,7 @@ impl Measure {
             body_bytes: body.map_or(0, |body| body.len() as u64),
             port: None,
             tls: Some(self.plan.listen.tls != Tls::Off),
+            sni: Sni::AsHost,
             as_client: client,
         }
     }

@@ -13,7 +13,7 @@ use super::side_by_side;
 use super::witness::{self, Ask, Twist};
 use crate::catalog::{CatalogEndpoint, Reach};
 use crate::gateway::eval::{Outcome, Verdict, Way, decisions, ways};
-use crate::gateway::{Gateway, Origin, Setting};
+use crate::gateway::{Gateway, HeaderLines, Origin, Setting};
 use crate::http::{Request, Version};
 use crate::source::Span;
 
@@ -48,6 +48,33 @@ pub struct Witness {
     pub listener: usize,
     /// The Host that it needs; absent: any.
     pub host: Option<Vec<u8>>,
+    /// Headers that are no credential and matter.
+    pub extra: HeaderLines,
+}
+
+impl Witness {
+    /// The same with a header more.
+    pub fn with(mut self, name: &str, value: &str) -> Witness {
+        let line = (name.as_bytes().to_vec(), value.as_bytes().to_vec());
+        self.request.headers.push(line.clone());
+        self.extra.push(line);
+        self
+    }
+
+    /// The same without the caller's credential.
+    pub fn without_credential(mut self) -> Witness {
+        let shown = |(name, value): &(Vec<u8>, Vec<u8>)| {
+            self.caller.headers.iter().any(|(own, sent)| own == name && sent.trim_ascii() == value.trim_ascii())
+        };
+        self.request.headers.retain(|line| !shown(line));
+        self.request.as_client = None;
+        if let (Some((name, value)), Who::Client) = (&self.caller.argument, &self.caller.who) {
+            let added = name.len() + value.len() + 2;
+            self.request.target.truncate(self.request.target.len().saturating_sub(added));
+        }
+        self.caller = Caller::nobody();
+        self
+    }
 }
 
 /// A request that gets through and should not.
@@ -435,6 +462,7 @@ pub fn asked(gateway: &Gateway, entry: &Entry, caller: &Caller, ask: &Ask) -> (W
 fn sent(gateway: &Gateway, entry: &Entry, caller: &Caller, ask: &Ask) -> Request {
     let listener = &gateway.listeners[entry.listener];
     let mut request = entry::request(listener, entry.host.as_deref(), &ask.method, &ask.target);
+    request.sni.clone_from(&entry.sni);
     request.client_ip = entry.from;
     if caller.http2 {
         request.version = Version::Http2;
@@ -450,7 +478,7 @@ fn sent(gateway: &Gateway, entry: &Entry, caller: &Caller, ask: &Ask) -> Request
 
 fn witness_of(entry: &Entry, caller: &Caller, ask: &Ask, request: Request) -> Witness {
     let (caller, host) = (caller.clone(), entry.host.clone());
-    Witness { request, caller, twist: ask.twist, listener: entry.listener, host }
+    Witness { request, caller, twist: ask.twist, listener: entry.listener, host, extra: Vec::new() }
 }
 
 /// What becomes of a request; a caller who knows the environment has the values of its variables, and nobody else has one of them.

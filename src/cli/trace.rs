@@ -122,6 +122,7 @@ impl Args {
             body_bytes: self.body_bytes,
             port: self.port,
             tls: self.tls.then_some(true),
+            sni: None,
             http: self.http.clone(),
             client: self.client.clone(),
         })

@@ -4,6 +4,8 @@
 //! server; every outcome names at least one place that caused it; what can't be known is never taken for a yes or a no: both ways are
 //! walked, and the answer stands only if it is the same.
 
+mod start;
+
 use std::sync::Arc;
 
 pub use super::outcome::{Change, Changed, Outcome, Verdict, Way};
@@ -154,82 +156,6 @@ impl<'r> Walk<'r> {
 }
 
 impl Run<'_> {
-    fn request(&mut self, request: &Request) -> Outcome {
-        let mut outcome = nothing();
-        outcome.method.clone_from(&request.method);
-        let Some(listener) = self.gateway.listening(request) else { return outcome };
-        outcome.steps.push(listener.origin.clone());
-        if listener.wire.raw {
-            return self.raw(listener, request, outcome);
-        }
-        if request.tls.is_some_and(|tls| tls != listener.tls) && !(listener.tls && listener.wire.plain_too) {
-            outcome.steps.push(listener.origin.noted("this listener doesn't speak that protocol"));
-            outcome.verdict = Verdict::Refused(400);
-            return outcome;
-        }
-        let read = match listener.wire.read(request) {
-            Ok(read) => read,
-            Err((status, why)) => {
-                outcome.steps.push(listener.origin.noted(why));
-                return self.refused(listener, request, status, outcome);
-            }
-        };
-        self.walk(State::new(request, listener, read), listener.chain, outcome)
-    }
-
-    /// What a listener refuses to read is an error of the gateway, if somebody handles those.
-    fn refused(&mut self, listener: &Listener, request: &Request, status: u16, mut outcome: Outcome) -> Outcome {
-        let Some(errors) = self.gateway.refusals.get(&listener.chain) else {
-            outcome.verdict = by_itself(status);
-            return outcome;
-        };
-        // The body's length isn't known before the whole head is read (nginx 1.22.1 and 1.31.3: no 413 then).
-        let bare = Request { body: None, body_bytes: 0, ..request.clone() };
-        let state = State::new(&bare, listener, listener.wire.remains(&bare));
-        let known = state.path.as_ref().is_some_and(|path| !path.is_empty());
-        let by_host = if known { self.by_host(state.clone(), listener.chain) } else { None };
-        let mut walk = Walk::new(state, outcome, self.noted);
-        walk.errors = Some(by_host.unwrap_or_else(|| errors.clone()));
-        let go = self.error(&mut walk, status);
-        self.finish(walk, go)
-    }
-
-    /// Who handles refusals where the host leads to.
-    fn by_host(&mut self, state: State<'_>, chain: ChainId) -> Option<Arc<Errors>> {
-        let refusals = &self.gateway.refusals;
-        let mut walk = Walk::new(state, nothing(), Noted::Places);
-        let mut at = Frame { chain, clause: 0, step: 0 };
-        for _ in 0..WORK / 100 {
-            match self.advance(&mut walk, at) {
-                Go::At(next) => at = next,
-                Go::End(_) => return None,
-            }
-            if let Some(errors) = refusals.get(&at.chain).filter(|_| at.chain != chain) {
-                return Some(errors.clone());
-            }
-        }
-        None
-    }
-
-    /// A listener that passes on bytes: the upstream sees whatever arrives.
-    fn raw(&mut self, listener: &Listener, request: &Request, mut outcome: Outcome) -> Outcome {
-        let chain = self.gateway.chains.get(listener.chain.0);
-        outcome.verdict = match chain.map(|chain| (&chain.otherwise, &chain.origin)) {
-            Some((Terminal::Forward(forward), origin)) => {
-                outcome.steps.push(origin.clone());
-                let upstream = forward.upstream.as_literal().unwrap_or_default();
-                Verdict::Proxied {
-                    upstream: String::from_utf8_lossy(upstream).into_owned(),
-                    target: request.target.clone(),
-                    host: request.header("host").next().map(String::from_utf8_lossy).unwrap_or_default().into_owned(),
-                }
-            }
-            Some((Terminal::Unknown(why), _)) => unknown(why.clone()),
-            _ => Verdict::Refused(444),
-        };
-        outcome
-    }
-
     /// Walks from a chain to the end.
     fn walk(&mut self, state: State<'_>, chain: ChainId, outcome: Outcome) -> Outcome {
         self.finish(Walk::new(state, outcome, self.noted), Go::At(Frame { chain, clause: 0, step: 0 }))
@@ -249,6 +175,13 @@ impl Run<'_> {
             go = self.advance(&mut walk, at);
         };
         let Walk { state, mut outcome, .. } = walk;
+        for (setting, _) in &mut outcome.settings {
+            if matches!(setting, Setting::ResponseHeader(HeaderEdit { edit: Edit::SetLate(_), .. }, _))
+                && let Some(made) = computed(&state, setting, true)
+            {
+                *setting = made;
+            }
+        }
         outcome.verdict = verdict;
         outcome.client = state.client;
         outcome.method = state.method;
@@ -332,7 +265,7 @@ impl Run<'_> {
     fn run(&self, step: &Step, walk: &mut Walk<'_>) {
         match step {
             Step::Setting(said) if self.noted == Noted::All => {
-                let what = computed(&walk.state, &said.what).unwrap_or_else(|| said.what.clone());
+                let what = computed(&walk.state, &said.what, false).unwrap_or_else(|| said.what.clone());
                 walk.outcome.settings.push((what, said.origin.clone()));
             }
             _ => run(step, walk),

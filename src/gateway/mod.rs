@@ -89,6 +89,9 @@ pub struct Listener {
     pub tls: bool,
     /// What is refused before any rule, and how a target becomes the path that rules see.
     pub wire: Wire,
+    /// Where a connection with TLS starts, before anything is read of a request: what doesn't end here leads to `chain`, and finds
+    /// there the variables that were set; absent: nothing is decided.
+    pub handshake: Option<ChainId>,
     /// Where every request starts.
     pub chain: ChainId,
     /// Where it is declared.

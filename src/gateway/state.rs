@@ -64,6 +64,16 @@ impl<'r> State<'r> {
         }
     }
 
+    /// The same with variables that were set before.
+    pub fn with(self, variables: HashMap<Arc<str>, Option<Vec<u8>>>) -> State<'r> {
+        State { variables, ..self }
+    }
+
+    /// Whether the request came by TLS.
+    fn is_tls(&self) -> bool {
+        self.request.tls.unwrap_or(self.listener.tls)
+    }
+
     pub fn unknown<T>(&mut self, why: impl Into<String>) -> Option<T> {
         self.why = Some(why.into());
         None
@@ -88,12 +98,14 @@ impl<'r> State<'r> {
             Value::SentTarget => self.request.target.clone(),
             Value::OriginalTarget => self.original.clone(),
             Value::Host => self.host.clone().into_bytes(),
+            Value::ServerName if !self.is_tls() => Vec::new(),
+            Value::ServerName => self.request.server_name().unwrap_or_default().into_bytes(),
             Value::Authority => self.authority.clone(),
             Value::Header(name, join) => self.header(name, *join),
             Value::Cookie(name) => self.cookie(name),
             Value::Argument(name) => argument(self.query.as_deref()?, name),
             Value::Parameter(name) => self.parameters(name.as_bytes())?.0.join(&b','),
-            Value::Scheme => if self.request.tls.unwrap_or(self.listener.tls) { "https" } else { "http" }.into(),
+            Value::Scheme => if self.is_tls() { "https" } else { "http" }.into(),
             Value::Protocol => match self.request.version {
                 Version::Http10 => "HTTP/1.0",
                 Version::Http11 => "HTTP/1.1",
@@ -149,7 +161,11 @@ impl<'r> State<'r> {
 
     fn cookie(&self, name: &str) -> Vec<u8> {
         let lines = Headers(&self.headers).all("cookie").flat_map(|line| line.split(|&byte| byte == b';'));
-        let mut pairs = lines.filter_map(|pair| pair.trim_ascii().strip_prefix(name.as_bytes())?.strip_prefix(b"="));
+        // Names in any case (nginx 1.22.1, Caddy 2.11.9).
+        let mut pairs = lines.filter_map(|pair| {
+            let (own, rest) = pair.trim_ascii().split_at_checked(name.len())?;
+            rest.strip_prefix(b"=").filter(|_| own.eq_ignore_ascii_case(name.as_bytes()))
+        });
         pairs.next().unwrap_or_default().to_vec()
     }
 
@@ -380,12 +396,13 @@ impl<'r> State<'r> {
                 self.headers.retain(|(own, _)| !listed.iter().any(|item| own.eq_ignore_ascii_case(item.trim_ascii())));
             }
             Edit::Default(_) if self.headers.iter().any(|(own, _)| is(own)) => {}
-            Edit::Set(value) | Edit::Add(value) | Edit::Default(value) => {
+            Edit::Set(value) | Edit::SetLate(value) | Edit::Add(value) | Edit::Default(value) => {
                 let bytes = self.value(value).unwrap_or_default();
-                if matches!(edit.edit, Edit::Set(_)) {
+                let sets = matches!(edit.edit, Edit::Set(_) | Edit::SetLate(_));
+                if sets {
                     self.headers.retain(|(own, _)| !own.eq_ignore_ascii_case(name));
                 }
-                if !(bytes.is_empty() && matches!(edit.edit, Edit::Set(_))) {
+                if !(bytes.is_empty() && sets) {
                     self.headers.push((name.to_vec(), bytes));
                 }
             }
@@ -447,9 +464,12 @@ pub(super) fn reason(state: &State<'_>) -> Cow<'static, str> {
 }
 
 /// A header of the answer with its value, where that depends on the request. It is computed apart: nothing else sees it done.
-pub(super) fn computed(state: &State<'_>, setting: &Setting) -> Option<Setting> {
+/// `ended`: the request has come to its end.
+pub(super) fn computed(state: &State<'_>, setting: &Setting, ended: bool) -> Option<Setting> {
     let Setting::ResponseHeader(edit, answers) = setting else { return None };
-    let (Edit::Set(value) | Edit::Add(value) | Edit::Default(value)) = &edit.edit else { return None };
+    let (Edit::Set(value) | Edit::SetLate(value) | Edit::Add(value) | Edit::Default(value)) = &edit.edit else {
+        return None;
+    };
     if matches!(value, Value::Literal(_)) {
         return None;
     }
@@ -459,6 +479,7 @@ pub(super) fn computed(state: &State<'_>, setting: &Setting) -> Option<Setting> 
         None => Value::Opaque(reason(&state).into_owned().into()),
     };
     let made = match &edit.edit {
+        Edit::SetLate(_) if !ended => return None,
         Edit::Add(_) => Edit::Add(value),
         Edit::Default(_) => Edit::Default(value),
         _ => Edit::Set(value),

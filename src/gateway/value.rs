@@ -31,6 +31,8 @@ pub enum Value {
     SentTarget,
     /// The host: lower case, without its port; empty without one.
     Host,
+    /// The name in the TLS handshake, without a final dot; empty without one or without TLS.
+    ServerName,
     /// The authority as sent: of the target, else the Host header.
     Authority,
     /// A request header as it stands now; empty without one.

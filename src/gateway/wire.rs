@@ -118,6 +118,19 @@ pub(super) struct Read<'r> {
     pub headers: HeaderLines,
 }
 
+impl Read<'_> {
+    /// Nothing was read yet.
+    pub fn nothing() -> Self {
+        Read {
+            target: Target { authority: None, path: b"", query: None },
+            path: Vec::new(),
+            host: None,
+            authority: Vec::new(),
+            headers: HeaderLines::new(),
+        }
+    }
+}
+
 /// Why a request is refused before any rule.
 pub(super) type Refusal = (u16, Cow<'static, str>);
 
@@ -327,7 +340,7 @@ impl Wire {
         let host = authority.and_then(|authority| self.host.read(authority, true, false)).flatten();
         let target = target.filter(|_| path.is_some());
         Read {
-            target: target.unwrap_or(Target { authority: None, path: b"", query: None }),
+            target: target.unwrap_or(Read::nothing().target),
             path: path.unwrap_or_default(),
             host,
             authority: authority.unwrap_or_default().to_vec(),

@@ -5,10 +5,10 @@
 
 use std::net::IpAddr;
 
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 
-use super::{Request, Version};
+use super::{Request, Sni, Version};
 
 /// A request line; absent fields have the defaults of [`Line::request`].
 #[derive(Debug, Clone, Deserialize)]
@@ -33,6 +33,9 @@ pub struct Line {
     pub port: Option<u16>,
     /// Whether it came by TLS.
     pub tls: Option<bool>,
+    /// The name in the TLS handshake; `null`: none.
+    #[serde(default, deserialize_with = "given")]
+    pub sni: Option<Option<String>>,
     /// `1.0`, `1.1` or `2`.
     pub http: Option<String>,
     /// Carries the credential of this client.
@@ -99,9 +102,19 @@ impl Line {
             body_bytes,
             port: self.port,
             tls: self.tls,
+            sni: match &self.sni {
+                None => Sni::AsHost,
+                Some(None) => Sni::Absent,
+                Some(Some(name)) => Sni::Name(name.clone()),
+            },
             as_client: self.client.clone(),
         })
     }
+}
+
+/// A value that is there, `null` among them.
+fn given<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Option<String>>, D::Error> {
+    Option::deserialize(deserializer).map(Some)
 }
 
 /// The bytes that a string stands for. Errors: a character that is none, in `what`.

@@ -57,7 +57,9 @@ impl Answer {
             }
             (_, Some(status @ 400..), _) => Answer::Refused(status),
             (_, Some(status), _) => Answer::Answered(status),
-            (_, None, End::Closed | End::Reset | End::StreamReset(_) | End::GoAway(_)) => Answer::Refused(444),
+            (_, None, End::Closed | End::Reset | End::StreamReset(_) | End::GoAway(_) | End::Handshake(_)) => {
+                Answer::Refused(444)
+            }
             (_, None, end) => Answer::Strange(format!("{end:?}")),
         }
     }

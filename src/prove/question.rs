@@ -5,7 +5,7 @@
 
 use super::http2::Field;
 use super::upstream::{PROBE, SCRIPT};
-use crate::http::{Request, Version};
+use crate::http::{Request, Sni, Version};
 
 /// One question.
 #[derive(Debug, Clone)]
@@ -36,6 +36,7 @@ impl Question {
             body_bytes: 0,
             port: None,
             tls: None,
+            sni: Sni::AsHost,
             as_client: None,
         };
         Question { name: name.into(), request, chunked: false, sni: None, script: "plain" }

@@ -7,6 +7,7 @@ mod access;
 mod cannot_evaluate;
 mod compose;
 mod cors;
+mod evidence;
 mod fails_open_when_unset;
 mod keys;
 mod leaks;

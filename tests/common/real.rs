@@ -12,10 +12,10 @@
 //! times `a`); `@READY@` (among the routers of a Traefik file: one that tells when the file is loaded).
 
 use std::collections::BTreeMap;
-use std::net::{SocketAddr, TcpListener};
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
-use std::sync::atomic::{AtomicU16, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use llmguard::dialect::{Options, Variables};
@@ -33,6 +33,8 @@ use serde_json::{Value, json};
 const DEADLINE: Duration = Duration::from_secs(30);
 /// No server takes longer to start.
 const START: Duration = Duration::from_secs(20);
+/// Within this time a server has made its own certificates.
+const CERTIFIED: Duration = Duration::from_secs(2);
 /// How many listeners a config may have.
 const PORTS: usize = 4;
 /// How many upstreams.
@@ -139,18 +141,9 @@ impl Given {
     }
 }
 
-/// A port below those that the system gives out by itself, so that no connection of another test holds it.
+/// A port that nobody else has.
 fn port() -> u16 {
-    static NEXT: AtomicU16 = AtomicU16::new(0);
-    let _ =
-        NEXT.compare_exchange(0, (std::process::id() as u16).wrapping_mul(97), Ordering::Relaxed, Ordering::Relaxed);
-    for _ in 0..20_000 {
-        let port = 10_000 + NEXT.fetch_add(1, Ordering::Relaxed) % 20_000;
-        if TcpListener::bind(("127.0.0.1", port)).is_ok() {
-            return port;
-        }
-    }
-    panic!("no free port");
+    llmguard::prove::server::free_port().unwrap()
 }
 
 /// A certificate for `*.test` and its key, the same for all configs.
@@ -319,7 +312,7 @@ impl Laid {
         for addr in &named {
             running.wait_ready(*addr, START)?;
         }
-        let site = Site { laid: self, running, stand };
+        let site = Site { laid: self, running, stand, started: Instant::now() };
         if kind == Kind::Traefik {
             site.wait_loaded(if all.contains("@READY@") { &named } else { &[] });
         }
@@ -397,6 +390,7 @@ pub struct Site<'s> {
     pub laid: Laid,
     running: Running,
     stand: &'s Stand,
+    started: Instant,
 }
 
 impl Site<'_> {
@@ -407,9 +401,7 @@ impl Site<'_> {
         let request = &ask.request;
         let before: Vec<usize> = self.stand.upstreams.iter().map(Upstream::count).collect();
         let addr = SocketAddr::from(([127, 0, 0, 1], request.port.unwrap()));
-        let name = request.header("host").next().map(|host| String::from_utf8_lossy(host).into_owned());
-        let name = name.map(|host| host.split(':').next().unwrap_or_default().to_owned());
-        let tls = TlsOptions { server_name: name.filter(|name| !name.is_empty()), ca_pem: None, alpn: Vec::new() };
+        let tls = TlsOptions { server_name: request.server_name(), ca_pem: None, alpn: Vec::new() };
         let target = Target { addr, source: Some(request.client_ip), tls: (request.tls == Some(true)).then_some(tls) };
         let send = || {
             if request.version == Version::Http2 {
@@ -421,10 +413,7 @@ impl Site<'_> {
         };
         let mut exchange = send();
         // A certificate of the server's own may take a moment after its start.
-        for _ in 0..20 {
-            if !matches!(exchange.end, End::Handshake(_)) {
-                break;
-            }
+        while matches!(exchange.end, End::Handshake(_)) && self.started.elapsed() < CERTIFIED {
             std::thread::sleep(Duration::from_millis(100));
             exchange = send();
         }

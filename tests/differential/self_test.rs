@@ -48,6 +48,7 @@ impl Generator for Fake {
             port,
             tls: false,
             wire: Wire::strict(8192),
+            handshake: None,
             chain,
             origin: Origin::default(),
         });

@@ -170,6 +170,7 @@ impl Open {
             port: self.port,
             tls: false,
             wire,
+            handshake: None,
             chain,
             origin,
         });

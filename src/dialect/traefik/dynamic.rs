@@ -3,9 +3,10 @@
 //! In: the settings that each provider delivers. Out: a [`Dynamic`]. Invariant: a full name is `NAME@PROVIDER`; what a provider drops
 //! isn't in it (facts: pkg/server/aggregator.go, pkg/provider/merge.go of Traefik, measured on 3.7.15).
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use super::node::Node;
+use super::tls;
 use crate::dialect::Place;
 
 /// Everything that providers deliver.
@@ -19,8 +20,12 @@ pub struct Dynamic {
     pub services: BTreeMap<String, Node>,
     /// The transports towards servers by full name.
     pub transports: BTreeMap<String, Node>,
-    /// The full names of the TLS options.
-    pub tls_options: BTreeSet<String>,
+    /// TLS options by full name.
+    pub tls_options: BTreeMap<String, tls::Options>,
+    /// The files with certificates.
+    pub certificates: Vec<String>,
+    /// Whether certificates may come from elsewhere.
+    pub other_certificates: bool,
     /// Why something of a provider can't be known, and where.
     pub opaque: Option<(Place, String)>,
 }
@@ -50,6 +55,8 @@ pub struct Router {
     pub parents: Option<Vec<String>>,
     /// The TLS options, if it speaks TLS; empty: the default ones.
     pub tls: Option<String>,
+    /// Whether its certificate comes from a resolver.
+    pub resolved: bool,
     /// Whether something is said about its logs, which only roots may.
     pub observed: bool,
     /// Whether its requests are written to the access log; absent: as the entry point says.
@@ -72,6 +79,7 @@ impl Router {
             service: node.text("service").to_owned(),
             parents: node.get("parentRefs").map(|_| list("parentRefs")).filter(|parents| !parents.is_empty()),
             tls: node.get("tls").filter(|tls| !switched_off(tls)).map(|tls| tls.text("options").to_owned()),
+            resolved: node.path(&["tls", "certResolver"]).is_some(),
             observed: node.get("observability").is_some(),
             logged: node.get("observability").and_then(|node| node.bool("accessLogs")),
         }
@@ -94,6 +102,21 @@ pub fn provider_of(name: &str) -> &str {
 }
 
 impl Dynamic {
+    /// The names that certificates are for; absent: not all are known here.
+    pub fn certificate_names(&self, root: Option<&std::path::Path>) -> Option<Vec<String>> {
+        if self.other_certificates || self.routers.values().any(|router| router.resolved) {
+            return None;
+        }
+        let each = self.certificates.iter().map(|file| match file.contains("-----BEGIN") {
+            true => crate::dialect::certificates::names_in(file.as_bytes()),
+            false => crate::dialect::certificates::names(&super::auth::below(root, file)),
+        });
+        let all: Option<Vec<Vec<String>>> = each.collect();
+        // Whoever comes by an address needs no name.
+        let named = |names: &Vec<String>| !names.iter().any(|name| name.parse::<std::net::IpAddr>().is_ok());
+        all.map(|all| all.concat()).filter(named)
+    }
+
     /// Adds what a provider delivers: the top of a dynamic configuration. What is there already stays; its names are returned.
     pub fn add(&mut self, top: &Node, provider: &str) -> Vec<(String, Place)> {
         let mut twice = Vec::new();
@@ -126,7 +149,11 @@ impl Dynamic {
             self.transports.entry(full_name(&node.name, provider)).or_insert_with(|| node.clone());
         }
         let options = top.path(&["tls", "options"]).map(|node| node.children.as_slice()).unwrap_or_default();
-        self.tls_options.extend(options.iter().map(|node| full_name(&node.name, provider)));
+        let named = options.iter().map(|node| (full_name(&node.name, provider), tls::Options::of(node)));
+        self.tls_options.extend(named);
+        let files = top.path(&["tls", "certificates"]).map(|node| node.children.as_slice()).unwrap_or_default();
+        self.certificates.extend(files.iter().map(|node| node.text("certFile").to_owned()));
+        self.other_certificates |= top.path(&["tls", "stores"]).is_some();
         twice
     }
 }

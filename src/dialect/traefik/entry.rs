@@ -49,6 +49,7 @@ pub fn listen(gateway: &mut Gateway, entry: &EntryPoint, tls: bool, routers: Cha
         port: entry.port,
         tls,
         wire: wire(entry),
+        handshake: None,
         chain,
         origin: origin(entry.place, note),
     });

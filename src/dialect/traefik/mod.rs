@@ -28,6 +28,7 @@ pub mod statics;
 pub mod template;
 #[cfg(test)]
 mod tests;
+mod tls;
 pub mod v2;
 
 use std::collections::{BTreeMap, HashMap};
@@ -38,13 +39,14 @@ pub use files::{DynamicFile, read_dynamic, read_gateway, read_path};
 use super::document::Document;
 use super::{Options, Place};
 use crate::diag::{Diagnostic, Kind, Severity, Sink};
-use crate::gateway::{Chain, Gateway, Terminal};
+use crate::gateway::{Chain, Gateway, Listener, Terminal};
 use crate::source::SourceFile;
 use build::Builder;
 use dynamic::Dynamic;
 use node::{Node, Refusal};
 use router::{Family, Muxer};
 use statics::{Docker, EntryPoint, Static};
+use tls::Choice;
 
 /// Everything that one Traefik reads.
 #[derive(Debug, Default)]
@@ -268,11 +270,13 @@ fn build(gateway: &mut Gateway, all: &Dynamic, statics: &Static, options: &Optio
             kinds.insert(usize::from(!plain.is_empty() && entry.tls.is_none()), (true, &secure));
         }
         for (tls, routers) in kinds {
+            let choice = if tls { Choice::of(all, entry, routers) } else { Choice::default() };
             let (mut chain, mut here) = {
                 let mut muxer = Muxer {
                     builder: &mut builder,
                     family: &family,
                     entry,
+                    choice: &choice,
                     built: BTreeMap::new(),
                     dropped: BTreeMap::new(),
                 };
@@ -288,6 +292,10 @@ fn build(gateway: &mut Gateway, all: &Dynamic, statics: &Static, options: &Optio
                 });
             }
             entry::listen(builder.gateway, entry, tls, chain, log.as_ref());
+            if let Some(listener) = builder.gateway.listeners.pop() {
+                let handshake = choice.handshake(&mut builder, entry, listener.chain);
+                builder.gateway.listeners.push(Listener { handshake, ..listener });
+            }
         }
     }
     for (name, why) in dropped {

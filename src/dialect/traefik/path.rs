@@ -139,7 +139,9 @@ pub fn strip_prefix(builder: &mut Builder<'_>, node: &Node, origin: &Origin) -> 
 /// `stripPrefixRegex`. Errors: why Traefik refuses it.
 pub fn strip_prefix_regex(builder: &mut Builder<'_>, node: &Node, origin: &Origin) -> Result<Vec<Clause>, String> {
     let clean = clean(builder, origin);
-    let mut clauses = Vec::new();
+    let text = Predicate::Value(apply(Function::Lossy, decoded()), Test::Same(Box::new(decoded())));
+    let why = "depends on a match of `stripPrefixRegex` in a path that is no text";
+    let mut clauses = vec![Clause::new(text.negated(), Terminal::Unknown(why.into()), origin.noted(""))];
     for (expression, place) in node.list("regex") {
         let pattern = re2::compile(expression).map_err(|why| format!("the expression `{expression}`: {why}"))?;
         let origin = Origin::new(place.file, place.span, "`stripPrefixRegex` takes its match from the path, which is");

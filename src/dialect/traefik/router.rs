@@ -11,6 +11,7 @@ use super::matcher::{Syntax, predicate};
 use super::rule::Rule;
 use super::statics::EntryPoint;
 use super::template::unknown_in;
+use super::tls::Choice;
 use crate::gateway::{Chain, ChainId, Clause, Log, Predicate, Setting, Step, Terminal, Value};
 
 /// Providers in the order in which they win at equal priority.
@@ -130,6 +131,8 @@ pub struct Muxer<'b, 'c> {
     pub family: &'b Family,
     /// The entry point.
     pub entry: &'b EntryPoint,
+    /// What its routers say about TLS.
+    pub choice: &'b Choice,
     /// Routers below others that are built already.
     pub built: BTreeMap<String, Result<ChainId, String>>,
     /// Why routers were dropped here.
@@ -207,7 +210,7 @@ impl Muxer<'_, '_> {
             && options != "default"
         {
             let options = super::dynamic::full_name(options, provider);
-            if !self.builder.dynamic.tls_options.contains(&options) {
+            if !self.builder.dynamic.tls_options.contains_key(&options) {
                 return Err(format!("the TLS options `{options}` do not exist"));
             }
         }
@@ -221,7 +224,7 @@ impl Muxer<'_, '_> {
             self.builder.service(&router.service, provider, &mut open)?.chain
         };
         let at = origin(router.place, "");
-        let mut clauses = Vec::new();
+        let mut clauses: Vec<Clause> = self.choice.misdirected(name, &at).filter(|_| root).into_iter().collect();
         // A service of Traefik's own is its own matter (middlewares/observability: `ShouldAddAccessLogs`).
         let internal = router.service.ends_with("@internal");
         let logged = router.logged.or(self.entry.logged).unwrap_or(true);

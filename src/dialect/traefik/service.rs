@@ -12,7 +12,8 @@ use super::path::{HOST, variable};
 use super::template::unknown_in;
 use crate::dialect::Place;
 use crate::gateway::{
-    Chain, ChainId, Clause, Forward, Function, Origin, Predicate, Setting, Step, Terminal, TimeoutOf, Value,
+    Captures, Chain, ChainId, Clause, Forward, Function, Lines, Origin, Pattern, Predicate, Setting, Step, Terminal,
+    Test, TimeoutOf, Value,
 };
 
 /// The kinds of services.
@@ -111,7 +112,10 @@ impl Builder<'_> {
         let chain = match forwards.into_iter().next() {
             Some(forward) => {
                 let steps = Some(Clause::steps(steps, at.noted(""))).filter(|clause| !clause.steps.is_empty());
-                let clauses = steps.into_iter().collect();
+                let unsendable = Predicate::Header("*".to_owned(), Lines::Any, control_characters());
+                let note = "a header holds a control character, which is not sent";
+                let mut clauses = vec![Clause::new(unsendable, Terminal::Error(500), at.noted(note))];
+                clauses.extend(steps);
                 self.gateway.add(Chain { clauses, otherwise: forward, origin: at.clone() })
             }
             None => self.end(Terminal::Error(503), at.noted(format!("{}: it has no server", at.note))),
@@ -188,6 +192,11 @@ impl Builder<'_> {
 }
 
 /// What becomes of a request that a server gets.
+/// What may not stand in a header's value (golang.org/x/net/http/httpguts), such as a part of the path that a middleware put there.
+fn control_characters() -> Test {
+    Test::Regex(Pattern::of(r"[\x00-\x08\x0a-\x1f\x7f]"), Captures::Dropped)
+}
+
 fn server_end(server: &Node, balancer: &Node) -> Result<Terminal, String> {
     let url = server.text("url");
     if let Some(why) = unknown_in(url) {

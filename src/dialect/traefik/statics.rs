@@ -102,6 +102,8 @@ pub struct EntryPoint {
     pub middlewares: Vec<(String, Place)>,
     /// The TLS options of routers without TLS settings; absent: they speak plain HTTP.
     pub tls: Option<String>,
+    /// Whether its certificates come from a resolver.
+    pub resolved: bool,
     /// Where everything is redirected.
     pub redirect: Option<Redirect>,
     /// The escapes that are allowed, in lower case; absent: all.
@@ -243,6 +245,7 @@ impl EntryPoint {
             as_default: false,
             middlewares: Vec::new(),
             tls: None,
+            resolved: false,
             redirect: None,
             encoded: None,
             escapes_semicolons: false,
@@ -274,6 +277,7 @@ fn entry_point(node: &Node, refused: &mut Vec<(Place, String)>) -> EntryPoint {
         entry.middlewares =
             http.list("middlewares").into_iter().map(|(name, place)| (name.to_owned(), place)).collect();
         entry.tls = http.get("tls").filter(|tls| !switched_off(tls)).map(|tls| tls.text("options").to_owned());
+        entry.resolved = http.path(&["tls", "certResolver"]).is_some();
         entry.escapes_semicolons = http.flag("encodeQuerySemicolons");
         entry.sanitizes = http.bool("sanitizePath").unwrap_or(true);
         if let Some(bytes) =

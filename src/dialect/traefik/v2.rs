@@ -57,8 +57,10 @@ pub fn matcher(name: &str, arguments: &[String]) -> Result<Predicate, String> {
             pairs.iter().map(one).collect::<Result<Vec<_>, String>>().map(Predicate::All)
         }
         _ => {
-            let pairs = arguments.iter().map(|argument| {
-                let (key, value) = argument.split_once('=').ok_or("`Query` takes `name=value`")?;
+            // Each argument is cut at its first `=`; two pieces in a row are a pair, whichever arguments they are from.
+            let pieces: Vec<&str> = arguments.iter().flat_map(|argument| argument.splitn(2, '=')).collect();
+            let (pairs, []) = pieces.as_chunks::<2>() else { return Err("`Query` takes `name=value`".to_owned()) };
+            let pairs = pairs.iter().map(|[key, value]| {
                 // The first value of a repeated argument counts there, any here: only a repeated one makes a difference.
                 let pattern = if value.is_empty() { ".*".to_owned() } else { template_regex(value, ".*")? };
                 Ok(Predicate::Argument(key.as_bytes().to_vec(), regex(&format!("^{pattern}$"))?))

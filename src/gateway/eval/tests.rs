@@ -18,6 +18,7 @@ fn gateway(chains: Vec<(Vec<Clause>, Terminal)>) -> Gateway {
         port: 80,
         tls: false,
         wire: Wire::strict(16384),
+        handshake: None,
         chain: ChainId(0),
         origin: Origin::default(),
     };

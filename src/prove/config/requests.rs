@@ -8,7 +8,7 @@ use std::net::IpAddr;
 use base64::Engine as _;
 
 use crate::analysis::boundary::{Boundaries, Texts};
-use crate::http::{Request, Version};
+use crate::http::{Request, Sni, Version};
 use crate::prove::moved::known_password;
 use crate::prove::questions;
 
@@ -74,6 +74,7 @@ impl Asker<'_> {
             body_bytes: 0,
             port: None,
             tls: None,
+            sni: Sni::AsHost,
             as_client: None,
         }
     }

@@ -5,6 +5,7 @@
 
 use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use super::world::World;
@@ -18,10 +19,12 @@ use crate::prove::question::Question;
 use crate::prove::questions::address;
 use crate::prove::server::{Launch, Running};
 use crate::prove::upstream::Seen;
-use crate::prove::wire::{self, Target, TlsOptions};
+use crate::prove::wire::{self, Exchange, Target, TlsOptions};
 
 /// How long a server may take until it listens.
 const START: Duration = Duration::from_secs(20);
+/// How long it may take to end by itself: nothing of it is kept.
+const STOP: Duration = Duration::from_millis(200);
 /// How long it may take until it has read its files.
 const LOADED: Duration = Duration::from_secs(5);
 
@@ -32,7 +35,7 @@ pub struct Site {
     /// What it should do.
     pub gateway: Gateway,
     running: Running,
-    asked: usize,
+    asked: AtomicU64,
 }
 
 /// What came of asking.
@@ -69,12 +72,12 @@ impl Site {
         for (name, addr) in world.listeners.iter().filter(|(name, _)| !name.ends_with("/udp")) {
             running.wait_ready(*addr, START).map_err(|reason| format!("{}: {}", name, world.own_names(&reason)))?;
         }
-        Ok(Site { world, gateway, running, asked: 0 })
+        Ok(Site { world, gateway, running, asked: AtomicU64::new(0) })
     }
 
     /// Waits until the server has read its files: servers listen before. Told by the first of these requests that only those files answer:
     /// one that is proxied, else one that isn't refused as by a server without rules.
-    pub fn settle(&mut self, requests: &[Request]) {
+    pub fn settle(&self, requests: &[Request]) {
         let ports: Vec<u16> = self.listeners().into_iter().map(|listener| listener.port).collect();
         let all = requests
             .iter()
@@ -107,18 +110,21 @@ impl Site {
     }
 
     /// Sends one request to its port and gives what became of it.
-    pub fn ask(&mut self, request: &Request) -> Answer {
-        self.asked += 1;
-        let id = self.asked as u64;
-        let mut question = Question::new("", "GET", b"/", Vec::new());
-        question.request = request.clone();
-        question.script = "status:200";
+    pub fn ask(&self, request: &Request) -> Answer {
+        let question =
+            Question { request: request.clone(), script: "status:200", ..Question::new("", "", b"", Vec::new()) };
+        let (exchange, seen) = self.exchange(&question);
+        Answer::observed(&exchange, seen.first().map(|(addr, seen)| (*addr, seen)))
+    }
+
+    /// Asks a question at the port of its request: what came back, and what reached the stand-ins.
+    pub fn exchange(&self, question: &Question) -> (Exchange, Vec<(SocketAddr, Seen)>) {
+        let id = self.asked.fetch_add(1, Ordering::Relaxed) + 1;
+        let request = &question.request;
         let addr = SocketAddr::from((self.home(request.port), request.port.unwrap_or_default()));
         let tls = self.gateway.listener(request.port).is_some_and(|listener| listener.tls).then(|| {
-            let host = request.header("host").next().map(|host| String::from_utf8_lossy(host).into_owned());
-            let name = host.map(|host| host.split(':').next().unwrap_or_default().to_ascii_lowercase());
             let alpn = if request.version == Version::Http2 { vec![b"h2".to_vec()] } else { Vec::new() };
-            TlsOptions { server_name: name.filter(|name| !name.is_empty()), ca_pem: None, alpn }
+            TlsOptions { server_name: request.server_name(), ca_pem: None, alpn }
         });
         let target = Target { addr, source: Some(request.client_ip), tls };
         let exchange = if request.version == Version::Http2 {
@@ -127,8 +133,7 @@ impl Site {
         } else {
             wire::exchange(&target, &String::from_utf8_lossy(&request.method), &question.bytes(id), DEADLINE)
         };
-        let seen = self.seen(id);
-        Answer::observed(&exchange, seen.first().map(|(addr, seen)| (*addr, seen)))
+        (exchange, self.seen(id))
     }
 
     /// The loopback address of a port.
@@ -190,7 +195,7 @@ impl Site {
 
     /// Stops the server; its world stays.
     pub fn stop(self) -> World {
-        self.running.stop(Duration::from_secs(5));
+        self.running.stop(STOP);
         self.world
     }
 }

@@ -24,9 +24,8 @@ impl Head {
     pub(super) fn read(raw: &[u8]) -> Self {
         let mut broken = None;
         let mut lines = raw.split(|&byte| byte == b'\n').map(|line| line.strip_suffix(b"\r").unwrap_or(line));
-        let mut line = lines.next().unwrap_or_default().splitn(3, |&byte| byte == b' ');
-        let (method, target, version) = (line.next(), line.next(), line.next());
-        if !matches!(version, Some(b"HTTP/1.0" | b"HTTP/1.1")) || method.is_none_or(<[u8]>::is_empty) {
+        let (method, target, version) = parts(lines.next().unwrap_or_default());
+        if !matches!(version, b"HTTP/1.0" | b"HTTP/1.1") || method.is_empty() {
             broken = Some("the request line is broken".to_owned());
         }
         let mut headers = Vec::new();
@@ -44,15 +43,15 @@ impl Head {
             broken = Some(reason);
             None
         });
-        let old = version == Some(b"HTTP/1.0");
+        let old = version == b"HTTP/1.0";
         let says = |option: &[u8]| {
             let mut options = values(&headers, "connection").flat_map(|value| value.split(|&byte| byte == b','));
             options.any(|this| this.trim_ascii().eq_ignore_ascii_case(option))
         };
         Head {
             id: values(&headers, PROBE).last().and_then(|id| std::str::from_utf8(id).ok()?.parse().ok()),
-            method: String::from_utf8_lossy(method.unwrap_or_default()).into_owned(),
-            target: target.unwrap_or_default().to_vec(),
+            method: String::from_utf8_lossy(method).into_owned(),
+            target: target.to_vec(),
             framing: framing.unwrap_or(Framing::Length(0)),
             keep_alive: broken.is_none() && !says(b"close") && (!old || says(b"keep-alive")),
             old,
@@ -63,6 +62,17 @@ impl Head {
 
     pub(super) fn expects_continue(&self) -> bool {
         !self.old && values(&self.headers, "expect").any(|value| value.eq_ignore_ascii_case(b"100-continue"))
+    }
+}
+
+/// Method, target and version of a request line: what stands before its first blank, between, and behind its last. nginx 1.31.3
+/// sends a rewritten `$uri` as it is, blanks included.
+fn parts(line: &[u8]) -> (&[u8], &[u8], &[u8]) {
+    let blank = |byte: &u8| *byte == b' ';
+    match (line.iter().position(blank), line.iter().rposition(blank)) {
+        (Some(first), Some(last)) if first < last => (&line[..first], &line[first + 1..last], &line[last + 1..]),
+        (Some(only), _) => (&line[..only], &line[only + 1..], b""),
+        _ => (line, b"", b""),
     }
 }
 
@@ -79,6 +89,8 @@ mod tests {
         assert_eq!((head.method.as_str(), head.target.as_slice(), head.id), ("POST", &b"/a%2f"[..], Some(2)));
         assert_eq!((head.keep_alive, head.old, head.broken), (true, true, None));
         assert_eq!(head.headers[1], (PROBE.to_owned(), b"1".to_vec()));
+        let blanks = Head::read(b"GET /a b?q=/p q HTTP/1.0\r\n\r\n");
+        assert_eq!((blanks.target.as_slice(), blanks.broken), (&b"/a b?q=/p q"[..], None));
         for broken in ["", "GET / HTTP/2\r\n\r\n", "GET / HTTP/1.1\r\nA : b\r\n\r\n", "GET / HTTP/1.1\r\n: b\r\n\r\n"] {
             let head = Head::read(broken.as_bytes());
             assert_eq!((head.broken.is_some(), head.keep_alive), (true, false), "{broken:?}");

@@ -20,12 +20,12 @@ pub mod unlisted_path_reachable;
 pub mod upstream_chosen_by_client;
 pub mod upstream_published;
 
+use super::evidence::{evidence, of_gap};
 use super::{Context, Repair, Rule};
 use crate::analysis::caller::{self, Trick, Who};
 use crate::analysis::measure::On;
 use crate::analysis::survey::{self, Gap, Witness};
 use crate::analysis::witness::Twist;
-use crate::analysis::{curl, decision};
 use crate::catalog::{CatalogEndpoint, Reach};
 use crate::finding::{Evidence, Finding, Place, Severity};
 use crate::gateway::eval::Outcome;
@@ -121,7 +121,7 @@ pub fn findings(
         let severity = if loosely || gap.endpoint.is_none() { severity.max(Severity::Warning) } else { severity };
         let finding = Finding::new(rule, severity, message(context, gap), place).label(label).help(help);
         let finding = on_the_way(context.gateway, &gap.actual, finding);
-        Some(finding.shown_by(evidence(context, context.gateway, gap)))
+        Some(finding.shown_by(&gap.witness, of_gap(context, context.gateway, gap)))
     });
     told.collect()
 }
@@ -170,27 +170,10 @@ pub fn on_the_way(gateway: &Gateway, outcome: &Outcome, mut finding: Finding) ->
     finding
 }
 
-/// The request that shows a gap.
-pub fn evidence(context: &Context<'_>, gateway: &Gateway, gap: &Gap) -> Evidence {
-    Evidence {
-        request: decision::request(gateway, &gap.witness),
-        command: curl::command(gateway, &gap.witness),
-        expected: decision::verdict(&context.measure.gateway, &gap.wanted).into(),
-        actual: decision::verdict(gateway, &gap.actual).into(),
-        steps: decision::steps(gateway, &gap.actual),
-    }
-}
-
 /// A request beside what the policy says about it.
 pub fn asked(context: &Context<'_>, witness: &Witness, outcome: &Outcome) -> Evidence {
     let wanted = context.measure.decides(&witness.caller.on, &witness.request.method, &witness.request.target);
-    Evidence {
-        request: decision::request(context.gateway, witness),
-        command: curl::command(context.gateway, witness),
-        expected: decision::verdict(&context.measure.gateway, &wanted).into(),
-        actual: decision::verdict(context.gateway, outcome).into(),
-        steps: decision::steps(context.gateway, outcome),
-    }
+    evidence(context, context.gateway, witness, outcome, &wanted)
 }
 
 /// Who can do what.

@@ -129,7 +129,7 @@ fn finding(context: &Context<'_>, carrier: &Carrier, witness: &Witness, outcome:
     let finding = Finding::new(RULE.id, severity, message, cause(context.gateway, outcome)?);
     let finding =
         finding.label("the address is made of what callers write").help("choose among servers that the config names");
-    Some(on_the_way(context.gateway, outcome, finding).shown_by(asked(context, witness, outcome)))
+    Some(on_the_way(context.gateway, outcome, finding).shown_by(witness, asked(context, witness, outcome)))
 }
 
 /// Nobody, and a client who gets through the same way in.
@@ -178,7 +178,7 @@ fn asks(
     }
     let listener = gateway.listeners.get(entry.listener)?;
     let request = caller.sends(entry::request(listener, host.as_deref(), "GET", target));
-    Some(Witness { request, caller, twist: Twist::Own, listener: entry.listener, host })
+    Some(Witness { request, caller, twist: Twist::Own, listener: entry.listener, host, extra: Vec::new() })
 }
 
 /// What the computed addresses of upstreams may be made of; empty: they are all fixed.

@@ -38,6 +38,8 @@ pub struct Shown {
     /// The port.
     pub port: u16,
     /// The request.
+    pub witness: Witness,
+    /// What is told of it.
     pub evidence: Evidence,
 }
 
@@ -63,10 +65,10 @@ pub fn shown(context: &Context<'_>, own: Own) -> Vec<Shown> {
                 break;
             }
             let host = entry.host.clone();
-            let witness =
-                Witness { request, caller: Caller::nobody(), twist: Twist::Own, listener: entry.listener, host };
+            let (caller, extra) = (Caller::nobody(), Vec::new());
+            let witness = Witness { request, caller, twist: Twist::Own, listener: entry.listener, host, extra };
             let evidence = asked(context, &witness, &outcome);
-            found.push(Shown { place, path, port: listener.port, evidence });
+            found.push(Shown { place, path, port: listener.port, witness, evidence });
             break;
         }
     }

@@ -82,6 +82,7 @@ impl<'d> Compiler<'d, '_> {
             port,
             tls: false,
             wire,
+            handshake: None,
             chain,
             origin,
         });
@@ -175,6 +176,7 @@ impl<'d> Compiler<'d, '_> {
             port,
             tls: true,
             wire,
+            handshake: None,
             chain,
             origin,
         });

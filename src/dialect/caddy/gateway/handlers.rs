@@ -141,7 +141,9 @@ impl<'d> Compiler<'d, '_> {
                     if name == "http.auth.user.id" {
                         steps.push(set(&name, value.clone()));
                     }
-                    steps.push(Step::set(format!("http.vars.{name}").into(), value, origin));
+                    let key = format!("http.vars.{name}");
+                    steps.push(set(&super::there(&key), Value::literal("1")));
+                    steps.push(Step::set(key.into(), value, origin));
                 }
                 _ => {
                     let why = self.reason(place, "a variable whose name is computed");

@@ -37,6 +37,14 @@ impl<'d> Compiler<'d, '_> {
         }
     }
 
+    /// The matchers of the sets that read the body which don't read it themselves.
+    pub(super) fn matchers_without_body(&mut self, sets: Ref<'d>) -> Vec<Predicate> {
+        let reading = sets.items().filter(|set| super::routes::reads_body(*set));
+        let others = reading.flat_map(|set| set.entries()).filter(|(_, value)| !super::routes::reads_body(*value));
+        let others: Vec<_> = others.collect();
+        others.into_iter().map(|(entry, value)| self.matcher(&entry.key, value)).collect()
+    }
+
     fn matcher(&mut self, name: &str, node: Ref<'d>) -> Predicate {
         let place = node.place();
         match name {

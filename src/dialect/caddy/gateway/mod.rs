@@ -20,6 +20,7 @@ mod proxy;
 mod rewrite;
 mod routes;
 mod server;
+mod tls;
 
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -71,6 +72,7 @@ pub fn gateway(document: &Document, files: Vec<SourceFile>, options: &Options, s
         host_changes: false,
         mapping: std::cell::Cell::new(0),
         named: HashMap::new(),
+        certified: None,
         tls: false,
         client_ip: false,
         failures: RefCell::default(),
@@ -113,6 +115,8 @@ struct Compiler<'d, 'o> {
     mapping: std::cell::Cell<usize>,
     /// The named routes of the server in hand.
     named: HashMap<String, ChainId>,
+    /// The names that certificates are for; absent: not all are known here.
+    certified: Option<Vec<String>>,
     /// Whether the server in hand speaks TLS.
     tls: bool,
     /// Whether the client's address is read from headers on the server in hand.
@@ -147,6 +151,7 @@ impl<'d> Compiler<'d, '_> {
         }
         self.fields(root);
         self.logging = root.get("logging");
+        self.certified = root.get("apps").and_then(|apps| self.certificate_names(apps));
         match root.get("apps").and_then(|apps| apps.get("http")) {
             Some(http) => {
                 let port = |name: &str| http.get(name).and_then(number).and_then(|port| u16::try_from(port).ok());
@@ -244,6 +249,11 @@ fn set(name: &str, value: Value) -> Step {
 
 fn variable(name: &str) -> Value {
     Value::Variable(name.into())
+}
+
+/// Whether a variable has a value, which may be empty, says the variable of this name.
+fn there(name: &str) -> String {
+    format!("there:{name}")
 }
 
 fn is_set(name: &str) -> Predicate {

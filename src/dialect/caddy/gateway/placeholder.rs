@@ -215,6 +215,7 @@ impl Compiler<'_, '_> {
             "orig_uri.path.dir" => last_segment(variable("http.request.orig_uri.path"), ""),
             "orig_uri.prefixed_query" => lead(variable("http.request.orig_uri.query")),
             key if key.starts_with("tls.") && !self.tls => Value::literal(""),
+            "tls.server_name" => Value::ServerName,
             "proto_name"
             | "remote"
             | "uri.path.file.base"

@@ -127,7 +127,8 @@ impl<'d> Compiler<'d, '_> {
             let origin = self.origin(place, "the body is taken before it is sent: what the upstream sees is a race");
             clauses.push(Clause::new(Predicate::BodyOver(0), Terminal::Unknown(why), origin));
         }
-        if self.method_changes {
+        let own_method = node.path(&["rewrite", "method"]).is_some();
+        if self.method_changes && !own_method {
             let token = Pattern::of("^[!#$%&'*+.^_`|~0-9A-Za-z-]*$");
             let is_token = Predicate::Value(Value::Method, Test::Regex(token, Captures::Dropped));
             let origin = self.origin(place, "what the method was changed to is none: Caddy fails");

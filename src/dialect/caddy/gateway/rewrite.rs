@@ -3,7 +3,7 @@
 //! In: its JSON. Out: steps. Invariant: the escaped path is the one truth ([`var::PATH`]); path, query and target follow from it.
 
 use super::placeholder::{Known, Unknown};
-use super::{Compiler, apply, number, set, text, texts, var, variable};
+use super::{Compiler, apply, is_set, number, set, text, texts, var, variable};
 use crate::dialect::Place;
 use crate::dialect::document::Ref;
 use crate::gateway::value::Row;
@@ -148,10 +148,20 @@ impl<'d> Compiler<'d, '_> {
             }
             let nil = Value::literal("%3Cnil%3E");
             Some(match self.placeholder(key, place) {
-                Known::Value(value) if !key.starts_with("http.vars.") => apply(Function::EscapeForm, value),
-                Known::Value(value) | Known::Maybe(value) => {
-                    Value::First(vec![apply(Function::EscapeForm, value), nil])
+                Known::Value(value) if key.starts_with("http.vars.") => {
+                    let escaped = apply(Function::EscapeForm, value);
+                    Value::Lookup(std::sync::Arc::new(Lookup {
+                        name: key.to_owned(),
+                        on: Value::literal(""),
+                        exact: std::collections::HashMap::new(),
+                        any_case: false,
+                        rows: vec![(Row::When(is_set(&super::there(key))), escaped.clone())],
+                        otherwise: Value::First(vec![escaped, nil]),
+                        volatile: true,
+                    }))
                 }
+                Known::Value(value) => apply(Function::EscapeForm, value),
+                Known::Maybe(value) => Value::First(vec![apply(Function::EscapeForm, value), nil]),
                 Known::Nothing => nil,
             })
         };

@@ -32,6 +32,12 @@ impl<'d> Compiler<'d, '_> {
             steps.push(set(&name, Value::literal("1")));
         }
         if sets.is_some_and(reads_body) {
+            let others = sets.map_or(Vec::new(), |sets| self.matchers_without_body(sets));
+            if !others.is_empty() {
+                let over = Predicate::All(vec![is_set(var::BODY_OVER), Predicate::All(others).negated()]);
+                let why = self.reason(place, "which matcher of the set Caddy asks first: one fails to read the body");
+                clauses.push(Clause::new(over, Terminal::Unknown(why), self.origin(place, "")));
+            }
             let message = Value::literal("request body: http: request body too large");
             let origin = self.origin(place, "the matcher reads the body, which is longer than `max_size` allows");
             clauses.push(self.fails(is_set(var::BODY_OVER), Value::literal("413"), message, origin));

@@ -64,7 +64,7 @@ impl<'d> Compiler<'d, '_> {
     }
 
     /// Whether a server speaks TLS on ports other than the HTTP port, and for which names it redirects (automaticHTTPSPhase1).
-    fn speaks_tls(&mut self, server: Ref<'d>) -> (bool, Vec<String>) {
+    pub(super) fn speaks_tls(&mut self, server: Ref<'d>) -> (bool, Vec<String>) {
         let auto = server.get("automatic_https");
         let policies = server.get("tls_connection_policies").is_some_and(|list| list.items().next().is_some());
         let ports: Vec<u16> = self.addresses(server).iter().map(|(_, port, _)| *port).collect();
@@ -119,6 +119,7 @@ impl<'d> Compiler<'d, '_> {
         let routes = server.get("routes");
         let chain = self.all_routes(routes, &added);
         let entry = self.entry(server, chain);
+        let handshake = if tls { self.handshake(server, entry) } else { None };
         let wire = self.wire(server);
         for (host, port, place) in addresses {
             let tls = tls && port != self.http_port;
@@ -134,6 +135,7 @@ impl<'d> Compiler<'d, '_> {
                 port,
                 tls,
                 wire: wire.clone(),
+                handshake: handshake.filter(|_| tls),
                 chain: entry,
                 origin,
             });
@@ -191,10 +193,19 @@ impl<'d> Compiler<'d, '_> {
             let origin = self.origin(first.place, "automatic HTTPS listens on the HTTP port to redirect");
             let end = self.answered();
             let chain = self.chain(clauses, end, Origin::default());
-            let chain = self.before_routes(Vec::new(), chain, first.place);
+            let chain = self.before_routes(Vec::new(), chain, first.place, None);
             let (address, port) = (bound(&host), self.http_port);
             let wire = Wire::go(16 << 10);
-            self.gateway.listeners.push(Listener { address, both: true, port, tls: false, wire, chain, origin });
+            self.gateway.listeners.push(Listener {
+                address,
+                both: true,
+                port,
+                tls: false,
+                wire,
+                handshake: None,
+                chain,
+                origin,
+            });
         }
     }
 
@@ -241,10 +252,11 @@ impl<'d> Compiler<'d, '_> {
         }
         steps.extend(self.settings_of(server));
         steps.push(Step::Call(self.logs(server)));
-        self.before_routes(steps, routes, place)
+        let strict = self.strict(server);
+        self.before_routes(steps, routes, place, strict)
     }
 
-    fn before_routes(&mut self, more: Vec<Step>, routes: ChainId, place: Place) -> ChainId {
+    fn before_routes(&mut self, more: Vec<Step>, routes: ChainId, place: Place, strict: Option<Clause>) -> ChainId {
         let escaped = apply(Function::EscapedPath, Value::RawPath);
         let mut steps = vec![
             set(var::HOST, Value::Authority),
@@ -280,6 +292,7 @@ impl<'d> Compiler<'d, '_> {
             Step::request_header(HeaderEdit { name: name.to_owned(), edit: Edit::Remove }, Origin::default())
         };
         clauses.push(Clause::steps(vec![remove("*_*"), remove("*.*")], Origin::default()));
+        clauses.extend(strict);
         let origin = self.origin(place, "no route answered: an empty 200");
         clauses.push(Clause {
             when: Predicate::Always.into(),

@@ -108,6 +108,7 @@ impl<'c> Reader<'c> {
                 "ssl_reject_handshake" => scope.rejects_handshake = on(line),
                 "ssl_verify_client" => {
                     let note = "`ssl_verify_client`: a request without a client's certificate is refused";
+                    scope.verifies = line.arg(0) != b"off";
                     scope.client_certificate = (line.arg(0) == b"on").then(|| line.origin(note));
                 }
                 "merge_slashes" => Rc::make_mut(&mut scope.wire).merge_slashes = on(line),

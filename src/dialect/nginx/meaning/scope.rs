@@ -38,6 +38,8 @@ pub struct Scope {
     pub opaque_access: Option<Rc<(String, Origin)>>,
     /// `ssl_verify_client on`: over TLS, who shows no certificate is refused.
     pub client_certificate: Option<Origin>,
+    /// `ssl_verify_client`, other than `off`.
+    pub verifies: bool,
     /// `ssl_certificate` stands here or around.
     pub certificate: bool,
     /// `ssl_reject_handshake on`.
@@ -212,6 +214,7 @@ impl Default for Scope {
             auth_request: None,
             opaque_access: None,
             client_certificate: None,
+            verifies: false,
             certificate: false,
             rejects_handshake: false,
             limit_req: Rc::from([]),

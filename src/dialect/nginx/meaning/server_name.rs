@@ -5,10 +5,28 @@
 
 use std::sync::Arc;
 
-use crate::gateway::{Captures, Chain, ChainId, Clause, Origin, Predicate, Select, Terminal, Test, Value};
+use crate::gateway::{Captures, Chain, ChainId, Clause, Function, Origin, Predicate, Select, Terminal, Test, Value};
 
 use super::Reader;
 use super::block::Line;
+
+/// What a server is chosen by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum By {
+    /// The Host of a request.
+    Host,
+    /// The name in the TLS handshake.
+    Handshake,
+}
+
+impl std::fmt::Display for By {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        out.write_str(match self {
+            By::Host => "the host",
+            By::Handshake => "the name in the TLS handshake",
+        })
+    }
+}
 
 /// The names of a server.
 #[derive(Debug, Default)]
@@ -57,14 +75,24 @@ impl<'c> Reader<'c> {
         all
     }
 
-    /// The chain that chooses among servers: their names and chains, in file order.
-    pub fn choose_server(&mut self, servers: &[(&ServerNames, ChainId)], default: ChainId, origin: &Origin) -> ChainId {
+    /// The chain that chooses among servers by a name: their names and chains, in file order.
+    pub fn choose_server(
+        &mut self,
+        by: By,
+        servers: &[(&ServerNames, ChainId)],
+        default: ChainId,
+        origin: &Origin,
+    ) -> ChainId {
         if let [(names, only)] = servers
             && names.names.iter().all(|(name, _)| name.first() != Some(&b'~'))
         {
-            return *only;
+            return if by == By::Host { *only } else { default };
         }
-        let mut select = Select::new(Value::Host, Terminal::Then(default));
+        let (on, captures) = match by {
+            By::Host => (Value::Host, Captures::Numbered),
+            By::Handshake => (Value::Apply(Function::Lower, Box::new(Value::ServerName)), Captures::Dropped),
+        };
+        let mut select = Select::new(on.clone(), Terminal::Then(default));
         let mut suffixes: Vec<(Vec<u8>, ChainId, Origin)> = Vec::new();
         let mut prefixes: Vec<(Vec<u8>, ChainId, Origin)> = Vec::new();
         let mut patterns: Vec<Clause> = Vec::new();
@@ -75,9 +103,9 @@ impl<'c> Reader<'c> {
                         let caseless = pattern.iter().any(u8::is_ascii_uppercase);
                         let pattern = crate::dialect::pcre::pattern(pattern, caseless)
                             .unwrap_or_else(|why| Arc::new(crate::gateway::Pattern::Opaque(why.into())));
-                        let there = Predicate::Value(Value::Host, Test::NotEmpty);
-                        let when = Predicate::Value(Value::Host, Test::Regex(pattern, Captures::Numbered));
-                        let note = format!("the host matches `server_name {}`", String::from_utf8_lossy(name));
+                        let there = Predicate::Value(on.clone(), Test::NotEmpty);
+                        let when = Predicate::Value(on.clone(), Test::Regex(pattern, captures.clone()));
+                        let note = format!("{by} matches `server_name {}`", String::from_utf8_lossy(name));
                         patterns.push(Clause::new(
                             Predicate::All(vec![there, when]),
                             Terminal::Then(chain),
@@ -108,8 +136,8 @@ impl<'c> Reader<'c> {
                 true => (format!("*{shown}"), Test::Suffix(part)),
                 false => (format!("{shown}*"), Test::Prefix(part)),
             };
-            let note = format!("the host matches `server_name {name}`");
-            Clause::new(Predicate::Value(Value::Host, test), Terminal::Then(chain), at.noted(note))
+            let note = format!("{by} matches `server_name {name}`");
+            Clause::new(Predicate::Value(on.clone(), test), Terminal::Then(chain), at.noted(note))
         };
         let mut clauses: Vec<Clause> = suffixes.into_iter().map(|one| wildcard(one, true)).collect();
         clauses.extend(prefixes.into_iter().map(|one| wildcard(one, false)));

@@ -33,6 +33,10 @@ pub const LIMITED: &str = " limited";
 pub const CONNECTED: &str = " connected";
 /// The socket speaks TLS.
 pub const TLS: &str = " tls";
+/// A server has the name of the handshake (`ssl_servername`).
+pub const NAMED: &str = " named";
+/// The host belongs to a server that wants other certificates of clients than that of the handshake did.
+pub const MISDIRECTED: &str = " misdirected";
 /// The name of the server (`$server_name`).
 pub const SERVER_NAME: &str = " server name";
 /// The address of the peer (`$realip_remote_addr`).

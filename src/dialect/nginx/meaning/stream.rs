@@ -61,6 +61,7 @@ impl<'c> Reader<'c> {
                         port,
                         tls,
                         wire,
+                        handshake: None,
                         chain,
                         origin: line.silent(),
                     });

@@ -129,7 +129,6 @@ const OPAQUE: &[&str] = &[
     "ssl_ech_status",
     "ssl_encrypted_hello",
     "ssl_protocol",
-    "ssl_server_name",
     "ssl_session_id",
     "ssl_session_reused",
     "ssl_sigalg",
@@ -304,6 +303,7 @@ impl<'c> Reader<'c> {
                 state::either(name, vec![(tls, Value::literal("NONE"))], Value::literal(""))
             }
             _ if name.starts_with("ssl_client_") => Value::literal(""),
+            "ssl_server_name" => Value::ServerName,
             "server_port" => Value::Port,
             "is_port" if self.since((1, 29, 0)) => Value::Opaque("depends on `$is_port`".into()),
             "request_port" if self.since((1, 29, 0)) => Value::Opaque("depends on `$request_port`".into()),
