@@ -97,6 +97,7 @@ pub const RULES: &[Rule] = &[
     cors::errors_without_cors::RULE,
     cors::doubled_cors_headers::RULE,
     fails_open_when_unset::RULE,
+    compose::exposed_by_default::RULE,
     compose::shared_network::RULE,
     compose::vulnerable_image::RULE,
     compose::image_not_pinned::RULE,
