@@ -269,8 +269,12 @@ impl Muxer<'_, '_> {
         routes.sort_by(|left, right| right.priority.cmp(&left.priority).then(left.rank.cmp(&right.rank)));
         let mut clauses = Vec::with_capacity(routes.len());
         for (index, route) in routes.iter().enumerate() {
-            let same = |other: &&Route| other.priority == route.priority && other.rank == route.rank;
-            let rivals: Vec<&Route> = routes[index + 1..].iter().take_while(same).take(MOST_TIES).collect();
+            // Traefik's own routers have no rank among the others (measured on 3.7.15: now the one is asked first, now the other).
+            let own = PROVIDERS.len() - 1;
+            let level = |other: &&Route| other.priority == route.priority;
+            let tied = |other: &&Route| other.rank == route.rank || [other.rank, route.rank].contains(&own);
+            let behind = routes[index + 1..].iter().take_while(level);
+            let rivals: Vec<&Route> = behind.filter(tied).take(MOST_TIES).collect();
             let rivals: Vec<Predicate> = rivals
                 .into_iter()
                 .filter(|other| !apart(&route.when, &other.when))
