@@ -21,6 +21,8 @@ pub struct Request {
     pub version: Version,
     /// The address of the peer.
     pub client_ip: IpAddr,
+    /// The address that it comes to; absent: one at which somebody listens for such peers.
+    pub to: Option<IpAddr>,
     /// The body, if known.
     pub body: Option<Vec<u8>>,
     /// The body's length in bytes.

@@ -16,6 +16,7 @@ pub fn gateway(plan: &Plan, file: &SourceFile) -> Gateway {
     let entry = chains.entry();
     let listener = Listener {
         address: plan.listen.address,
+        both: true,
         port: plan.listen.port,
         tls: plan.listen.tls != Tls::Off,
         wire: Wire::strict(plan.limits.header),

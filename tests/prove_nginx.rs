@@ -77,6 +77,7 @@ fn request(port: u16, target: &str, headers: &[(&str, &str)]) -> Request {
         headers: headers.map(|(name, value)| (name.as_bytes().to_vec(), value.as_bytes().to_vec())).collect(),
         version: Version::Http11,
         client_ip: [127, 0, 0, 1].into(),
+        to: None,
         body: None,
         body_bytes: 0,
         port: Some(port),
@@ -107,6 +108,7 @@ fn boots(program: &Path) {
     let mut gateway = Gateway::default();
     gateway.listeners.push(llmguard::gateway::Listener {
         address: [127, 0, 0, 1].into(),
+        both: false,
         port: tls,
         tls: true,
         wire: llmguard::gateway::Wire::strict(8192),
@@ -123,7 +125,7 @@ fn boots(program: &Path) {
     let local = stand_in(&world, "127.0.0.1:11434");
     let computed = stand_in(&world, "an upstream that the config computes");
     let mut site = Site::start(world, gateway, &launch).unwrap();
-    let mut ask = |port: u16, target: &str, headers: &[(&str, &str)]| site.ask(&request(port, target, headers));
+    let ask = |port: u16, target: &str, headers: &[(&str, &str)]| site.ask(&request(port, target, headers));
     assert_eq!(ask(plain, "/", &[]), Answer::Refused(404));
     match ask(plain, "/pool/a?b", &[]) {
         Answer::Proxied { port, target, host } => {

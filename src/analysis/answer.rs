@@ -58,8 +58,8 @@ pub fn lines(outcome: &Outcome, name: &str) -> Vec<Line> {
         match edit {
             Edit::Remove => found.clear(),
             Edit::Default(_) if !found.is_empty() => {}
-            Edit::Set(value) | Edit::Add(value) | Edit::Default(value) => {
-                if matches!(edit, Edit::Set(_)) {
+            Edit::Set(value) | Edit::SetLate(value) | Edit::Add(value) | Edit::Default(value) => {
+                if matches!(edit, Edit::Set(_) | Edit::SetLate(_)) {
                     found.clear();
                 }
                 let value = value.as_literal().map(<[u8]>::to_vec);
@@ -76,7 +76,9 @@ pub fn lines(outcome: &Outcome, name: &str) -> Vec<Line> {
 /// Whether the upstream's own lines of a header are taken away or replaced.
 pub fn hides(outcome: &Outcome, name: &str) -> bool {
     in_force(outcome).iter().any(|(setting, _)| match setting {
-        Setting::UpstreamHeader(edit) => covers(&edit.name, name) && matches!(edit.edit, Edit::Remove | Edit::Set(_)),
+        Setting::UpstreamHeader(edit) => {
+            covers(&edit.name, name) && matches!(edit.edit, Edit::Remove | Edit::Set(_) | Edit::SetLate(_))
+        }
         _ => false,
     })
 }

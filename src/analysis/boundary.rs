@@ -47,6 +47,8 @@ pub struct Boundaries {
     pub bodies: BTreeSet<u64>,
     /// Addresses of clients: one in each network that is told apart.
     pub addresses: BTreeSet<IpAddr>,
+    /// The networks themselves.
+    pub networks: BTreeSet<IpNet>,
     /// Headers that claim the address of a client, by their names in lower case, where the config believes one.
     pub claims: BTreeSet<String>,
     /// Texts whose source isn't found: of groups of a match, for example.
@@ -115,6 +117,7 @@ impl Boundaries {
         match predicate {
             Predicate::Value(value, test) => {
                 self.value(value);
+                self.network(test);
                 self.compared(value, &examples(test));
             }
             // `*` is no header's name, but any.
@@ -136,7 +139,10 @@ impl Boundaries {
             }
             Predicate::All(parts) | Predicate::Any(parts) => parts.iter().for_each(|part| self.predicate(part)),
             Predicate::Not(part) => self.predicate(part),
-            Predicate::Client(networks) => self.addresses.extend(networks.iter().map(one_of_network)),
+            Predicate::Client(networks) => {
+                self.networks.extend(networks.iter().copied());
+                self.addresses.extend(networks.iter().map(one_of_network));
+            }
             Predicate::Always | Predicate::Model(_) | Predicate::Subrequest(..) | Predicate::Opaque(_) => {}
         }
     }
@@ -188,13 +194,22 @@ impl Boundaries {
         let mut keys: Vec<Vec<u8>> = table.exact.keys().cloned().collect();
         for (row, value) in &table.rows {
             match row {
-                Row::Test(test) => keys.extend(examples(test)),
+                Row::Test(test) => {
+                    self.network(test);
+                    keys.extend(examples(test));
+                }
                 Row::When(predicate) => self.predicate(predicate),
             }
             self.value(value);
         }
         self.value(&table.on);
         self.compared(&table.on, &keys);
+    }
+
+    fn network(&mut self, test: &Test) {
+        if let Test::Network(networks) = test {
+            self.networks.extend(networks.iter().copied());
+        }
     }
 
     /// Texts that a value is compared with.

@@ -11,7 +11,7 @@ use super::boundary::{Boundaries, Texts};
 use super::measure::{Measure, On};
 use crate::gateway::predicate::is_credential;
 use crate::gateway::{self, HeaderLines};
-use crate::http::Request;
+use crate::http::{Request, Version};
 
 /// How many credentials of one kind are tried.
 const MOST_TRIED: usize = 24;
@@ -31,6 +31,8 @@ pub struct Caller {
     pub argument: Option<(String, Vec<u8>)>,
     /// The client whose credential the request carries, where only its owner knows that.
     pub as_client: Option<String>,
+    /// The address that it comes from, and the one that it comes to, where they aren't those of everybody.
+    pub way: Option<(IpAddr, IpAddr)>,
     /// Whether it comes by HTTP/2, which keeps the blanks around a header's value.
     pub http2: bool,
     /// Whether the credential is the value of an environment variable that isn't known here.
@@ -70,7 +72,7 @@ pub enum Trick {
 impl Caller {
     fn new(who: Who, on: On, headers: HeaderLines) -> Caller {
         let (argument, as_client, variable) = (None, None, None);
-        Caller { who, on, headers, argument, as_client, http2: false, knows_environment: false, variable }
+        Caller { who, on, headers, argument, as_client, way: None, http2: false, knows_environment: false, variable }
     }
 
     /// Without any credential.
@@ -99,10 +101,21 @@ impl Caller {
         Caller::new(Who::Stranger(trick), On::Nobody, headers)
     }
 
+    /// The same from an address of its own to this one.
+    pub fn by(self, way: (IpAddr, IpAddr)) -> Caller {
+        Caller { way: Some(way), ..self }
+    }
+
     /// The request as this caller sends it.
     pub fn sends(&self, mut request: Request) -> Request {
-        request.headers.extend(self.headers.iter().cloned());
+        // HTTP/1 takes off what is blank around a value.
+        let keeps = request.version == Version::Http2;
+        let value = |value: &Vec<u8>| if keeps { value.clone() } else { value.trim_ascii().to_vec() };
+        request.headers.extend(self.headers.iter().map(|(name, own)| (name.clone(), value(own))));
         request.as_client.clone_from(&self.as_client);
+        if let Some((from, to)) = self.way {
+            (request.client_ip, request.to) = (from, Some(to));
+        }
         if let Some((name, value)) = &self.argument {
             request.target.push(if request.target.contains(&b'?') { b'&' } else { b'?' });
             request.target.extend(name.bytes().chain([b'=']).chain(value.iter().copied()));
@@ -281,9 +294,9 @@ pub fn candidates(boundaries: &Boundaries, measure: &Measure) -> Vec<Caller> {
 
 /// Those of the candidates whom the gateway lets further than nobody: for each set of endpoints and each client of the policy one.
 ///
-/// `reaches` tells which of the asked endpoints a caller reaches.
-pub fn accepted(candidates: Vec<Caller>, reaches: &dyn Fn(&Caller) -> Vec<bool>) -> Vec<Caller> {
-    let nobody = reaches(&Caller::nobody());
+/// `reaches` tells which of the asked endpoints a caller reaches, `nobody` is one at the same place.
+pub fn accepted(candidates: Vec<Caller>, nobody: &Caller, reaches: &dyn Fn(&Caller) -> Vec<bool>) -> Vec<Caller> {
+    let nobody = reaches(nobody);
     let mut known: Vec<(On, Vec<bool>)> = Vec::new();
     let mut list = Vec::new();
     for caller in candidates {

@@ -2,6 +2,8 @@
 //!
 //! In: a witness. Out: a `curl` command that sends the same request. Invariant: a client's credential stands in it as a variable.
 
+use std::net::Ipv6Addr;
+
 use super::decision::{shown_headers, shown_target};
 use super::survey::Witness;
 use crate::gateway::eval::evaluate;
@@ -10,8 +12,11 @@ use crate::http::{Request, Sni, Version};
 
 /// The command.
 pub fn command(gateway: &Gateway, witness: &Witness) -> String {
-    let Some(listener) = gateway.listeners.get(witness.listener) else { return String::new() };
+    let Some(listener) = gateway.listening(&witness.request) else { return String::new() };
     let mut words = vec!["curl -i".to_owned()];
+    if witness.request.client_ip.is_ipv6() && listener.address.is_unspecified() {
+        words.push("-6".to_owned());
+    }
     let method = String::from_utf8_lossy(&witness.request.method).into_owned();
     match method.as_str() {
         "GET" => {}
@@ -42,7 +47,12 @@ pub fn command(gateway: &Gateway, witness: &Witness) -> String {
         });
     }
     words.extend(credential(witness));
+    let made = witness.request.body.is_none() && witness.request.body_bytes > 0;
     words.extend(witness.request.body.as_ref().map(|body| format!("-d {}", quoted(&String::from_utf8_lossy(body)))));
+    if made {
+        words.insert(0, format!("head -c {} /dev/zero |", witness.request.body_bytes));
+        words.push("--data-binary @-".to_owned());
+    }
     let target = String::from_utf8_lossy(&shown_target(witness)).into_owned();
     if listener.tls {
         words.push("-k".to_owned());
@@ -97,6 +107,7 @@ fn base(listener: &Listener) -> String {
 /// Its address, as a URL writes it.
 fn reached_at(listener: &Listener) -> String {
     match listener.address {
+        address if address == Ipv6Addr::UNSPECIFIED => "[::1]".to_owned(),
         address if address.is_unspecified() => "127.0.0.1".to_owned(),
         std::net::IpAddr::V6(address) => format!("[{address}]"),
         std::net::IpAddr::V4(address) => address.to_string(),

@@ -9,7 +9,7 @@ use super::survey::Witness;
 use crate::gateway::eval::{Outcome, Verdict};
 use crate::gateway::{Gateway, Limit, LimitKind, Per};
 use crate::http::line::text;
-use crate::http::{Sni, Version};
+use crate::http::{Request, Sni, Version};
 use crate::project::secrets::Hidden;
 
 /// The decision line of an outcome.
@@ -63,14 +63,22 @@ pub fn request(gateway: &Gateway, witness: &Witness) -> Value {
     if gateway.listeners.len() > 1 {
         object.insert("port".to_owned(), json!(request.port));
     }
-    let alone = |port: Option<u16>| gateway.listeners.iter().filter(|own| Some(own.port) == port).count() < 2;
-    if !alone(request.port) {
+    let there = || gateway.listeners.iter().filter(|own| Some(own.port) == request.port);
+    if there().count() > 1 {
         object.insert("tls".to_owned(), json!(request.tls));
     }
     match &request.sni {
         Sni::AsHost => {}
         Sni::Absent => drop(object.insert("sni".to_owned(), Value::Null)),
         Sni::Name(name) => drop(object.insert("sni".to_owned(), name.as_str().into())),
+    }
+    if request.client_ip.is_ipv6() || witness.caller.way.is_some() {
+        object.insert("client_ip".to_owned(), json!(request.client_ip));
+    }
+    let somewhere = Request { to: None, ..request.clone() };
+    let chain = |request: &Request| gateway.listening(request).map(|listener| listener.chain);
+    if chain(&somewhere) != chain(request) {
+        object.insert("address".to_owned(), json!(request.to));
     }
     match request.version {
         Version::Http11 => {}
@@ -79,6 +87,8 @@ pub fn request(gateway: &Gateway, witness: &Witness) -> Value {
     }
     if let Some(body) = &request.body {
         object.insert("body".to_owned(), text(body).into());
+    } else if request.body_bytes > 0 {
+        object.insert("body_bytes".to_owned(), request.body_bytes.into());
     }
     if let Some(client) = witness.caller.shown_client() {
         object.insert("client".to_owned(), client.into());
@@ -90,7 +100,7 @@ pub fn request(gateway: &Gateway, witness: &Witness) -> Value {
 pub fn shown_headers(witness: &Witness) -> Vec<(String, String)> {
     let host = witness.host.as_ref().map(|host| ("Host".to_owned(), text(host)));
     let own = witness.caller.headers.iter().filter(|_| witness.caller.shown_client().is_none());
-    host.into_iter().chain(own.map(|(name, value)| (text(name), text(value)))).collect()
+    host.into_iter().chain(own.chain(&witness.extra).map(|(name, value)| (text(name), text(value)))).collect()
 }
 
 /// The target of a witness, without a client's key.

@@ -3,7 +3,10 @@
 //! In: a [`Gateway`]. Out: an [`Entry`] for each set of hosts that a listener treats alike, with the chains that its requests may walk.
 //! Invariant: every listener has at least one entry, that of a host which no config names.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use ipnet::IpNet;
 
 use super::boundary::{Boundaries, boundaries_of};
 use super::side_by_side;
@@ -13,6 +16,9 @@ use crate::http::{Request, Sni, Version};
 
 /// How many hosts that lead to one chain are told apart.
 const MOST_HOSTS: usize = 40;
+
+/// How many of the addresses that lists name are tried.
+const MOST_INSIDE: usize = 6;
 
 /// How many hosts are probed before it is decided which of them are alike.
 const AT_ONCE: usize = 256;
@@ -29,6 +35,12 @@ pub struct Entry {
     pub host: Option<Vec<u8>>,
     /// The name that its connections are opened for.
     pub sni: Sni,
+    /// The address that strangers come from: one that no list of addresses has in mind.
+    pub from: IpAddr,
+    /// Where it is reached over IPv6 too, and addresses are told apart: the address of that listener, and one that strangers come from.
+    pub over_ipv6: Option<(IpAddr, IpAddr)>,
+    /// Addresses that lists of addresses have in mind, each with the listener's own.
+    pub inside: Vec<(IpAddr, IpAddr)>,
     /// What the chains behind it tell apart.
     pub boundaries: Boundaries,
     /// Whether a request may get to another server this way at all.
@@ -38,18 +50,54 @@ pub struct Entry {
 /// The ways into a gateway, in the order of its listeners; for each the nameless host first.
 pub fn entries(gateway: &Gateway) -> Vec<Entry> {
     let mut out = Vec::new();
+    let alike =
+        |one: &Listener, other: &Listener| (one.port, one.tls, one.chain) == (other.port, other.tls, other.chain);
+    let mut known: Vec<&Listener> = Vec::new();
     for (index, listener) in gateway.listeners.iter().enumerate() {
-        // A request names a port; of several listeners there the first with its protocol answers.
-        let answers = gateway.listening(Some(listener.port), Some(listener.tls));
-        if !answers.is_some_and(|own| std::ptr::eq(own, listener)) {
+        // Of several listeners at one address the first with its protocol answers; of those that do the same the widest stands for all.
+        let answers = gateway.listening(&request(listener, None, "GET", "/"));
+        let wider = |other: &Listener| (other.speaks(false), !other.address.is_loopback());
+        let same: Vec<&Listener> = gateway.listeners.iter().filter(|other| alike(other, listener)).collect();
+        let widest = same.iter().rev().max_by_key(|other| wider(other));
+        let stands = widest.is_some_and(|widest| std::ptr::eq(*widest, listener));
+        if !answers.is_some_and(|own| std::ptr::eq(own, listener))
+            || !stands
+            || known.iter().any(|own| alike(own, listener))
+        {
             continue;
         }
-        out.extend(of_listener(gateway, index, listener));
+        known.push(listener);
+        let ipv6 = same.iter().find(|other| other.speaks(true)).map(|other| other.address);
+        out.extend(of_listener(gateway, index, listener, ipv6));
     }
     out
 }
 
-fn of_listener(gateway: &Gateway, index: usize, listener: &Listener) -> Vec<Entry> {
+/// Addresses that are nobody's (RFC 5737, RFC 3849, RFC 9637).
+const NOBODYS: [[IpAddr; 3]; 2] = [
+    [
+        IpAddr::V4(Ipv4Addr::new(203, 0, 113, 7)),
+        IpAddr::V4(Ipv4Addr::new(198, 51, 100, 7)),
+        IpAddr::V4(Ipv4Addr::new(192, 0, 2, 7)),
+    ],
+    [
+        IpAddr::V6(Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 7)),
+        IpAddr::V6(Ipv6Addr::new(0x2001, 0xdb8, 0xffff, 0, 0, 0, 0, 7)),
+        IpAddr::V6(Ipv6Addr::new(0x3fff, 0, 0, 0, 0, 0, 0, 7)),
+    ],
+];
+
+/// So many bits make a network somebody's own: larger ones hold strangers.
+const OWN_BITS: u8 = 8;
+
+/// An address of somebody whom none of these networks means.
+fn stranger(ipv6: bool, named: &BTreeSet<IpNet>) -> IpAddr {
+    let own = |address: &IpAddr| named.iter().any(|net| net.prefix_len() >= OWN_BITS && net.contains(address));
+    let all = NOBODYS[usize::from(ipv6)];
+    all.into_iter().find(|address| !own(address)).unwrap_or(all[0])
+}
+
+fn of_listener(gateway: &Gateway, index: usize, listener: &Listener, ipv6: Option<IpAddr>) -> Vec<Entry> {
     let whole = boundaries_of(reachable(gateway, listener.chain).into_iter().filter_map(|id| gateway.chains.get(id.0)));
     let hosts: Vec<Option<Vec<u8>>> =
         std::iter::once(None).chain(whole.hosts.iter().filter(|host| is_host(host)).cloned().map(Some)).collect();
@@ -78,7 +126,13 @@ fn of_listener(gateway: &Gateway, index: usize, listener: &Listener) -> Vec<Entr
             false => boundaries_of(behind.iter().filter_map(|id| gateway.chains.get(id.0))),
         };
         let forwards = behind.into_iter().any(|id| forwards(gateway, id));
-        Entry { listener: index, host, sni, boundaries, forwards }
+        let from = stranger(!listener.speaks(false), &boundaries.networks);
+        let told_apart = !boundaries.networks.is_empty() || !boundaries.addresses.is_empty();
+        let also = ipv6.filter(|_| told_apart && !from.is_ipv6());
+        let over_ipv6 = also.map(|to| (to, stranger(true, &boundaries.networks)));
+        let named = boundaries.addresses.iter().filter(|own| !own.is_loopback() && listener.speaks(own.is_ipv6()));
+        let inside = named.take(MOST_INSIDE).map(|own| (*own, listener.address)).collect();
+        Entry { listener: index, host, sni, from, over_ipv6, inside, boundaries, forwards }
     })
 }
 
@@ -137,7 +191,8 @@ pub fn request(listener: &Listener, host: Option<&[u8]>, method: &str, target: &
         target: target.as_bytes().to_vec(),
         headers: vec![(b"Host".to_vec(), host)],
         version: Version::Http11,
-        client_ip: std::net::IpAddr::from([203, 0, 113, 7]),
+        client_ip: NOBODYS[usize::from(!listener.speaks(false))][0],
+        to: Some(listener.address),
         body: None,
         body_bytes: 0,
         port: Some(listener.port),

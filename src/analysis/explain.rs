@@ -287,7 +287,7 @@ impl Teller<'_> {
 
     /// The path that rules see, where it isn't the one that was sent.
     fn compared(&self, outcome: &Outcome) -> Option<String> {
-        let listener = self.gateway.listener(self.request.port).filter(|listener| !listener.wire.raw)?;
+        let listener = self.gateway.listening(self.request).filter(|listener| !listener.wire.raw)?;
         let sent = Target::parse(&self.request.target)?.path;
         let mut changes = outcome.changes.iter().rev();
         let seen = match changes.find(|change| change.what == Changed::Path && self.on_arrival(&change.origin)) {
@@ -299,7 +299,7 @@ impl Teller<'_> {
 
     /// Whether a place is the listener's own: what happens there is how the server reads any request.
     fn on_arrival(&self, origin: &Origin) -> bool {
-        let listener = self.gateway.listener(self.request.port);
+        let listener = self.gateway.listening(self.request);
         let line = |origin: &Origin| place(self.gateway, origin).map(|place| (place.file, place.at.line));
         listener.is_some_and(|listener| line(&listener.origin) == line(origin))
     }
@@ -462,6 +462,7 @@ mod tests {
         let chain = Chain { clauses, otherwise: Terminal::Respond(404), origin: Origin::default() };
         let listener = Listener {
             address: IpAddr::from([127, 0, 0, 1]),
+            both: false,
             port: 80,
             tls: false,
             wire: Wire::strict(1000),
@@ -488,6 +489,7 @@ mod tests {
                 .collect(),
             version: Version::Http11,
             client_ip: IpAddr::from([127, 0, 0, 1]),
+            to: None,
             body: None,
             body_bytes: 0,
             port: None,

@@ -92,6 +92,7 @@ impl Measure {
             headers: vec![(b"Host".to_vec(), host.into_bytes())],
             version: Version::Http11,
             client_ip: IpAddr::from([127, 0, 0, 1]),
+            to: None,
             body: body.map(<[u8]>::to_vec),
             body_bytes: body.map_or(0, |body| body.len() as u64),
             port: None,

@@ -13,7 +13,7 @@ use super::side_by_side;
 use super::witness::{self, Ask, Twist};
 use crate::catalog::{CatalogEndpoint, Reach};
 use crate::gateway::eval::{Outcome, Verdict, Way, decisions, ways};
-use crate::gateway::{Gateway, Origin, Setting};
+use crate::gateway::{Gateway, HeaderLines, Origin, Setting};
 use crate::http::{Request, Version};
 use crate::source::Span;
 
@@ -48,6 +48,33 @@ pub struct Witness {
     pub listener: usize,
     /// The Host that it needs; absent: any.
     pub host: Option<Vec<u8>>,
+    /// Headers that are no credential and matter.
+    pub extra: HeaderLines,
+}
+
+impl Witness {
+    /// The same with a header more.
+    pub fn with(mut self, name: &str, value: &str) -> Witness {
+        let line = (name.as_bytes().to_vec(), value.as_bytes().to_vec());
+        self.request.headers.push(line.clone());
+        self.extra.push(line);
+        self
+    }
+
+    /// The same without the caller's credential.
+    pub fn without_credential(mut self) -> Witness {
+        let shown = |(name, value): &(Vec<u8>, Vec<u8>)| {
+            self.caller.headers.iter().any(|(own, sent)| own == name && sent.trim_ascii() == value.trim_ascii())
+        };
+        self.request.headers.retain(|line| !shown(line));
+        self.request.as_client = None;
+        if let (Some((name, value)), Who::Client) = (&self.caller.argument, &self.caller.who) {
+            let added = name.len() + value.len() + 2;
+            self.request.target.truncate(self.request.target.len().saturating_sub(added));
+        }
+        self.caller = Caller::nobody();
+        self
+    }
 }
 
 /// A request that gets through and should not.
@@ -206,11 +233,30 @@ impl<'g> Work<'g> {
             return;
         }
         let candidates = caller::candidates(&entry.boundaries, self.measure);
-        let clients = caller::accepted(candidates, &|caller| {
+        let reached = |caller: &Caller| -> Vec<bool> {
             let reaches = |ask| self.decided(&sent(self.gateway, entry, caller, ask), caller).outcome.verdict;
             plain.iter().map(|ask| forwards(&reaches(ask))).collect()
-        });
-        let strangers = caller::strangers(&entry.boundaries);
+        };
+        let mut clients = caller::accepted(candidates.clone(), &Caller::nobody(), &reached);
+        // Where strangers are kept out by their addresses, clients come from those that are named.
+        let mut insider = None;
+        if clients.is_empty() && !entry.inside.is_empty() && !reached(&Caller::nobody()).contains(&true) {
+            for way in &entry.inside {
+                let own = Caller::nobody().by(*way);
+                clients = caller::accepted(candidates.iter().map(|one| one.clone().by(*way)).collect(), &own, &reached);
+                insider = insider.or_else(|| reached(&own).contains(&true).then_some(own));
+                if !clients.is_empty() {
+                    break;
+                }
+            }
+        }
+        let mut strangers = caller::strangers(&entry.boundaries);
+        if let Some((to, from)) = entry.over_ipv6 {
+            strangers.insert(1, Caller::nobody().by((from, to)));
+        }
+        if let Some(insider) = &insider {
+            plain.iter().for_each(|ask| self.let_in(entry, insider, ask));
+        }
         for caller in strangers.iter().chain(&clients) {
             plain.iter().for_each(|ask| self.judge(entry, caller, ask));
         }
@@ -222,6 +268,15 @@ impl<'g> Work<'g> {
         let plain_ones = strangers.iter().filter(|caller| caller.who == Who::Nobody);
         for caller in plain_ones.chain(clients.iter().take(2)) {
             twisted.iter().for_each(|ask| self.judge(entry, caller, ask));
+        }
+    }
+
+    /// Keeps how somebody is treated who is let in for the address.
+    fn let_in(&mut self, entry: &Entry, insider: &Caller, ask: &Ask) {
+        let request = sent(self.gateway, entry, insider, ask);
+        let answer = self.decided(&request, insider);
+        if forwards(&answer.outcome.verdict) && answer.through.is_none() {
+            self.treated(entry, insider, ask, &request, &answer.outcome);
         }
     }
 
@@ -408,6 +463,7 @@ fn sent(gateway: &Gateway, entry: &Entry, caller: &Caller, ask: &Ask) -> Request
     let listener = &gateway.listeners[entry.listener];
     let mut request = entry::request(listener, entry.host.as_deref(), &ask.method, &ask.target);
     request.sni.clone_from(&entry.sni);
+    request.client_ip = entry.from;
     if caller.http2 {
         request.version = Version::Http2;
     }
@@ -422,7 +478,7 @@ fn sent(gateway: &Gateway, entry: &Entry, caller: &Caller, ask: &Ask) -> Request
 
 fn witness_of(entry: &Entry, caller: &Caller, ask: &Ask, request: Request) -> Witness {
     let (caller, host) = (caller.clone(), entry.host.clone());
-    Witness { request, caller, twist: ask.twist, listener: entry.listener, host }
+    Witness { request, caller, twist: ask.twist, listener: entry.listener, host, extra: Vec::new() }
 }
 
 /// What becomes of a request; a caller who knows the environment has the values of its variables, and nobody else has one of them.

@@ -14,6 +14,7 @@ use crate::http::line::Line;
 use crate::lower;
 use crate::project::secrets::{self, Hidden};
 use crate::project::{self, Dialect, System, variables};
+use crate::source::Texts;
 
 /// Configs that exist.
 #[derive(Debug, clap::Args)]
@@ -50,10 +51,11 @@ pub(super) struct Read {
 }
 
 /// Reads configs; `unset`: variables that aren't known are taken for unset.
-pub(super) fn read(sources: &Sources, paths: &[PathBuf], env_file: Option<&Path>, unset: bool) -> Read {
+pub(super) fn read(sources: &Sources, paths: &[PathBuf], env_file: Option<&Path>, unset: bool, texts: &Texts) -> Read {
     let mut sink = Sink::default();
     let mut options = sources.options(env_file, &mut sink);
     options.variables.complete |= unset;
+    options.texts = texts.clone();
     let mut systems = project::load(paths, sources.dialect.map(Dialect::from), &options, &mut sink);
     let shown = systems.iter_mut().flat_map(|system| &mut system.gateway.files);
     for file in shown.chain(sink.list.iter_mut().filter_map(|problem| problem.file.as_mut())) {
@@ -132,7 +134,10 @@ impl ConfigArgs {
         let paths = &self.sources.paths;
         match read.complete || self.reads_stdin() {
             true => Vec::new(),
-            false => self::read(&self.sources, paths, self.policy.env_file.as_deref(), true).systems,
+            false => {
+                let texts = Texts::default();
+                self::read(&self.sources, paths, self.policy.env_file.as_deref(), true, &texts).systems
+            }
         }
     }
 
@@ -140,7 +145,8 @@ impl ConfigArgs {
     pub(super) fn read(&self, global: &Global) -> Result<Read, Exit> {
         self.sources.stdin_stands_alone()?;
         let paths = &self.sources.paths;
-        let Read { systems, problems, complete } = read(&self.sources, paths, self.policy.env_file.as_deref(), false);
+        let env_file = self.policy.env_file.as_deref();
+        let Read { systems, problems, complete } = read(&self.sources, paths, env_file, false, &Texts::default());
         let errors = problems.iter().filter(|problem| problem.severity == Severity::Error).count();
         load::show(Sink { list: problems }, global);
         let names = || paths.iter().map(|path| path.display().to_string()).collect::<Vec<_>>().join(", ");

@@ -16,7 +16,7 @@ use crate::project::deployment::{Role, Service};
 use crate::project::{Dialect, System};
 use crate::report::{Format, Look, Report};
 use crate::rules::{self, Context, Deployed, Rule};
-use crate::source::SourceFile;
+use crate::source::{SourceFile, Texts};
 
 /// The columns of a report that goes into a file.
 const WIDTH: usize = 140;
@@ -81,32 +81,27 @@ pub(super) fn run(args: &Args, global: &Global) -> Exit {
 fn lint(args: &Args, global: &Global) -> Result<Exit, Exit> {
     args.sources.stdin_stands_alone()?;
     let measure = measure(&args.policy, global)?;
-    let mut looked = look(args, &measure)?;
+    let mut looked = look(args, &measure, &Texts::default())?;
     let refused = looked.problems.iter().any(|problem| problem.severity == diag::Severity::Error);
-    if args.diff && !refused {
-        let mended = mend::show(&looked.report, args.unsafe_fixes);
-        said(&looked.report, global);
-        let can =
-            if mended == 0 { "nothing can".to_owned() } else { format!("{} can", load::count(mended, "finding")) };
-        tell(&format!("{can} be mended of {}", load::count(looked.report.findings.len(), "finding")), global);
-        return Ok(if mended > 0 { Exit::Differs } else { Exit::Done });
-    }
-    if args.fix && !refused {
-        let (mut mended, mut files) = (0, Vec::new());
-        for _ in 0..mend::MOST_ROUNDS {
-            let (count, changed) = mend::write(&looked.report, args.unsafe_fixes)?;
-            if count == 0 {
-                break;
-            }
-            mended += count;
-            files.extend(changed);
-            looked = look(args, &measure)?;
+    if (args.diff || args.fix) && !refused {
+        let found = looked.report.findings.len();
+        let (mended, after) = mend::mend(looked, args.unsafe_fixes, &|texts| look(args, &measure, texts))?;
+        if args.diff {
+            mend::show(&mended);
+            said(&after.report, global);
+            let can = match mended.findings {
+                0 => "nothing can".to_owned(),
+                count => format!("{} can", load::count(count, "finding")),
+            };
+            tell(&format!("{can} be mended of {}", load::count(found, "finding")), global);
+            return Ok(if mended.findings > 0 { Exit::Differs } else { Exit::Done });
         }
-        files.sort();
-        files.dedup();
-        if mended > 0 {
-            tell(&format!("mended {} in {}", load::count(mended, "finding"), files.join(", ")), global);
+        mend::write(&mended)?;
+        if mended.findings > 0 {
+            let files: Vec<&str> = mended.files.iter().map(|(file, _)| file.name.as_str()).collect();
+            tell(&format!("mended {} in {}", load::count(mended.findings, "finding"), files.join(", ")), global);
         }
+        looked = after;
     }
     let Looked { report, problems, others } = looked;
     if let Some(path) = &args.write_baseline {
@@ -138,18 +133,18 @@ fn lint(args: &Args, global: &Global) -> Result<Exit, Exit> {
 }
 
 /// What there is to say about some configs.
-struct Looked {
-    report: Report,
-    problems: Vec<Diagnostic>,
+pub(super) struct Looked {
+    pub(super) report: Report,
+    pub(super) problems: Vec<Diagnostic>,
     /// Servers that get requests and aren't the policy's: what reaches them isn't judged.
     others: BTreeSet<String>,
 }
 
-/// Reads the configs and judges them.
-fn look(args: &Args, measure: &Measure) -> Result<Looked, Exit> {
+/// Reads the configs as they are, but for some texts, and judges them.
+fn look(args: &Args, measure: &Measure, texts: &Texts) -> Result<Looked, Exit> {
     let paths = args.sources.paths_or_here();
-    let read = configs::read(&args.sources, &paths, args.policy.env_file.as_deref(), false);
-    let configs::Read { systems, problems, complete } = read;
+    let read = |unset| configs::read(&args.sources, &paths, args.policy.env_file.as_deref(), unset, texts);
+    let configs::Read { systems, problems, complete } = read(false);
     if systems.is_empty() && problems.iter().all(|problem| problem.severity != diag::Severity::Error) {
         let names: Vec<String> = paths.iter().map(|path| path.display().to_string()).collect();
         let help = "name an nginx.conf, a Caddyfile, Traefik's files or a compose file; --as says what a file is";
@@ -157,7 +152,7 @@ fn look(args: &Args, measure: &Measure) -> Result<Looked, Exit> {
     }
     let unset = match complete {
         true => None,
-        false => Some(configs::read(&args.sources, &paths, args.policy.env_file.as_deref(), true).systems),
+        false => Some(read(true).systems),
     };
     let (findings, others) = judged(&systems, unset.as_deref(), &problems, measure);
     let mut files: Vec<SourceFile> = systems.iter().flat_map(|system| system.gateway.files.clone()).collect();

@@ -117,6 +117,7 @@ impl Args {
             target: bytes(target),
             headers: self.headers.iter().map(|(name, value)| (bytes(name), bytes(value))).collect(),
             client_ip: self.client_ip,
+            address: None,
             body: self.body.as_deref().map(bytes),
             body_bytes: self.body_bytes,
             port: self.port,
@@ -178,7 +179,7 @@ impl Page {
 
     fn request(&mut self, subject: &Subject, request: &Request, compared: Option<&str>) {
         let mut parts = Vec::new();
-        if let Some(listener) = subject.gateway.listener(request.port) {
+        if let Some(listener) = subject.gateway.listening(request) {
             parts.push(format!("to {}:{}", listener.address, listener.port));
         }
         parts.extend(request.header("host").map(|host| format!("Host {}", shown(host))));

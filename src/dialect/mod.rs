@@ -24,7 +24,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::diag::Sink;
 use crate::gateway::Gateway;
-use crate::source::Span;
+use crate::source::{Span, Texts};
 
 /// What a config means, as far as it was understood.
 #[derive(Debug, Default)]
@@ -46,6 +46,8 @@ pub struct Options {
     pub names: Vec<(PathBuf, String)>,
     /// The version of nginx to assume, as `(1, 22, 1)`; absent: the newest that is known here.
     pub nginx_version: Option<(u32, u32, u32)>,
+    /// What files hold that nobody has written yet.
+    pub texts: Texts,
 }
 
 impl Options {

@@ -10,6 +10,7 @@ pub mod ignore;
 
 use serde_json::Value;
 
+use crate::analysis::survey::Witness;
 use crate::source::{LineColumn, SourceFile, Span};
 
 /// How bad a finding is, the worst first.
@@ -75,7 +76,9 @@ pub struct Finding {
     pub label: String,
     /// Other places that have a part in it, and what to say there.
     pub related: Vec<(Place, String)>,
-    /// The request that shows it.
+    /// A request that it is about.
+    pub witness: Option<Box<Witness>>,
+    /// What is told of the request that shows it.
     pub evidence: Option<Evidence>,
     /// What to do.
     pub help: Option<String>,
@@ -96,6 +99,23 @@ pub struct Evidence {
     pub actual: Value,
     /// Its way through the files.
     pub steps: Value,
+}
+
+impl Evidence {
+    /// The same with lines of a header in the answer: those that it has, and those that it should have.
+    pub fn answer_lines(mut self, name: &str, has: &[&str], wanted: &[&str]) -> Evidence {
+        for (decision, values) in [(&mut self.actual, has), (&mut self.expected, wanted)] {
+            decision["answer_headers"] = values.iter().map(|value| serde_json::json!([name, value])).collect();
+        }
+        self
+    }
+
+    /// The same with a header that the upstream gets and should not.
+    pub fn upstream_gets(mut self, name: &str, value: &str) -> Evidence {
+        self.actual["upstream_headers"] = serde_json::json!([[name, value]]);
+        self.expected["upstream_headers"] = serde_json::json!([]);
+        self
+    }
 }
 
 /// A change that mends a finding.
@@ -130,6 +150,7 @@ impl Finding {
             place,
             label: String::new(),
             related: Vec::new(),
+            witness: None,
             evidence: None,
             help: None,
             fix: None,
@@ -160,10 +181,16 @@ impl Finding {
         self
     }
 
-    /// The same with a request that shows it.
-    pub fn shown_by(mut self, evidence: Evidence) -> Finding {
-        self.evidence = Some(evidence);
+    /// The same with a request that it is about.
+    pub fn about(mut self, witness: &Witness) -> Finding {
+        self.witness = Some(Box::new(witness.clone()));
         self
+    }
+
+    /// The same with a request that shows it.
+    pub fn shown_by(mut self, witness: &Witness, evidence: Evidence) -> Finding {
+        self.evidence = Some(evidence);
+        self.about(witness)
     }
 
     /// The text of the line where it begins, without the blanks around it: what names it when lines move.

@@ -175,6 +175,13 @@ impl Run<'_> {
             go = self.advance(&mut walk, at);
         };
         let Walk { state, mut outcome, .. } = walk;
+        for (setting, _) in &mut outcome.settings {
+            if matches!(setting, Setting::ResponseHeader(HeaderEdit { edit: Edit::SetLate(_), .. }, _))
+                && let Some(made) = computed(&state, setting, true)
+            {
+                *setting = made;
+            }
+        }
         outcome.verdict = verdict;
         outcome.client = state.client;
         outcome.method = state.method;
@@ -258,7 +265,7 @@ impl Run<'_> {
     fn run(&self, step: &Step, walk: &mut Walk<'_>) {
         match step {
             Step::Setting(said) if self.noted == Noted::All => {
-                let what = computed(&walk.state, &said.what).unwrap_or_else(|| said.what.clone());
+                let what = computed(&walk.state, &said.what, false).unwrap_or_else(|| said.what.clone());
                 walk.outcome.settings.push((what, said.origin.clone()));
             }
             _ => run(step, walk),

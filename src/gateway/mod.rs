@@ -39,6 +39,7 @@ pub use step::{
 pub use value::{ChangePath, Function, Lookup, QueryChange, Value};
 pub use wire::{PathView, Wire};
 
+use crate::http::Request;
 use crate::source::SourceFile;
 
 /// How a reason begins that names a variable of the environment; its name follows in backticks.
@@ -80,6 +81,8 @@ pub struct ChainId(pub usize);
 pub struct Listener {
     /// The address that is bound.
     pub address: IpAddr,
+    /// Whether all addresses of one family stand for those of the other too.
+    pub both: bool,
     /// The port that is bound.
     pub port: u16,
     /// Whether it speaks TLS.
@@ -172,6 +175,22 @@ pub struct Select {
     pub otherwise: Terminal,
 }
 
+impl Listener {
+    /// Whether peers with an IPv6 address, or else with an IPv4 one, come here.
+    pub fn speaks(&self, ipv6: bool) -> bool {
+        self.address.is_ipv6() == ipv6 || (self.both && self.address.is_unspecified())
+    }
+
+    /// How well its address fits where a request comes to: 2 the same, 1 one of all, 0 another.
+    fn takes(&self, request: &Request) -> u8 {
+        match request.to {
+            Some(to) if to == self.address => 2,
+            Some(to) => u8::from(self.address.is_unspecified() && self.speaks(to.is_ipv6())),
+            None => u8::from(self.speaks(request.client_ip.is_ipv6())),
+        }
+    }
+}
+
 impl Select {
     /// A table without entries.
     pub fn new(on: Value, otherwise: Terminal) -> Select {
@@ -202,11 +221,12 @@ impl Gateway {
         }
     }
 
-    /// The listener on a port, or the first; where two share the port, the one that speaks TLS or doesn't, as asked.
-    pub fn listening(&self, port: Option<u16>, tls: Option<bool>) -> Option<&Listener> {
-        let first = self.listener(port)?;
-        let fits = |other: &&Listener| other.port == first.port && tls == Some(other.tls);
-        Some(self.listeners.iter().find(fits).unwrap_or(first))
+    /// The listener that a request comes to: on its port, else the first; of those that share a port the one that speaks TLS or doesn't, as
+    /// asked, and at the address that fits best.
+    pub fn listening(&self, request: &Request) -> Option<&Listener> {
+        let port = self.listener(request.port)?.port;
+        let there = self.listeners.iter().filter(|own| own.port == port).rev();
+        there.max_by_key(|own| (request.tls == Some(own.tls), own.takes(request)))
     }
 
     /// Adds a chain.

@@ -397,12 +397,13 @@ impl<'r> State<'r> {
                 self.headers.retain(|(own, _)| !listed.iter().any(|item| own.eq_ignore_ascii_case(item.trim_ascii())));
             }
             Edit::Default(_) if self.headers.iter().any(|(own, _)| is(own)) => {}
-            Edit::Set(value) | Edit::Add(value) | Edit::Default(value) => {
+            Edit::Set(value) | Edit::SetLate(value) | Edit::Add(value) | Edit::Default(value) => {
                 let bytes = self.value(value).unwrap_or_default();
-                if matches!(edit.edit, Edit::Set(_)) {
+                let sets = matches!(edit.edit, Edit::Set(_) | Edit::SetLate(_));
+                if sets {
                     self.headers.retain(|(own, _)| !own.eq_ignore_ascii_case(name));
                 }
-                if !(bytes.is_empty() && matches!(edit.edit, Edit::Set(_))) {
+                if !(bytes.is_empty() && sets) {
                     self.headers.push((name.to_vec(), bytes));
                 }
             }
@@ -464,9 +465,12 @@ pub(super) fn reason(state: &State<'_>) -> Cow<'static, str> {
 }
 
 /// A header of the answer with its value, where that depends on the request. It is computed apart: nothing else sees it done.
-pub(super) fn computed(state: &State<'_>, setting: &Setting) -> Option<Setting> {
+/// `ended`: the request has come to its end.
+pub(super) fn computed(state: &State<'_>, setting: &Setting, ended: bool) -> Option<Setting> {
     let Setting::ResponseHeader(edit, answers) = setting else { return None };
-    let (Edit::Set(value) | Edit::Add(value) | Edit::Default(value)) = &edit.edit else { return None };
+    let (Edit::Set(value) | Edit::SetLate(value) | Edit::Add(value) | Edit::Default(value)) = &edit.edit else {
+        return None;
+    };
     if matches!(value, Value::Literal(_)) {
         return None;
     }
@@ -476,6 +480,7 @@ pub(super) fn computed(state: &State<'_>, setting: &Setting) -> Option<Setting> 
         None => Value::Opaque(reason(&state).into_owned().into()),
     };
     let made = match &edit.edit {
+        Edit::SetLate(_) if !ended => return None,
         Edit::Add(_) => Edit::Add(value),
         Edit::Default(_) => Edit::Default(value),
         _ => Edit::Set(value),

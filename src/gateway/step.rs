@@ -81,6 +81,8 @@ pub struct HeaderEdit {
 pub enum Edit {
     /// It is this and nothing else; an empty value removes it.
     Set(Value),
+    /// The same, computed when the request has come to its end: inner rules may have changed what it is made of.
+    SetLate(Value),
     /// Another line.
     Add(Value),
     /// It is this if it isn't there.

@@ -27,6 +27,8 @@ pub struct Line {
     pub body: Option<String>,
     /// The body's length; default: that of `body`, else 0.
     pub body_bytes: Option<u64>,
+    /// The address of the listener.
+    pub address: Option<IpAddr>,
     /// The port of the listener.
     pub port: Option<u16>,
     /// Whether it came by TLS.
@@ -95,6 +97,7 @@ impl Line {
             headers,
             version,
             client_ip: self.client_ip.unwrap_or(IpAddr::from([127, 0, 0, 1])),
+            to: self.address,
             body,
             body_bytes,
             port: self.port,

@@ -12,7 +12,7 @@ use crate::diag::Sink;
 use crate::dialect::compose::model::{Service, Source, Variable};
 use crate::dialect::{Options, Variables};
 use crate::gateway::Gateway;
-use crate::source::SourceFile;
+use crate::source::{SourceFile, Texts};
 
 /// The files of a container.
 pub struct Container<'s> {
@@ -20,12 +20,15 @@ pub struct Container<'s> {
     service: &'s Service,
     /// Files that were written here, by their path in the container: what people call them, and where they come from.
     made: BTreeMap<String, (String, PathBuf)>,
+    /// What files hold that nobody has written yet.
+    texts: Texts,
 }
 
 impl<'s> Container<'s> {
     /// Lays out what a service mounts. Errors: what the system says.
-    pub fn new(service: &'s Service) -> std::io::Result<Container<'s>> {
-        let mut container = Container { folder: TempDir::new()?, service, made: BTreeMap::new() };
+    pub fn new(service: &'s Service, texts: &Texts) -> std::io::Result<Container<'s>> {
+        let (made, texts) = (BTreeMap::new(), texts.clone());
+        let mut container = Container { folder: TempDir::new()?, service, made, texts };
         let mut mounts: Vec<_> = service.mounts.iter().collect();
         mounts.sort_by_key(|mount| mount.target.text.len());
         for mount in mounts {
@@ -106,7 +109,7 @@ impl<'s> Container<'s> {
 
     /// A file of the container, by the name that it has on the host. Errors: what the system says.
     pub fn read(&self, path: &str) -> Result<SourceFile, String> {
-        SourceFile::read_config(self.host_name(path).0, &self.at(path))
+        self.texts.read_config(self.host_name(path).0, &self.at(path))
     }
 
     /// How a reader sees the container: its files, and the service's environment.

@@ -10,7 +10,7 @@ use std::sync::OnceLock;
 use super::Dialect;
 use super::classify::{What, classify, classify_as};
 use crate::diag::{Diagnostic, Severity, Sink};
-use crate::source::SourceFile;
+use crate::source::{SourceFile, Texts};
 
 /// Files beyond this size are looked at only when they are named.
 const MOST_BYTES: u64 = 8 << 20;
@@ -27,14 +27,14 @@ pub struct Config {
 }
 
 /// The configs at some paths.
-pub fn discover(paths: &[PathBuf], dialect: Option<Dialect>, sink: &mut Sink) -> Vec<Config> {
+pub fn discover(paths: &[PathBuf], dialect: Option<Dialect>, texts: &Texts, sink: &mut Sink) -> Vec<Config> {
     let mut out = Vec::new();
     for path in paths {
         if path == Path::new("-") {
-            out.extend(stdin(dialect, sink));
+            out.extend(stdin(dialect, texts, sink));
         } else if path.is_dir() {
             let before = out.len();
-            walk(path, dialect, &mut out, sink);
+            walk(path, dialect, texts, &mut out, sink);
             if out.len() == before {
                 let message = format!("no config of nginx, Caddy, Traefik or compose is in `{}`", path.display());
                 sink.push(
@@ -42,13 +42,13 @@ pub fn discover(paths: &[PathBuf], dialect: Option<Dialect>, sink: &mut Sink) ->
                 );
             }
         } else {
-            out.extend(named(path, dialect, sink));
+            out.extend(named(path, dialect, texts, sink));
         }
     }
     out
 }
 
-fn stdin(dialect: Option<Dialect>, sink: &mut Sink) -> Option<Config> {
+fn stdin(dialect: Option<Dialect>, texts: &Texts, sink: &mut Sink) -> Option<Config> {
     // It can be read once, and configs may be asked for again.
     static BYTES: OnceLock<Result<Vec<u8>, String>> = OnceLock::new();
     let read = || {
@@ -63,6 +63,7 @@ fn stdin(dialect: Option<Dialect>, sink: &mut Sink) -> Option<Config> {
             return None;
         }
     };
+    let bytes = texts.get(Path::new("")).map_or(bytes, <[u8]>::to_vec);
     let source = SourceFile::of_bytes("<stdin>", "", bytes);
     let what = match dialect {
         Some(dialect) => classify_as(dialect, Path::new(""), &source.text),
@@ -74,8 +75,8 @@ fn stdin(dialect: Option<Dialect>, sink: &mut Sink) -> Option<Config> {
     Some(Config { source, what, named: true })
 }
 
-fn named(path: &Path, dialect: Option<Dialect>, sink: &mut Sink) -> Option<Config> {
-    let source = match SourceFile::read_config(path.display().to_string(), path) {
+fn named(path: &Path, dialect: Option<Dialect>, texts: &Texts, sink: &mut Sink) -> Option<Config> {
+    let source = match texts.read_config(path.display().to_string(), path) {
         Ok(source) => source,
         Err(reason) => {
             sink.push(Diagnostic::new(Severity::Error, format!("can't read `{}`: {reason}", path.display())));
@@ -93,7 +94,7 @@ fn named(path: &Path, dialect: Option<Dialect>, sink: &mut Sink) -> Option<Confi
     Some(Config { source, what: what?, named: true })
 }
 
-fn walk(folder: &Path, dialect: Option<Dialect>, out: &mut Vec<Config>, sink: &mut Sink) {
+fn walk(folder: &Path, dialect: Option<Dialect>, texts: &Texts, out: &mut Vec<Config>, sink: &mut Sink) {
     let mut builder = ignore::WalkBuilder::new(folder);
     // `.htpasswd` and the like are configs; what git keeps for itself isn't.
     builder.hidden(false).require_git(false).filter_entry(|entry| entry.file_name() != ".git");
@@ -113,7 +114,7 @@ fn walk(folder: &Path, dialect: Option<Dialect>, out: &mut Vec<Config>, sink: &m
         }
         // What lies here needs no `./` in front.
         let path = entry.path().strip_prefix(".").unwrap_or(entry.path());
-        let Ok(source) = SourceFile::read_config(path.display().to_string(), path) else { continue };
+        let Ok(source) = texts.read_config(path.display().to_string(), path) else { continue };
         if source.bytes().contains(&0) {
             continue;
         }

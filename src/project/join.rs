@@ -68,7 +68,7 @@ fn groups(configs: Vec<Config>, options: &Options) -> Vec<Vec<SourceFile>> {
         let read = |path: &PathBuf| {
             let known = named.iter().find(|config| real(&config.source.path) == real(path));
             let known = known.map(|config| config.source.clone());
-            known.or_else(|| SourceFile::read_config(path.display().to_string(), path).ok())
+            known.or_else(|| options.texts.read_config(path.display().to_string(), path).ok())
         };
         let main: Vec<SourceFile> = files.iter().filter_map(read).collect();
         let others: Vec<_> = others.into_iter().filter(|config| !compose::with_override(&config.source.path)).collect();
@@ -108,7 +108,7 @@ fn systems_of(project: &Project, options: &Options, sink: &mut Sink) -> Vec<Syst
         if proxy == Proxy::Traefik {
             with_docker.push(service.name.clone());
         }
-        let read = match (unknown, Container::new(inside)) {
+        let read = match (unknown, Container::new(inside, &options.texts)) {
             (Some(why), _) => Err(why),
             (None, Ok(container)) => system(project, inside, proxy, container, options, sink),
             (None, Err(error)) => Err(format!("its files can't be laid out: {}", crate::source::io_reason(&error))),
@@ -247,6 +247,8 @@ fn publish(project: &Project, service: &Service, gateway: &mut Gateway) {
             let note = format!("{}; published by `{}`", listener.origin.note, owner.name);
             gateway.listeners.push(Listener {
                 address: port.address.unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED)),
+                // Docker hands on what comes over IPv6 from an address of its own network.
+                both: false,
                 port: port.published.map_or(0, |(first, _)| first),
                 origin: listener.origin.noted(note),
                 ..listener.clone()

@@ -68,7 +68,7 @@ impl System {
 
 /// Reads what is at these paths; `-` is standard input. What isn't understood goes into `sink`.
 pub fn load(paths: &[PathBuf], dialect: Option<Dialect>, options: &Options, sink: &mut Sink) -> Vec<System> {
-    let configs = discover::discover(paths, dialect, sink);
+    let configs = discover::discover(paths, dialect, &options.texts, sink);
     let (composed, rest): (Vec<_>, Vec<_>) = configs.into_iter().partition(|config| config.what == What::Compose);
     let (mut systems, claimed) = join::projects(composed, options, sink);
     // What a project mounts is read as its service sees it; by itself only where the user names it.

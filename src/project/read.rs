@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use super::classify::What;
 use super::discover::Config;
 use super::{Dialect, System};
-use crate::diag::{Diagnostic, Severity, Sink};
+use crate::diag::Sink;
 use crate::dialect::{Options, caddy, json, nginx, traefik};
 use crate::source::SourceFile;
 
@@ -63,7 +63,7 @@ pub fn all(configs: Vec<Config>, options: &Options, sink: &mut Sink) -> Vec<Syst
     let mut seen: Vec<PathBuf> = Vec::new();
     let traefik_files: Vec<SourceFile> =
         configs.iter().filter(|config| config.what == What::Traefik).map(|config| config.source.clone()).collect();
-    let mut passwords = None;
+    let mut passwords = Vec::new();
     for first in [true, false] {
         for config in configs.iter().filter(|config| (config.what == What::NginxPart) != first) {
             let file = config.source.clone();
@@ -76,7 +76,7 @@ pub fn all(configs: Vec<Config>, options: &Options, sink: &mut Sink) -> Vec<Syst
                 What::Traefik if out.iter().any(|system| system.dialect == Dialect::Traefik) => continue,
                 What::Traefik => traefik(&traefik_files, options, sink),
                 What::Htpasswd => {
-                    passwords = passwords.or(config.named.then_some(file.name));
+                    passwords.push(file);
                     continue;
                 }
                 What::Compose => continue,
@@ -85,9 +85,10 @@ pub fn all(configs: Vec<Config>, options: &Options, sink: &mut Sink) -> Vec<Syst
             out.push(system);
         }
     }
-    if let (Some(name), true) = (passwords, out.is_empty()) {
-        let message = format!("`{name}` holds passwords: nothing in it answers requests");
-        sink.push(Diagnostic::new(Severity::Error, message).help("name the config that uses it as well"));
+    // With a config beside it a password file is judged where that uses it.
+    if out.is_empty() {
+        let system = |file: SourceFile| System::new(Dialect::Htpasswd, file.name.clone(), nginx::passwords(file));
+        out.extend(passwords.into_iter().map(system));
     }
     out
 }

@@ -12,7 +12,6 @@ use crate::dialect::compose::model::{NetworkMode, Project, Service};
 use crate::dialect::compose::own_port;
 use crate::dialect::traefik::{self, LabelSet};
 use crate::dialect::{Options, document::Document, toml, yaml};
-use crate::source::SourceFile;
 
 /// Where Traefik looks for its static file when none is named.
 const CONFIGURATION: &[&str] = &["/etc/traefik/traefik.toml", "/etc/traefik/traefik.yaml", "/etc/traefik/traefik.yml"];
@@ -107,7 +106,7 @@ fn settings(
     });
     system.environment = environment.filter(|(name, ..)| name.to_ascii_uppercase().starts_with("TRAEFIK_")).collect();
     for path in files {
-        match SourceFile::read_config(options.name(&path), &path) {
+        match options.texts.read_config(options.name(&path), &path) {
             Ok(file) => {
                 let read = traefik::read_dynamic(system.files.len(), &file, options, sink);
                 system.files.push(file);

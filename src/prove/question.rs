@@ -31,6 +31,7 @@ impl Question {
             headers,
             version: Version::Http11,
             client_ip: std::net::IpAddr::from([127, 0, 0, 1]),
+            to: None,
             body: None,
             body_bytes: 0,
             port: None,

@@ -13,6 +13,7 @@ use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::{Duration, Instant};
 
 pub use find::{Program, find, nginx_build, nginx_module, output, program, version};
@@ -161,8 +162,21 @@ fn tail(path: &Path) -> String {
     read().unwrap_or_else(|error: std::io::Error| format!("(the log can't be read: {error})"))
 }
 
-/// A port of 127.0.0.1 that was free a moment ago. Errors: what the system says.
+/// A port of 127.0.0.1 that is free and that this process gave to nobody else. It lies below those that the system gives out by itself, so that
+/// no connection takes it before its server does. Errors: what the system says.
 pub fn free_port() -> std::io::Result<u16> {
+    const FIRST: u16 = 10_000;
+    const COUNT: u16 = 20_000;
+    static NEXT: AtomicU16 = AtomicU16::new(0);
+    // Processes beside this one begin elsewhere.
+    let start = (std::process::id() % u32::from(COUNT)) as u16;
+    for _ in 0..COUNT {
+        let next = NEXT.fetch_add(1, Ordering::Relaxed) % COUNT;
+        let port = FIRST + ((u32::from(start) * 97 + u32::from(next)) % u32::from(COUNT)) as u16;
+        if TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_ok() {
+            return Ok(port);
+        }
+    }
     Ok(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?.port())
 }
 

@@ -1,7 +1,7 @@
 //! The stand-in upstream: an HTTP/1.1 server on loopback that records what reaches it and answers as a request tells it to.
 //!
 //! In: requests with the headers [`PROBE`] (a number) and [`SCRIPT`]: `plain`, `stream:CHUNKS:MS`, `slow:MS`, `status:CODE`,
-//! `early`. Out: a [`Seen`] for each. Invariant: records every head as its raw bytes before it answers, has at most
+//! `with:NAME=VALUE`, `early`. Out: a [`Seen`] for each. Invariant: records every head as its raw bytes before it answers, has at most
 //! [`MOST_CONNECTIONS`] threads, and ends all of them when it is dropped.
 
 mod head;

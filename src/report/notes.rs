@@ -39,6 +39,22 @@ pub(super) fn notes(finding: &Finding) -> Vec<Note> {
 
 /// A decision in words.
 fn told(decision: &Value) -> String {
+    let lines: Vec<String> = decision["answer_headers"].as_array().into_iter().flatten().map(line).collect();
+    let passed: Vec<String> = decision["upstream_headers"].as_array().into_iter().flatten().map(line).collect();
+    let with = |word: &str, lines: &[String]| match lines {
+        [] => String::new(),
+        lines => format!("{word} {}", lines.join(" and ")),
+    };
+    format!("{}{}{}", outcome(decision), with(" and", &passed), with("; the answer has", &lines))
+}
+
+/// A header line in words.
+fn line(pair: &Value) -> String {
+    format!("`{}: {}`", pair[0].as_str().unwrap_or_default(), pair[1].as_str().unwrap_or_default())
+}
+
+/// What becomes of a request, in words.
+fn outcome(decision: &Value) -> String {
     let text = |key: &str| decision[key].as_str().unwrap_or_default();
     let status = |value: &Value| value.as_u64().and_then(|status| u16::try_from(status).ok()).map(words::status);
     match text("outcome") {
@@ -55,6 +71,18 @@ fn told(decision: &Value) -> String {
 
 /// What the policy wants, in words.
 fn wanted(evidence: &Evidence) -> String {
+    // Where it goes is right: something else isn't.
+    let named = |decision: &Value, key: &str| decision[key][0][0].as_str().map(str::to_owned);
+    if outcome(&evidence.expected) == outcome(&evidence.actual) {
+        for (key, whose) in [("answer_headers", "the answer"), ("upstream_headers", "it passed on")] {
+            if let Some(name) = named(&evidence.actual, key) {
+                return format!("wants {whose} without `{name}`");
+            }
+            if let Some(pair) = evidence.expected[key].get(0) {
+                return format!("wants {whose} with {}", line(pair));
+            }
+        }
+    }
     match evidence.expected["statuses"].as_array() {
         Some(list) => {
             let list: Vec<String> = list.iter().map(Value::to_string).collect();

@@ -57,12 +57,10 @@ pub fn schema() -> Value {
                 "properties": {
                     "method": {"type": "string"},
                     "target": {"type": "string"},
-                    "headers": {
-                        "type": "array",
-                        "items": {"type": "array", "items": {"type": "string"}, "minItems": 2, "maxItems": 2},
-                    },
+                    "headers": {"$ref": "#/$defs/headers"},
                     "client": {"type": "string", "description": "With the credential of this client."},
                     "client_ip": {"type": "string"},
+                    "address": {"type": "string", "description": "The address that the request comes to, where several listen on its port."},
                     "body": {"type": "string"},
                     "body_bytes": {"type": "integer", "minimum": 0},
                     "port": {"type": "integer", "minimum": 0, "maximum": 65535},
@@ -74,6 +72,11 @@ pub fn schema() -> Value {
                     "http": {"enum": ["1.0", "1.1", "2"]},
                 },
                 "additionalProperties": false,
+            },
+            "headers": {
+                "description": "Names and values.",
+                "type": "array",
+                "items": {"type": "array", "items": {"type": "string"}, "minItems": 2, "maxItems": 2},
             },
             "decision": {
                 "type": "object",
@@ -88,6 +91,8 @@ pub fn schema() -> Value {
                     "host": {"type": "string"},
                     "reason": {"type": "string"},
                     "limits": {"type": "array"},
+                    "answer_headers": {"$ref": "#/$defs/headers", "description": "Of the headers that it is about, the answer's lines."},
+                    "upstream_headers": {"$ref": "#/$defs/headers", "description": "Of the headers that it is about, the upstream's."},
                 },
                 "additionalProperties": true,
             },

@@ -10,9 +10,9 @@
 //! A pass must mean that everything was judged.
 
 use super::access::{cause, on_the_way};
-use super::{Context, Rule};
-use crate::analysis::{curl, decision};
-use crate::finding::{Evidence, Finding, Severity};
+use super::{Context, Rule, evidence};
+use crate::analysis::decision;
+use crate::finding::{Finding, Severity};
 
 /// The rule.
 pub const RULE: Rule =
@@ -23,16 +23,12 @@ fn check(context: &Context<'_>, found: &mut Vec<Finding>) {
     for doubt in &context.survey.doubts {
         let Some(place) = cause(gateway, &doubt.through) else { continue };
         let message = format!("whether a request gets through is not to be known: it {}", doubt.reason);
-        let evidence = Evidence {
-            request: decision::request(gateway, &doubt.witness),
-            command: curl::command(gateway, &doubt.witness),
-            expected: decision::verdict(&context.measure.gateway, &doubt.wanted).into(),
-            actual: serde_json::json!({"outcome": "unknown", "reason": doubt.reason}),
-            steps: decision::steps(gateway, &doubt.through),
-        };
+        let actual = serde_json::json!({"outcome": "unknown", "reason": doubt.reason});
+        let wanted = decision::verdict(&context.measure.gateway, &doubt.wanted).into();
+        let evidence = evidence::told(gateway, &doubt.witness, &doubt.through, actual, wanted);
         let finding = Finding::new(RULE.id, RULE.severity, message, place)
             .label("this request may end up here")
             .help("see that the request is refused, then say so: `# llmguard: ignore[cannot-evaluate] reason`");
-        found.push(on_the_way(gateway, &doubt.through, finding).shown_by(evidence));
+        found.push(on_the_way(gateway, &doubt.through, finding).shown_by(&doubt.witness, evidence));
     }
 }

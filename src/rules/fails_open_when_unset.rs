@@ -26,7 +26,8 @@
 //! }
 //! ```
 
-use super::access::{cause, evidence, message, on_the_way};
+use super::access::{cause, message, on_the_way};
+use super::evidence::of_gap;
 use super::{Context, Rule};
 use crate::analysis::survey;
 use crate::finding::{Finding, Severity};
@@ -54,6 +55,6 @@ fn check(context: &Context<'_>, found: &mut Vec<Finding>) {
         let finding = Finding::new(RULE.id, RULE.severity, message, place)
             .label("this is open if the variable is unset")
             .help("refuse an empty credential, or name the variables with `--env-file FILE`");
-        found.push(on_the_way(gateway, &gap.actual, finding).shown_by(evidence(context, gateway, gap)));
+        found.push(on_the_way(gateway, &gap.actual, finding).shown_by(&gap.witness, of_gap(context, gateway, gap)));
     }
 }

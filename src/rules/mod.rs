@@ -7,6 +7,7 @@ mod access;
 mod cannot_evaluate;
 mod compose;
 mod cors;
+mod evidence;
 mod fails_open_when_unset;
 mod keys;
 mod leaks;
@@ -50,6 +51,8 @@ pub const RULES: &[Rule] = &[
     access::unguarded_server::RULE,
     access::path_spelling::RULE,
     access::method_not_guarded::RULE,
+    access::upstream_chosen_by_client::RULE,
+    access::request_splitting::RULE,
     access::any_key_accepted::RULE,
     access::empty_key_accepted::RULE,
     access::inexact_key::RULE,
@@ -82,6 +85,7 @@ pub const RULES: &[Rule] = &[
     leaks::config_exposed::RULE,
     leaks::credential_logged::RULE,
     leaks::key_in_query::RULE,
+    leaks::key_without_tls::RULE,
     leaks::query_logged::RULE,
     leaks::credential_passed_on::RULE,
     leaks::metrics_exposed::RULE,

@@ -86,6 +86,7 @@ pub fn findings(
             entries.push(entry);
         }
         let mut finding = Finding::new(rule.id, rule.severity, told.message, place).label(told.label).help(told.help);
+        finding = finding.about(&route.witness);
         for (origin, label) in told.related.iter().filter(|(origin, _)| has_place(origin)) {
             finding = finding.with(context.place(origin), label.clone());
         }

@@ -3,10 +3,13 @@
 //! Invariant: a [`Span`] always lies inside its file and on character boundaries.
 
 pub mod atomic;
+mod texts;
 
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+
+pub use texts::Texts;
 
 /// The largest file that is read: a policy of ten thousand clients has one MiB, a device has no end.
 pub const MOST_BYTES: u64 = 16 << 20;

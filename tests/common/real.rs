@@ -12,10 +12,10 @@
 //! times `a`); `@READY@` (among the routers of a Traefik file: one that tells when the file is loaded).
 
 use std::collections::BTreeMap;
-use std::net::{SocketAddr, TcpListener};
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
-use std::sync::atomic::{AtomicU16, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use llmguard::dialect::{Options, Variables};
@@ -141,18 +141,9 @@ impl Given {
     }
 }
 
-/// A port below those that the system gives out by itself, so that no connection of another test holds it.
+/// A port that nobody else has.
 fn port() -> u16 {
-    static NEXT: AtomicU16 = AtomicU16::new(0);
-    let _ =
-        NEXT.compare_exchange(0, (std::process::id() as u16).wrapping_mul(97), Ordering::Relaxed, Ordering::Relaxed);
-    for _ in 0..20_000 {
-        let port = 10_000 + NEXT.fetch_add(1, Ordering::Relaxed) % 20_000;
-        if TcpListener::bind(("127.0.0.1", port)).is_ok() {
-            return port;
-        }
-    }
-    panic!("no free port");
+    llmguard::prove::server::free_port().unwrap()
 }
 
 /// A certificate for `*.test` and its key, the same for all configs.

@@ -44,6 +44,7 @@ impl Generator for Fake {
         let chain = gateway.add(chain);
         gateway.listeners.push(Listener {
             address: IpAddr::V4(Ipv4Addr::LOCALHOST),
+            both: false,
             port,
             tls: false,
             wire: Wire::strict(8192),

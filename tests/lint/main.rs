@@ -5,10 +5,13 @@
 //! what is told now. `real.rs` sends the requests of the findings to the real servers.
 
 #![cfg(unix)]
-#![expect(clippy::unwrap_used, reason = "tests")]
+#![expect(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
+mod case;
+mod claims;
 #[path = "../common/mod.rs"]
 mod common;
+mod fixed;
 mod own;
 mod real;
 

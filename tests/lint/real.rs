@@ -1,111 +1,183 @@
-//! The requests of findings on the real servers: each gets through there, as the finding says.
+//! What findings say, put to the real servers: each request of an expected finding shows there what the finding claims.
 //!
-//! In: the cases of `fixtures/lint` that a server of this machine runs. Out: one failure for each request that the server treats otherwise
-//! than its finding says. Needs the servers that `tests/servers/install.sh` installs.
+//! In: the cases of `fixtures/lint`. Out: one failure for each claim that the server contradicts, and for each expected finding that nobody
+//! asked about without a reason; with a reason it is told as skipped. Needs the servers that `tests/servers/install.sh` installs.
 
-use std::path::{Path, PathBuf};
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
-use base64::Engine as _;
-
-use llmguard::analysis::measure::Measure;
-use llmguard::analysis::survey::{Witness, survey};
-use llmguard::diag::{Severity, Sink};
-use llmguard::dialect::{Options, Variables};
-use llmguard::http::Request;
 use llmguard::policy::plan::Proxy;
-use llmguard::project::{self, Dialect, System};
-use llmguard::prove::moved::known_password;
+use llmguard::project::{Dialect, System};
+use llmguard::prove::config::site::Site;
 use llmguard::prove::{config, server};
+
+use super::case::Case;
+use super::claims::{self, Asker, NO_REQUEST, Said};
 
 /// How many servers run at once: mostly they are waited for.
 const WORKERS: usize = 6;
 
-/// A witness as it goes onto a wire.
-fn request(witness: &Witness) -> Request {
-    let mut request = witness.request.clone();
-    if let Some(user) = request.as_client.take() {
-        let login = format!("{user}:{}", known_password(&user));
-        let login = base64::engine::general_purpose::STANDARD.encode(login);
-        request.headers.push((b"Authorization".to_vec(), format!("Basic {login}").into_bytes()));
-    }
-    request
+/// What came of asking.
+#[derive(Default)]
+struct Asked {
+    /// How many claims a server showed.
+    right: usize,
+    /// What a server contradicts.
+    wrong: Vec<String>,
+    /// What couldn't be asked: the reason, and the findings.
+    skipped: BTreeMap<String, BTreeSet<String>>,
 }
 
-/// The requests that its server treats otherwise than it is said, and how many were asked. `None`: no server of this machine runs it.
-fn wrong(system: &System, options: &Options, case: &Path) -> Option<(Vec<String>, usize)> {
+impl Asked {
+    fn skip(&mut self, reason: impl Into<String>, what: String) {
+        self.skipped.entry(reason.into()).or_default().insert(what);
+    }
+
+    fn add(&mut self, other: Asked) {
+        self.right += other.right;
+        self.wrong.extend(other.wrong);
+        other.skipped.into_iter().for_each(|(reason, all)| self.skipped.entry(reason).or_default().extend(all));
+    }
+}
+
+/// The server of a system, for nginx of that version. Errors: why none runs it.
+pub fn site(system: &System, case: &Case, old: bool) -> Result<Site, String> {
     let proxy = match system.dialect {
         Dialect::Nginx => Proxy::Nginx,
         Dialect::Caddy => Proxy::Caddy,
         Dialect::Traefik => Proxy::Traefik,
-        Dialect::Compose | Dialect::Htpasswd => return None,
+        Dialect::Compose => return Err("a published port needs a Docker engine".to_owned()),
+        Dialect::Htpasswd => return Err("no server runs a file of logins".to_owned()),
     };
-    let measure = Measure::built_in().unwrap();
-    if survey(&system.gateway, &measure, true).gaps.is_empty() {
-        return Some((Vec::new(), 0));
-    }
-    let program = server::program(proxy);
-    let path = super::common::server("lint", program.variable)?;
+    let variable = if old { "LLMGUARD_NGINX_OLD" } else { server::program(proxy).variable };
+    let path = super::common::server("lint", variable).ok_or_else(|| format!("{variable} isn't here"))?;
     let version = server::version(&path, proxy).unwrap();
-    let mut site = match config::start(proxy, &system.gateway, &path, &version, options) {
-        Ok(site) => site,
-        Err(why) if system.dialect == Dialect::Traefik && why.contains("its static file isn't named") => {
-            let name = case.strip_prefix(env!("CARGO_MANIFEST_DIR")).unwrap_or(case).display();
-            super::common::skip(&format!("lint {name}"), "Traefik reads labels from a Docker engine");
-            return None;
-        }
-        Err(why) => return Some((vec![format!("{}: it doesn't start: {why}", case.display())], 0)),
-    };
-    let found = survey(&site.gateway, &measure, true);
-    let mut wrong = Vec::new();
-    let mut asked = 0;
-    let requests: Vec<Request> = found.gaps.iter().map(|gap| request(&gap.witness)).collect();
-    site.settle(&requests);
-    for (gap, request) in found.gaps.iter().zip(requests) {
-        let request = Request { client_ip: [127, 0, 0, 1].into(), ..request };
-        let expected = llmguard::prove::answer::Answer::of(&gap.actual);
-        let observed = site.ask(&request);
-        asked += 1;
-        if expected != observed {
-            let target = request.target.escape_ascii().to_string();
-            wrong.push(format!("{}: {target}: said {expected:?}, was {observed:?}", case.display()));
-        }
-    }
-    site.stop();
-    Some((wrong, asked))
+    config::start(proxy, &system.gateway, &path, &version, &case.options).map_err(|why| match why {
+        why if why.contains("its static file isn't named") => "Traefik reads labels from a Docker engine".to_owned(),
+        why => why,
+    })
 }
 
-/// What is wrong with the cases of one worker, and how many requests were asked.
-fn all_of(cases: &[&PathBuf]) -> (Vec<String>, usize) {
-    let (mut broken, mut all) = (Vec::new(), 0);
-    let measure = Measure::built_in().unwrap();
-    for case in cases {
-        let options = Options { variables: Variables { complete: true, ..Variables::default() }, ..Options::default() };
-        let mut sink = Sink::default();
-        let systems = project::load(std::slice::from_ref(*case), None, &options, &mut sink);
-        let refused = sink.list.iter().any(|problem| problem.severity == Severity::Error);
-        // A server starts only where there is something to ask it.
-        let asks = |system: &&System| !refused && !survey(&system.gateway, &measure, true).gaps.is_empty();
-        for system in systems.iter().filter(asks) {
-            let Some((wrong, asked)) = wrong(system, &options, case) else { continue };
-            broken.extend(wrong);
-            all += asked;
+/// Asks about all findings of a case.
+fn ask(case: &Case) -> Asked {
+    let mut asked = Asked::default();
+    let mut done: BTreeSet<&str> = BTreeSet::new();
+    let mut reason = None;
+    let expected = case.expected();
+    let wanted: BTreeSet<&str> = expected.iter().copied().filter(|rule| claims::claim(rule).is_some()).collect();
+    let left = |done: &BTreeSet<&str>| wanted.iter().any(|rule| !done.contains(rule));
+    // Some findings hold while a variable is set, others while it isn't; some for the nginx that distributions have.
+    let unset = case.systems();
+    one(case, &unset, false, &mut done, &mut reason, &mut asked);
+    if left(&done)
+        && let Some(set) = case.with_variables()
+    {
+        one(&set, &set.systems(), false, &mut done, &mut reason, &mut asked);
+    }
+    if left(&done) {
+        let nginx: Vec<System> = unset.into_iter().filter(|system| system.dialect == Dialect::Nginx).collect();
+        one(case, &nginx, true, &mut done, &mut reason, &mut asked);
+    }
+    for rule in expected {
+        let told = NO_REQUEST.iter().find(|(own, _)| *own == rule).map(|(_, reason)| (*reason).to_owned());
+        match told.or_else(|| reason.clone()) {
+            _ if done.contains(rule) => {}
+            Some(reason) => asked.skip(reason, format!("{}[{rule}]", case.name)),
+            None => asked.wrong.push(format!("{}[{rule}]: nobody asked about it", case.name)),
         }
     }
-    (broken, all)
+    asked
+}
+
+/// Asks about what is left of a case's findings.
+fn one(
+    case: &Case,
+    systems: &[System],
+    old: bool,
+    done: &mut BTreeSet<&'static str>,
+    reason: &mut Option<String>,
+    asked: &mut Asked,
+) {
+    let before = done.clone();
+    for system in systems {
+        let site = match site(system, case, old) {
+            Ok(site) => site,
+            Err(why) => {
+                *reason = Some(why);
+                continue;
+            }
+        };
+        let found = case.findings(&site.gateway);
+        if system.dialect == Dialect::Traefik && !found.is_empty() {
+            site.settle(&found.iter().map(claims::wire).collect::<Vec<_>>());
+        }
+        for (index, finding) in found.iter().enumerate().filter(|(_, finding)| !before.contains(finding.rule)) {
+            let Some(claim) = claims::claim(finding.rule) else { continue };
+            done.insert(finding.rule);
+            let from = [127, 0, 1, u8::try_from(index + 1).unwrap_or(255)].into();
+            let asker = Asker { site: &site, finding, from, body: case.measure.plan.limits.body };
+            match claim(&asker) {
+                Said::Right => asked.right += 1,
+                Said::Wrong(how) => {
+                    let target = asker.request().target.escape_ascii().to_string();
+                    let finding = format!("{}[{}] {}", case.name, finding.rule, finding.message);
+                    asked.wrong.push(format!("{finding}: {target}: {how}"));
+                }
+                Said::Unasked(why) => asked.skip(why, format!("{}[{}]", case.name, finding.rule)),
+            }
+        }
+        site.stop();
+        if system.deployment.is_some() {
+            *reason = Some("its files are a container's".to_owned());
+        } else if system.dialect == Dialect::Caddy && case.expected().contains(&"config-exposed") {
+            *reason = Some("the admin API isn't moved: on loopback it takes other requests".to_owned());
+        }
+    }
+    if !done.is_empty() && case.expected().contains(&"fails-open-when-unset") {
+        done.insert("fails-open-when-unset");
+    }
 }
 
 #[test]
-fn what_gets_through_gets_through_on_the_real_servers() {
-    let cases = super::cases();
-    let asked: Vec<&PathBuf> = cases.iter().filter(|case| !case.join("args").exists()).collect();
-    let found: Vec<(Vec<String>, usize)> = std::thread::scope(|scope| {
-        let workers: Vec<_> =
-            asked.chunks(asked.len().div_ceil(WORKERS)).map(|own| scope.spawn(|| all_of(own))).collect();
-        workers.into_iter().map(|worker| worker.join().unwrap()).collect()
+fn findings_show_on_the_real_servers_what_they_say() {
+    let only = std::env::var("LLMGUARD_CASE").ok();
+    let mut cases: Vec<Case> =
+        super::cases().iter().map(|folder| Case::read(folder, super::arguments(folder))).collect();
+    cases.retain(|case| only.as_ref().is_none_or(|only| case.name.contains(only.as_str())));
+    let (next, all) = (AtomicUsize::new(0), Mutex::new(Asked::default()));
+    std::thread::scope(|scope| {
+        for _ in 0..WORKERS {
+            scope.spawn(|| {
+                while let Some(case) = cases.get(next.fetch_add(1, Ordering::Relaxed)) {
+                    let started = std::time::Instant::now();
+                    let asked = ask(case);
+                    if started.elapsed().as_secs() > 2 {
+                        println!("{}: {:.1} s", case.name, started.elapsed().as_secs_f64());
+                    }
+                    all.lock().unwrap().add(asked);
+                }
+            });
+        }
     });
-    let broken: Vec<String> = found.iter().flat_map(|(broken, _)| broken.clone()).collect();
-    let all: usize = found.iter().map(|(_, all)| all).sum();
-    assert!(broken.is_empty(), "{}", broken.join("\n"));
-    assert!(all > 0, "no request was asked");
-    println!("{all} requests of findings got through");
+    let all = all.into_inner().unwrap();
+    for (reason, names) in &all.skipped {
+        let names: Vec<&str> = names.iter().map(String::as_str).collect();
+        // What no server could show isn't left out.
+        match NO_REQUEST.iter().any(|(_, own)| own == reason && *own != claims::PUBLISHED) {
+            true => println!("{} findings: {reason}", names.len()),
+            false => super::common::skip(&format!("lint {}", names.join(" ")), reason),
+        }
+    }
+    assert!(all.wrong.is_empty(), "{}", all.wrong.join("\n"));
+    assert!(all.right > 0, "nothing was asked");
+    println!("{} claims of findings are shown by the real servers", all.right);
+}
+
+#[test]
+fn every_rule_has_a_claim_or_a_reason_to_have_none() {
+    for rule in llmguard::rules::RULES.iter().map(|rule| rule.id) {
+        let told = NO_REQUEST.iter().any(|(own, _)| *own == rule);
+        assert!(told != claims::claim(rule).is_some(), "{rule}: it needs a claim or a reason to have none");
+    }
 }

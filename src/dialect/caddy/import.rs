@@ -12,7 +12,6 @@ use super::dispenser::{Dispenser, Read};
 use super::glob;
 use super::parse::{Origin, Parser};
 use super::token::{Token, Via};
-use crate::source::SourceFile;
 
 impl Parser<'_> {
     /// Replaces the `import` that the cursor is on. Afterwards the next token is the first that was put in.
@@ -184,7 +183,7 @@ impl Parser<'_> {
         // A file is called as it is reached from the main file.
         let here = self.files.first().filter(|(_, main)| main.is_relative()).and_then(|_| std::env::current_dir().ok());
         let shown = here.and_then(|here| real.strip_prefix(here).ok()).unwrap_or(&real);
-        let read = SourceFile::read_config(self.options.name(shown), &real);
+        let read = self.options.texts.read_config(self.options.name(shown), &real);
         let source = read.map_err(|reason| self.tokens.fault(format!("`import {}`: {reason}", path.display())))?;
         self.files.push((source, PathBuf::from(path)));
         self.by_path.insert(path.into(), self.files.len() - 1);

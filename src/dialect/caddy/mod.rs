@@ -53,7 +53,7 @@ pub struct Facts {
 /// `sink` gets an error for whatever Caddy 2.11 would refuse, in the order in which it would see it, and a warning for what only a Caddy
 /// with a plugin loads. Unreadable parts become handlers named `llmguard.opaque`.
 pub fn adapt(main: &Path, name: &str, options: &Options, sink: &mut Sink) -> Adapted {
-    match SourceFile::read_config(name, main) {
+    match options.texts.read_config(name, main) {
         Ok(file) => adapt_text(file, options, sink),
         Err(reason) => {
             sink.push(Diagnostic::new(Severity::Error, format!("cannot read `{name}`: {reason}")));
@@ -104,7 +104,7 @@ pub fn read_caddyfile(main: &Path, name: &str, options: &Options) -> Reading {
 /// Reads a JSON config, which messages call `name`.
 pub fn read_json(path: &Path, name: &str, options: &Options) -> Reading {
     let mut reading = Reading::default();
-    let file = match SourceFile::read_config(name, path) {
+    let file = match options.texts.read_config(name, path) {
         Ok(file) => file,
         Err(reason) => {
             reading.problems.push(Diagnostic::new(Severity::Error, format!("cannot read `{name}`: {reason}")));

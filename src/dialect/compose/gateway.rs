@@ -166,6 +166,7 @@ impl Open {
         let wire = Wire { raw: true, ..Wire::strict(1 << 20) };
         gateway.listeners.push(Listener {
             address: self.address,
+            both: true,
             port: self.port,
             tls: false,
             wire,

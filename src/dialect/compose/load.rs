@@ -12,7 +12,7 @@ use super::interpolate::{self, Outcome, Stop};
 use super::model::{Text, VariableUse};
 use super::reset::{self, Pattern};
 use crate::diag::{Diagnostic, Severity, Sink};
-use crate::source::SourceFile;
+use crate::source::{SourceFile, Texts};
 
 /// So many files belong to a project at most: beyond that something includes itself in disguise.
 const MOST_FILES: usize = 1000;
@@ -29,6 +29,8 @@ pub(super) struct Loader<'s> {
     pub(super) variables: Vec<VariableUse>,
     /// How many entries merges have made: a short file can ask for very many.
     pub(super) merged: usize,
+    /// What files hold that nobody has written yet.
+    pub(super) texts: Texts,
     /// What `~` stands for.
     pub(super) home: Option<PathBuf>,
 }
@@ -50,6 +52,7 @@ impl<'s> Loader<'s> {
             unknown: HashMap::new(),
             variables: Vec::new(),
             merged: 0,
+            texts: Texts::default(),
             home: None,
         }
     }
@@ -63,7 +66,7 @@ impl<'s> Loader<'s> {
         asked: Option<Place>,
     ) -> Vec<Loaded> {
         let name = path.display().to_string();
-        let file = match SourceFile::read_config(name.as_str(), path) {
+        let file = match self.texts.read_config(name.as_str(), path) {
             Ok(file) if self.files.len() < MOST_FILES => file,
             Ok(_) => {
                 self.error_at(asked, format!("can't read `{name}`: the project has more than {MOST_FILES} files"));

@@ -21,7 +21,7 @@ const PROFILES: &str = "COMPOSE_PROFILES";
 /// Reads a project whose relative paths start from a folder.
 pub(super) fn project(files: &[PathBuf], folder: &Path, options: &Options, sink: &mut Sink) -> Project {
     let said = |variables: &Variables| {
-        files.iter().rev().find_map(|file| said(&SourceFile::read_config("", file).ok()?, variables))
+        files.iter().rev().find_map(|file| said(&options.texts.read_config("", file).ok()?, variables))
     };
     read(folder, options, sink, &said, |loader, variables| loader.unit(files, folder, variables, &[]))
 }
@@ -50,6 +50,7 @@ fn read(
         variables.missed.note();
         loader.add_variables(&env, None, &mut variables);
     }
+    loader.texts = options.texts.clone();
     loader.home = variables.values.get("HOME").map(PathBuf::from);
     let name = name(folder, &variables, said);
     variables.values.insert(NAME.to_owned(), name.clone());

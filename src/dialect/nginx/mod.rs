@@ -15,4 +15,5 @@ mod store;
 pub mod table;
 pub mod units;
 
+pub use meaning::users::passwords;
 pub use meaning::{gateway, read_gateway};

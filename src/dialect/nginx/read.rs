@@ -26,7 +26,7 @@ const MOST_REPEATED: usize = 1 << 20;
 
 /// Reads a config from its main file; `name` is what messages call it.
 pub fn read(main: &Path, name: &str, options: &Options, sink: &mut Sink) -> Config {
-    match SourceFile::read_config(name, main) {
+    match options.texts.read_config(name, main) {
         Ok(file) => read_file(file, options, sink),
         Err(reason) => {
             sink.push(Diagnostic::new(Severity::Error, format!("`{name}` can't be read: {reason}")));

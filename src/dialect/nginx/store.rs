@@ -82,7 +82,7 @@ impl Store {
                 if path.metadata().is_ok_and(|about| !about.is_file() && !about.is_dir()) {
                     return Err("it is no file".to_owned());
                 }
-                SourceFile::read_config(name, path)
+                self.options.texts.read_config(name, path)
             }
         }
     }

@@ -45,6 +45,7 @@ pub fn listen(gateway: &mut Gateway, entry: &EntryPoint, tls: bool, routers: Cha
     let note = format!("the request comes to entry point `{}` ({what})", entry.name);
     gateway.listeners.push(Listener {
         address: entry.address,
+        both: true,
         port: entry.port,
         tls,
         wire: wire(entry),

@@ -241,7 +241,7 @@ fn follow(
         (None, None) => {}
     }
     for path in files {
-        match SourceFile::read(&path) {
+        match options.texts.read_config(path.display().to_string(), &path) {
             Ok(file) => {
                 let index = system.files.len();
                 system.files.push(file.clone());

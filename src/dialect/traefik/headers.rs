@@ -161,7 +161,8 @@ fn cors_headers(node: &Node) -> Vec<(String, Edit)> {
     let origins = node.list("accessControlAllowOriginList");
     let patterns = node.list("accessControlAllowOriginListRegex");
     if !(origins.is_empty() && patterns.is_empty()) {
-        edits.push(("Access-Control-Allow-Origin".to_owned(), Edit::Set(allowed_origin(&origins, &patterns))));
+        // The origin is looked at when the answer is there: a later middleware that takes it away takes this away too.
+        edits.push(("Access-Control-Allow-Origin".to_owned(), Edit::SetLate(allowed_origin(&origins, &patterns))));
     }
     if node.flag("accessControlAllowCredentials") {
         edits.push(("Access-Control-Allow-Credentials".to_owned(), Edit::Set(Value::literal("true"))));

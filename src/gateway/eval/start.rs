@@ -23,7 +23,7 @@ impl Run<'_> {
     pub(super) fn request(&mut self, request: &Request) -> Outcome {
         let mut outcome = nothing();
         outcome.method.clone_from(&request.method);
-        let Some(listener) = self.gateway.listening(request.port, request.tls) else { return outcome };
+        let Some(listener) = self.gateway.listening(request) else { return outcome };
         outcome.steps.push(listener.origin.clone());
         if listener.wire.raw {
             return self.raw(listener, request, outcome);

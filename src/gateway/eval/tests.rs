@@ -14,6 +14,7 @@ fn gateway(chains: Vec<(Vec<Clause>, Terminal)>) -> Gateway {
     let chains = chains.into_iter().map(|(clauses, otherwise)| Chain { clauses, otherwise, origin: Origin::default() });
     let listener = Listener {
         address: [127, 0, 0, 1].into(),
+        both: false,
         port: 80,
         tls: false,
         wire: Wire::strict(16384),

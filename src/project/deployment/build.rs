@@ -7,7 +7,7 @@ use std::sync::LazyLock;
 
 use regex::Regex;
 
-use super::{Attached, Deployment, Health, Image, Missing, Network, Role, Service, Setting};
+use super::{Attached, Deployment, Health, Image, Missing, Network, Role, Service, Setting, Stands};
 use crate::dialect::Place;
 use crate::dialect::compose::interpolate::Outcome;
 use crate::dialect::compose::model::{self, NetworkMode, Project};
@@ -24,6 +24,11 @@ const OBSOLETE: &[&str] = &["version"];
 /// The beginning of a hash whose `$` stand alone.
 static HASH: LazyLock<Option<Regex>> =
     LazyLock::new(|| Regex::new(r"(?:^|[^$])\$(?:2[abxy]?|argon2id?|apr1|[156y])\$(?:[^$]|$)").ok());
+
+/// How the names of variables end that hold keys.
+const KEYS: &[&str] = &["KEY", "KEYS", "TOKEN", "SECRET", "PASSWORD", "PASSWD"];
+/// Shorter values are words that somebody wrote because something had to stand there.
+const SHORTEST_KEY: usize = 16;
 
 /// What a project runs; `role` says of a service whether it is a proxy.
 pub fn deployment(project: &Project, role: &dyn Fn(&model::Service) -> Option<Role>) -> Deployment {
@@ -89,6 +94,7 @@ fn service(
             .as_ref()
             .filter(|_| PLAIN.contains(&variable.name.as_str()) && variable.unknown.is_none())
             .map(|value| value.reveal().trim().trim_matches(['"', '\'']).to_owned()),
+        key: key(project, variable),
         origin: origin(variable.place),
     };
     Service {
@@ -107,6 +113,23 @@ fn service(
         gpu: service.gpus.or_else(|| devices(project, service)).map(origin),
         health: health(service),
     }
+}
+
+/// Where the value of a variable stands, if that is a key: by the variable's name, and as long and mixed as a made one.
+fn key(project: &Project, variable: &model::Variable) -> Option<Stands> {
+    let name = variable.name.to_ascii_uppercase();
+    let value = variable.value.as_ref().filter(|_| variable.unknown.is_none())?.reveal();
+    let kinds = [u8::is_ascii_digit as fn(&u8) -> bool, u8::is_ascii_alphabetic];
+    let made = value.len() >= SHORTEST_KEY
+        && value.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.=+".contains(&byte))
+        && kinds.iter().all(|kind| value.as_bytes().iter().any(kind));
+    if !made || !KEYS.iter().any(|end| name.ends_with(end)) {
+        return None;
+    }
+    let file = project.files.get(variable.place.file)?;
+    // The place may be that of the name alone.
+    let line = file.text.get(variable.place.span.start..).and_then(|rest| rest.lines().next()).unwrap_or_default();
+    Some(if line.contains(value) { Stands::Here } else { Stands::InFile })
 }
 
 fn image(text: &model::Text) -> Image {

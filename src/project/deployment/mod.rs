@@ -113,8 +113,19 @@ pub struct Setting {
     pub name: String,
     /// Its value, where it may be shown and is known.
     pub value: Option<String>,
+    /// Where its value stands, if that is a key.
+    pub key: Option<Stands>,
     /// Where it is set.
     pub origin: Origin,
+}
+
+/// Where the value of a variable stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stands {
+    /// At the variable's own place.
+    Here,
+    /// In a file of variables.
+    InFile,
 }
 
 /// What tells whether a service lives.

@@ -69,6 +69,7 @@ impl Asker<'_> {
             headers: host.into_iter().chain(headers).map(|(name, value)| (name, value.trim_ascii().to_vec())).collect(),
             version: Version::Http11,
             client_ip: IpAddr::from([127, 0, 0, 1]),
+            to: None,
             body: None,
             body_bytes: 0,
             port: None,

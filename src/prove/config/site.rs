@@ -4,7 +4,8 @@
 //! [`Report`]. Invariant: each request has a number by which it is found at the stand-ins, and an address of its own.
 
 use std::collections::BTreeSet;
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use super::world::World;
@@ -18,10 +19,12 @@ use crate::prove::question::Question;
 use crate::prove::questions::address;
 use crate::prove::server::{Launch, Running};
 use crate::prove::upstream::Seen;
-use crate::prove::wire::{self, Target, TlsOptions};
+use crate::prove::wire::{self, Exchange, Target, TlsOptions};
 
 /// How long a server may take until it listens.
 const START: Duration = Duration::from_secs(20);
+/// How long it may take to end by itself: nothing of it is kept.
+const STOP: Duration = Duration::from_millis(200);
 /// How long it may take until it has read its files.
 const LOADED: Duration = Duration::from_secs(5);
 
@@ -32,7 +35,7 @@ pub struct Site {
     /// What it should do.
     pub gateway: Gateway,
     running: Running,
-    asked: usize,
+    asked: AtomicU64,
 }
 
 /// What came of asking.
@@ -69,12 +72,12 @@ impl Site {
         for (name, addr) in world.listeners.iter().filter(|(name, _)| !name.ends_with("/udp")) {
             running.wait_ready(*addr, START).map_err(|reason| format!("{}: {}", name, world.own_names(&reason)))?;
         }
-        Ok(Site { world, gateway, running, asked: 0 })
+        Ok(Site { world, gateway, running, asked: AtomicU64::new(0) })
     }
 
     /// Waits until the server has read its files: servers listen before. Told by the first of these requests that only those files answer:
     /// one that is proxied, else one that isn't refused as by a server without rules.
-    pub fn settle(&mut self, requests: &[Request]) {
+    pub fn settle(&self, requests: &[Request]) {
         let ports: Vec<u16> = self.listeners().into_iter().map(|listener| listener.port).collect();
         let all = requests
             .iter()
@@ -107,13 +110,18 @@ impl Site {
     }
 
     /// Sends one request to its port and gives what became of it.
-    pub fn ask(&mut self, request: &Request) -> Answer {
-        self.asked += 1;
-        let id = self.asked as u64;
-        let mut question = Question::new("", "GET", b"/", Vec::new());
-        question.request = request.clone();
-        question.script = "status:200";
-        let addr = SocketAddr::from(([127, 0, 0, 1], request.port.unwrap_or_default()));
+    pub fn ask(&self, request: &Request) -> Answer {
+        let question =
+            Question { request: request.clone(), script: "status:200", ..Question::new("", "", b"", Vec::new()) };
+        let (exchange, seen) = self.exchange(&question);
+        Answer::observed(&exchange, seen.first().map(|(addr, seen)| (*addr, seen)))
+    }
+
+    /// Asks a question at the port of its request: what came back, and what reached the stand-ins.
+    pub fn exchange(&self, question: &Question) -> (Exchange, Vec<(SocketAddr, Seen)>) {
+        let id = self.asked.fetch_add(1, Ordering::Relaxed) + 1;
+        let request = &question.request;
+        let addr = SocketAddr::from((self.home(request.port), request.port.unwrap_or_default()));
         let tls = self.gateway.listener(request.port).is_some_and(|listener| listener.tls).then(|| {
             let alpn = if request.version == Version::Http2 { vec![b"h2".to_vec()] } else { Vec::new() };
             TlsOptions { server_name: request.server_name(), ca_pem: None, alpn }
@@ -125,8 +133,13 @@ impl Site {
         } else {
             wire::exchange(&target, &String::from_utf8_lossy(&request.method), &question.bytes(id), DEADLINE)
         };
-        let seen = self.seen(id);
-        Answer::observed(&exchange, seen.first().map(|(addr, seen)| (*addr, seen)))
+        (exchange, self.seen(id))
+    }
+
+    /// The loopback address of a port.
+    pub fn home(&self, port: Option<u16>) -> IpAddr {
+        let own = self.world.listeners.iter().find(|(_, addr)| Some(addr.port()) == port);
+        own.map_or(Ipv4Addr::LOCALHOST.into(), |(_, addr)| addr.ip())
     }
 
     /// What reached the stand-ins under a number.
@@ -143,7 +156,8 @@ impl Site {
             for request in requests {
                 // One in ten from the address that most rules about addresses name, the others each from its own: so limits for
                 // an address are met by nobody.
-                let own = if report.asked.is_multiple_of(10) { [127, 0, 0, 1].into() } else { address(report.asked) };
+                let home = self.home(Some(port));
+                let own = if report.asked.is_multiple_of(10) || home.is_ipv6() { home } else { address(report.asked) };
                 let request = Request { port: Some(port), client_ip: own, ..request.clone() };
                 report.asked += 1;
                 progress(report.asked);
@@ -181,7 +195,7 @@ impl Site {
 
     /// Stops the server; its world stays.
     pub fn stop(self) -> World {
-        self.running.stop(Duration::from_secs(5));
+        self.running.stop(STOP);
         self.world
     }
 }

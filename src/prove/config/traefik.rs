@@ -9,10 +9,13 @@ use super::document::{entries, get, items, json, list, made, map, maps, path, pu
 use super::world::{self, World};
 use crate::dialect::Place;
 use crate::dialect::document::{Document, Kind, NodeId, Style};
+use crate::dialect::traefik::statics::OWN;
 use crate::prove::server::Launch;
 
 /// The parts of a static file that stay.
-const STATIC: &[&str] = &["entryPoints", "log", "accessLog", "core", "serversTransport"];
+const STATIC: &[&str] = &["entryPoints", "log", "accessLog", "core", "serversTransport", "api", "ping", "metrics"];
+/// The parts of a transport that name files or check certificates, which stand-ins have none of.
+const TRANSPORT: &[&str] = &["serverName", "insecureSkipVerify", "rootCAs", "certificates", "spiffe", "peerCertURI"];
 
 /// Moves the static file; `dynamic` is the folder of the dynamic ones. Errors: what can't be moved.
 pub fn edit_static(document: &mut Document, dynamic: &Path, world: &mut World) -> Result<(), String> {
@@ -25,6 +28,10 @@ pub fn edit_static(document: &mut Document, dynamic: &Path, world: &mut World) -
             remove(document, root, &[&name]);
         }
     }
+    if let Some(transport) = get(document, root, "serversTransport") {
+        remove(document, transport, TRANSPORT);
+    }
+    own_services(document, root);
     let here = Place::default();
     // Nothing else that Traefik does by itself leaves this machine.
     let global = map(document, here, &[("checkNewVersion", "false", Style::Plain)]);
@@ -58,6 +65,25 @@ pub fn edit_static(document: &mut Document, dynamic: &Path, world: &mut World) -
     Ok(())
 }
 
+/// What Traefik shows of itself stays; where that opens an entry point without a word, there is one that can be moved.
+fn own_services(document: &mut Document, root: NodeId) {
+    if let Some(metrics) = get(document, root, "metrics") {
+        let others: Vec<String> = entries(document, metrics).into_iter().map(|(name, _)| name).collect();
+        let others: Vec<&str> = others.iter().map(String::as_str).filter(|name| *name != "prometheus").collect();
+        remove(document, metrics, &others);
+    }
+    let insecure = path(document, &["api", "insecure"]).and_then(|insecure| text(document, insecure));
+    let opens = insecure.is_some_and(|insecure| insecure.eq_ignore_ascii_case("true"))
+        || path(document, &["ping"]).is_some()
+        || path(document, &["metrics", "prometheus"]).is_some();
+    if let Some(points) = path(document, &["entryPoints"]).filter(|_| opens)
+        && get(document, points, OWN).is_none()
+    {
+        let point = map(document, Place::default(), &[("address", ":8080", Style::Quoted)]);
+        put(document, points, OWN, point);
+    }
+}
+
 /// Moves a dynamic file. Errors: what can't be moved.
 pub fn edit_dynamic(document: &mut Document, world: &mut World) -> Result<(), String> {
     let (certificate, key) = world.certificate()?;
@@ -67,7 +93,10 @@ pub fn edit_dynamic(document: &mut Document, world: &mut World) -> Result<(), St
                 set(document, node, file.display().to_string());
             }
         }
-        remove(document, map, &["certResolver", "healthCheck", "serversTransport"]);
+        remove(document, map, &["certResolver", "healthCheck"]);
+        for (_, transport) in get(document, map, "serversTransports").map_or(Vec::new(), |all| entries(document, all)) {
+            remove(document, transport, TRANSPORT);
+        }
         if let Some(auth) = get(document, map, "forwardAuth") {
             if let Some(address) = get(document, auth, "address") {
                 let own = text(document, address).unwrap_or_default();

@@ -3,7 +3,7 @@
 //! In: the addresses that a config names. Out: others, on loopback, and back again for reports. Invariant: the same name gets the same
 //! address; nothing that the config names is bound or asked.
 
-use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 
 use crate::prove::moved::{self, known_password};
@@ -44,7 +44,10 @@ impl World {
         loop {
             let port = server::free_port().map_err(|error| format!("no free port: {error}"))?;
             if !taken(port) {
-                let addr = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+                // Where this machine has no IPv6, IPv4 stands for it.
+                let ipv6 = own.starts_with('[') && TcpListener::bind((Ipv6Addr::LOCALHOST, port)).is_ok();
+                let host = if ipv6 { IpAddr::from(Ipv6Addr::LOCALHOST) } else { Ipv4Addr::LOCALHOST.into() };
+                let addr = SocketAddr::from((host, port));
                 self.listeners.push((own.to_owned(), addr));
                 return Ok(addr);
             }

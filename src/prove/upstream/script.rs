@@ -27,6 +27,8 @@ pub(super) enum Script {
     Slow(Duration),
     /// This status.
     Status(u16),
+    /// 200 and this header.
+    With(String, String),
     /// 200 before the request's body is read.
     Early,
     /// Not known.
@@ -46,6 +48,10 @@ impl Script {
         let script = match words.next()? {
             "plain" => Script::Plain,
             "early" => Script::Early,
+            "with" => {
+                let (name, value) = words.next()?.split_once('=')?;
+                Script::With(name.to_owned(), value.to_owned())
+            }
             "slow" => Script::Slow(wait(words.next())?),
             "status" => Script::Status(words.next()?.parse().ok().filter(|code| (200..600).contains(code))?),
             "stream" => {
@@ -75,6 +81,9 @@ impl Script {
         let mut lines = vec![("Content-Type", "application/json")];
         if *self == Script::Plain {
             lines.extend_from_slice(UNWANTED);
+        }
+        if let Script::With(name, value) = self {
+            lines.push((name, value));
         }
         let length = body.len().to_string();
         if !matches!(status, 204 | 304) {

@@ -14,16 +14,18 @@ pub mod inference_reachable;
 pub mod metadata_reachable;
 pub mod method_not_guarded;
 pub mod path_spelling;
+pub mod request_splitting;
 pub mod unguarded_server;
 pub mod unlisted_path_reachable;
+pub mod upstream_chosen_by_client;
 pub mod upstream_published;
 
+use super::evidence::{evidence, of_gap};
 use super::{Context, Repair, Rule};
 use crate::analysis::caller::{self, Trick, Who};
 use crate::analysis::measure::On;
-use crate::analysis::survey::{self, Gap};
+use crate::analysis::survey::{self, Gap, Witness};
 use crate::analysis::witness::Twist;
-use crate::analysis::{curl, decision};
 use crate::catalog::{CatalogEndpoint, Reach};
 use crate::finding::{Evidence, Finding, Place, Severity};
 use crate::gateway::eval::Outcome;
@@ -85,6 +87,12 @@ pub fn class(context: &Context<'_>, gap: &Gap) -> &'static str {
     }
 }
 
+/// What is said where only the address of a caller makes the difference.
+fn over_ipv6() -> Words {
+    let help = "end the list with what holds for everybody (`deny all`, `0.0.0.0/0 ::/0`), or don't listen on IPv6";
+    Words { label: "the lists of addresses on the way here leave IPv6 out", help: help.to_owned() }
+}
+
 /// What a rule says about a gap of its own.
 pub struct Words {
     /// What to say at the place.
@@ -105,12 +113,15 @@ pub fn findings(
     let own = context.survey.gaps.iter().filter(|gap| class(context, gap) == rule && !inner(gap));
     let told = own.filter_map(|gap| {
         let place = cause(context.gateway, &gap.actual)?;
-        let Words { label, help } = words(gap);
+        let Words { label, help } = match gap.witness.caller.way {
+            Some(_) if gap.witness.caller.who == Who::Nobody => over_ipv6(),
+            _ => words(gap),
+        };
         let loosely = gap.endpoint.is_some_and(|(_, reach)| reach == Reach::Loosely);
         let severity = if loosely || gap.endpoint.is_none() { severity.max(Severity::Warning) } else { severity };
         let finding = Finding::new(rule, severity, message(context, gap), place).label(label).help(help);
         let finding = on_the_way(context.gateway, &gap.actual, finding);
-        Some(finding.shown_by(evidence(context, context.gateway, gap)))
+        Some(finding.shown_by(&gap.witness, of_gap(context, context.gateway, gap)))
     });
     told.collect()
 }
@@ -159,15 +170,10 @@ pub fn on_the_way(gateway: &Gateway, outcome: &Outcome, mut finding: Finding) ->
     finding
 }
 
-/// The request that shows a gap.
-pub fn evidence(context: &Context<'_>, gateway: &Gateway, gap: &Gap) -> Evidence {
-    Evidence {
-        request: decision::request(gateway, &gap.witness),
-        command: curl::command(gateway, &gap.witness),
-        expected: decision::verdict(&context.measure.gateway, &gap.wanted).into(),
-        actual: decision::verdict(gateway, &gap.actual).into(),
-        steps: decision::steps(gateway, &gap.actual),
-    }
+/// A request beside what the policy says about it.
+pub fn asked(context: &Context<'_>, witness: &Witness, outcome: &Outcome) -> Evidence {
+    let wanted = context.measure.decides(&witness.caller.on, &witness.request.method, &witness.request.target);
+    evidence(context, context.gateway, witness, outcome, &wanted)
 }
 
 /// Who can do what.
@@ -184,17 +190,18 @@ pub fn message(context: &Context<'_>, gap: &Gap) -> String {
         Twist::Hostless => " by HTTP/1.0 without a Host".to_owned(),
         Twist::Spelling => format!(" by writing `{}`", String::from_utf8_lossy(&gap.witness.request.target)),
     };
+    let by = if gap.witness.request.client_ip.is_ipv6() { " over IPv6" } else { "" };
     match gap.endpoint {
         None => {
             let sent = &gap.witness.request;
             let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-            format!("{who} reaches the upstream with `{} {}`", text(&sent.method), text(&sent.target))
+            format!("{who} reaches the upstream with `{} {}`{by}", text(&sent.method), text(&sent.target))
         }
         Some((_, Reach::Loosely)) => {
             let path = endpoint(context, gap).map(|own| own.path.as_str()).unwrap_or_default();
-            format!("{who} reaches the upstream past the rules for `{path}`{how}")
+            format!("{who} reaches the upstream past the rules for `{path}`{how}{by}")
         }
-        Some(_) => format!("{who} can {}{how}", deeds(context, gap)),
+        Some(_) => format!("{who} can {}{how}{by}", deeds(context, gap)),
     }
 }
 

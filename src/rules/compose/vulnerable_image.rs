@@ -32,7 +32,7 @@ use std::collections::BTreeSet;
 
 use serde::Deserialize;
 
-use super::super::access::evidence;
+use super::super::evidence::of_gap;
 use super::{finding, leads_to};
 use crate::analysis::measure::On;
 use crate::analysis::survey::{self, Gap};
@@ -118,7 +118,7 @@ fn vulnerable(context: &Context<'_>, own: &Deployed<'_>, service: &Service) -> O
     let help = format!("{remedy}, and close the endpoint; {} (as of {}: {})", ids.join(", "), known.date, known.source);
     let way = survey::place(&gap.actual).and_then(|origin| place(gateway, origin));
     let finding = finding(context, (RULE.id, severity), &image.origin, message)?.label("this version has the hole");
-    Some(finding.help(help).with(way, "requests get there here").shown_by(evidence(context, gateway, gap)))
+    Some(finding.help(help).with(way, "requests get there here").shown_by(&gap.witness, of_gap(context, gateway, gap)))
 }
 
 /// The paths of the endpoints that a gap opens.

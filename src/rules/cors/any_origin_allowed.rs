@@ -39,7 +39,7 @@
 //!   accessControlAllowOriginList: ["https://app.example.com"]
 //! ```
 
-use super::{FOREIGN, allowed, asked, needs_no_key, once, routes, with_credentials};
+use super::{FOREIGN, allowed, asked, needs_no_key, once, readable, routes, with_credentials};
 use crate::finding::{Finding, Severity};
 use crate::rules::{Context, Rule};
 
@@ -69,6 +69,8 @@ fn check(context: &Context<'_>, found: &mut Vec<Finding>) {
         let Some(place) = context.place(&line.origin).filter(|_| once(&mut known, &line)) else { continue };
         let label = if star { "`*` is every origin" } else { "the caller's own origin comes back, whatever it is" };
         let help = "name the origins of your own pages, compare them whole, and answer others without this header";
-        found.push(Finding::new(RULE.id, severity, message, place).label(label).help(help));
+        let finding = Finding::new(RULE.id, severity, message, place).label(label).help(help);
+        let (witness, evidence) = readable(context, route, FOREIGN, &outcome, &line);
+        found.push(finding.shown_by(&witness, evidence));
     }
 }

@@ -32,7 +32,7 @@
 //! }
 //! ```
 
-use super::{ALLOWS, allowed, asked, once, own_origins, routes};
+use super::{ALLOWS, allowed, asked, from, once, own_origins, right_way, routes};
 use crate::analysis::answer;
 use crate::finding::{Finding, Severity};
 use crate::gateway::eval::Verdict;
@@ -68,9 +68,11 @@ fn check(context: &Context<'_>, found: &mut Vec<Finding>) {
             let message = "answers have two `Access-Control-Allow-Origin`: the gateway's and the upstream's";
             let finding = Finding::new(RULE.id, RULE.severity, message, place).label("added to the upstream's own");
             let finding = finding.with(cause(context.gateway, &outcome), "the upstream gets the caller's `Origin`");
-            found.push(
-                finding.help("take `Origin` away before the upstream, and its own `Access-Control-*` from the answer"),
-            );
+            let finding =
+                finding.help("take `Origin` away before the upstream, and its own `Access-Control-*` from the answer");
+            let witness = from(route, origin);
+            let evidence = right_way(context.gateway, &witness, &outcome).upstream_gets("Origin", origin);
+            found.push(finding.shown_by(&witness, evidence));
         }
     }
 }

@@ -26,7 +26,7 @@
 //!
 //! In Caddy set the header before the key is asked for, in Traefik put the middleware `headers` before the one that asks.
 
-use super::{allowed, asked, nobody_from, once, own_origins, routes};
+use super::{ALLOWS, allowed, asked, nobody_from, once, own_origins, right_way, routes};
 use crate::analysis::answer;
 use crate::analysis::caller::Who;
 use crate::finding::{Finding, Severity};
@@ -54,16 +54,19 @@ fn check(context: &Context<'_>, found: &mut Vec<Finding>) {
             let Some(line) = asked(context, route, origin).and_then(|outcome| allowed(&outcome, origin)) else {
                 continue;
             };
-            let Some(refused) = answer::ask(context.gateway, &nobody_from(route, origin)) else { continue };
+            let witness = nobody_from(route, origin);
+            let Some(refused) = answer::ask(context.gateway, &witness.request) else { continue };
             let Verdict::Refused(status @ (401 | 403)) = refused.verdict else { continue };
-            if !answer::lines(&refused, super::ALLOWS).is_empty() {
+            if !answer::lines(&refused, ALLOWS).is_empty() {
                 continue;
             }
             let Some(place) = context.place(&line.origin).filter(|_| once(&mut known, &line)) else { continue };
             let message = format!("pages of an allowed origin can't read a {status}: it has no CORS headers");
             let finding = Finding::new(RULE.id, RULE.severity, message, place).label("only good answers have this");
             let finding = finding.with(cause(context.gateway, &refused), format!("this {status} goes without it"));
-            found.push(finding.help("set it on every answer, before anybody is refused (nginx: `always`)"));
+            let finding = finding.help("set it on every answer, before anybody is refused (nginx: `always`)");
+            let evidence = right_way(context.gateway, &witness, &refused).answer_lines(ALLOWS, &[], &[origin]);
+            found.push(finding.shown_by(&witness, evidence));
         }
     }
 }

@@ -14,13 +14,14 @@ use std::collections::BTreeSet;
 use regex_syntax::hir::{Class, Hir, HirKind};
 
 use super::Context;
+use super::evidence::right_way;
 use crate::analysis::answer::{self, Line};
 use crate::analysis::caller::Who;
-use crate::analysis::survey::Route;
+use crate::analysis::survey::{Route, Witness};
+use crate::finding::Evidence;
 use crate::gateway::eval::Outcome;
 use crate::gateway::value::Row;
 use crate::gateway::{Edit, Gateway, HeaderEdit, Pattern, Predicate, Setting, Step, Test, Value};
-use crate::http::Request;
 use crate::source::Span;
 
 /// The header that lets pages of other origins read an answer.
@@ -103,7 +104,7 @@ impl Texts {
     }
 
     fn edit(&mut self, edit: &Edit) {
-        let (Edit::Set(value) | Edit::Add(value) | Edit::Default(value)) = edit else { return };
+        let (Edit::Set(value) | Edit::SetLate(value) | Edit::Add(value) | Edit::Default(value)) = edit else { return };
         if let Some(text) = value.as_literal() {
             self.text(text);
         }
@@ -190,29 +191,32 @@ fn host(origin: &str) -> Option<&str> {
 }
 
 /// The request of a route from a page of this origin.
-fn from(route: &Route, origin: &str) -> Request {
-    let mut request = route.witness.request.clone();
-    request.headers.push((b"Origin".to_vec(), origin.as_bytes().to_vec()));
-    request
+fn from(route: &Route, origin: &str) -> Witness {
+    route.witness.clone().with("Origin", origin)
 }
 
 /// The same without the caller's credential.
-fn nobody_from(route: &Route, origin: &str) -> Request {
-    let mut request = from(route, origin);
-    request.headers.retain(|line| !route.witness.caller.headers.contains(line));
-    request.as_client = None;
-    request
+fn nobody_from(route: &Route, origin: &str) -> Witness {
+    route.witness.clone().without_credential().with("Origin", origin)
 }
 
 /// What a page of this origin gets; absent: not to be known.
 fn asked(context: &Context<'_>, route: &Route, origin: &str) -> Option<Outcome> {
-    answer::ask(context.gateway, &from(route, origin))
+    answer::ask(context.gateway, &from(route, origin).request)
 }
 
 /// The line that lets this origin read the answer, by its name or by `*`.
 fn allowed(outcome: &Outcome, origin: &str) -> Option<Line> {
     let fits = |line: &Line| line.value.as_deref().is_some_and(|value| value == b"*" || value == origin.as_bytes());
     answer::lines(outcome, ALLOWS).into_iter().find(fits)
+}
+
+/// The request from a page that may read its answer and should not.
+fn readable(context: &Context<'_>, route: &Route, origin: &str, outcome: &Outcome, line: &Line) -> (Witness, Evidence) {
+    let witness = from(route, origin);
+    let value = String::from_utf8_lossy(line.value.as_deref().unwrap_or_default()).into_owned();
+    let evidence = right_way(context.gateway, &witness, outcome).answer_lines(ALLOWS, &[&value], &[]);
+    (witness, evidence)
 }
 
 /// Whether the browser may send what it keeps.

@@ -33,7 +33,7 @@
 //! accessControlAllowOriginList: ["https://app.example.com"]
 //! ```
 
-use super::{FOREIGN, allowed, asked, host, needs_no_key, once, own_origins, routes, with_credentials};
+use super::{FOREIGN, allowed, asked, host, needs_no_key, once, own_origins, readable, routes, with_credentials};
 use crate::finding::{Finding, Severity};
 use crate::rules::{Context, Rule};
 
@@ -55,7 +55,7 @@ fn check(context: &Context<'_>, found: &mut Vec<Finding>) {
     for route in routes {
         let reads = |origin: &str| {
             let outcome = asked(context, route, origin)?;
-            Some((allowed(&outcome, origin)?, with_credentials(&outcome)))
+            Some((allowed(&outcome, origin)?, with_credentials(&outcome), outcome))
         };
         if reads(FOREIGN).is_some() {
             continue;
@@ -68,7 +68,7 @@ fn check(context: &Context<'_>, found: &mut Vec<Finding>) {
             if other.unlike.as_ref().is_some_and(|unlike| reads(unlike).is_some()) {
                 continue;
             }
-            let Some((line, kept)) = reads(&other.origin) else { continue };
+            let Some((line, kept, outcome)) = reads(&other.origin) else { continue };
             let Some(place) = context.place(&line.origin).filter(|_| once(&mut known, &line)) else { continue };
             let severity = if kept && needs_no_key(context, route) { Severity::Error } else { Severity::Warning };
             let message = format!("pages of `{}` may read the answers", other.origin);
@@ -77,7 +77,9 @@ fn check(context: &Context<'_>, found: &mut Vec<Finding>) {
                 _ => "compare the whole origin: `^` before it, `$` behind it, `\\.` for its dots".to_owned(),
             };
             let label = "this header lets them";
-            found.push(Finding::new(RULE.id, severity, message, place).label(label).help(help));
+            let finding = Finding::new(RULE.id, severity, message, place).label(label).help(help);
+            let (witness, evidence) = readable(context, route, &other.origin, &outcome, &line);
+            found.push(finding.shown_by(&witness, evidence));
         }
     }
 }

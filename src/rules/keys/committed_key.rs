@@ -2,7 +2,8 @@
 //!
 //! ## What it finds
 //!
-//! A key as text in a file that git would take along, or that everybody on the machine may read. Files that only their owner reads, outside of
+//! A key as text in a file that git would take along, or that everybody on the machine may read: in a server's config, in the `environment:` of
+//! a compose file, in the `.env` or `env_file` that its variables come from. Files that only their owner reads, outside of
 //! what git would take along, are in order.
 //!
 //! ## Why it matters
@@ -15,7 +16,17 @@
 //! if ($http_authorization != "Bearer KEY") { return 401; }
 //! ```
 //!
+//! ```yaml
+//! environment:
+//!   LITELLM_MASTER_KEY: KEY
+//! ```
+//!
 //! ## Right
+//!
+//! ```yaml
+//! environment:
+//!   LITELLM_MASTER_KEY: ${LITELLM_MASTER_KEY}   # from .env, which .gitignore names
+//! ```
 //!
 //! ```nginx
 //! include secrets/keys.conf;   # 0600, in .gitignore
@@ -30,13 +41,14 @@
 //! ```
 
 use std::os::unix::fs::PermissionsExt as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use ignore::gitignore::Gitignore;
 
 use super::held::{Held, held, some};
 use crate::finding::{Finding, Place, Severity};
-use crate::rules::{Context, Rule};
+use crate::project::deployment::Stands;
+use crate::rules::{Context, Deployed, Rule};
 
 /// The rule.
 pub const RULE: Rule =
@@ -67,6 +79,53 @@ fn check(context: &Context<'_>, found: &mut Vec<Finding>) {
         let help = "name a variable instead; nginx has none: include a file that only root reads and that git ignores";
         found.push(finding.help(help));
     }
+    found.extend(context.deployed.iter().flat_map(|own| composed(context, own)));
+}
+
+/// Keys of a compose project: one finding a file.
+fn composed(context: &Context<'_>, own: &Deployed<'_>) -> Vec<Finding> {
+    let mut known: Vec<PathBuf> = Vec::new();
+    let mut found = Vec::new();
+    for setting in own.deployment.services.iter().flat_map(|service| &service.environment) {
+        let (Some(stands), Some(place)) = (setting.key, context.place(&setting.origin)) else { continue };
+        let path = match stands {
+            Stands::Here => Some(place.file.path.clone()),
+            Stands::InFile => of_variables(&place, &setting.name),
+        };
+        let path = path.map(|path| std::fs::canonicalize(&path).unwrap_or(path));
+        let Some(path) = path.filter(|path| !known.contains(path)) else { continue };
+        // A file of variables is what keys are for: nobody but git gives it away.
+        let why = read_by_others(&path).filter(|_| stands == Stands::Here || (in_git(&path) && !ignored(&path)));
+        let Some(why) = why else { continue };
+        known.push(path.clone());
+        let (name, file) = (&setting.name, path.file_name().unwrap_or_default().to_string_lossy());
+        let (message, label, help) = match stands {
+            Stands::Here => (
+                format!("the key in `{name}` stands as text in a file {why}"),
+                "whoever reads the file has it",
+                format!("write `${{{name}}}`, and its value into `.env`, which `.gitignore` names"),
+            ),
+            Stands::InFile => (
+                format!("the key in `{name}` stands in `{file}`, {}", why.replace("that git", "which git")),
+                "its value comes from there",
+                format!("write `{file}` into `.gitignore`; if it is committed already, make a new key"),
+            ),
+        };
+        found.push(Finding::new(RULE.id, RULE.severity, message, place).label(label).help(help));
+    }
+    found
+}
+
+/// The file that a variable's value stands in: the one that is named at its place, or `.env`, from which Compose takes values.
+fn of_variables(place: &Place, name: &str) -> Option<PathBuf> {
+    let folder = place.file.path.parent()?;
+    let named = place.file.slice(place.span).trim().trim_matches(['"', '\'']);
+    let holds = |path: &PathBuf| {
+        let sets =
+            |line: &str| line.trim_start().trim_start_matches("export ").split('=').next().map(str::trim) == Some(name);
+        std::fs::read_to_string(path).is_ok_and(|text| text.lines().any(sets))
+    };
+    [folder.join(named), folder.join(".env")].into_iter().find(holds)
 }
 
 /// Who else gets a file.

@@ -53,7 +53,7 @@ fn check(context: &Context<'_>, found: &mut Vec<Finding>) {
         let message = "the upstream's `X-Accel-Redirect` is followed into `internal` locations";
         let finding = Finding::new(RULE.id, RULE.severity, message, place).label("its answers are obeyed");
         let finding = finding.with(context.place(inner), "no client reaches this, the upstream does");
-        found.push(finding.help("add `proxy_ignore_headers X-Accel-Redirect X-Accel-Buffering X-Accel-Charset X-Accel-Expires X-Accel-Limit-Rate;`"));
+        found.push(finding.help("add `proxy_ignore_headers X-Accel-Redirect X-Accel-Buffering X-Accel-Charset X-Accel-Expires X-Accel-Limit-Rate;`").about(&route.witness));
     }
 }
 

@@ -53,6 +53,6 @@ fn check(context: &Context<'_>, found: &mut Vec<Finding>) {
         let message = format!("anybody reads the gateway's configuration at `{}` on port {}", shown.path, shown.port);
         let finding = Finding::new(RULE.id, RULE.severity, message, shown.place).label("open to whoever reaches it");
         let help = "let it listen on loopback alone, switch it off, or ask for a login";
-        found.push(finding.help(help).shown_by(shown.evidence));
+        found.push(finding.help(help).shown_by(&shown.witness, shown.evidence));
     }
 }

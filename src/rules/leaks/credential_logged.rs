@@ -28,6 +28,10 @@
 //!       defaultMode: keep
 //! ```
 //!
+//! ```nginx
+//! error_log /var/log/nginx/error.log debug;
+//! ```
+//!
 //! ## Right
 //!
 //! ```caddyfile
@@ -77,18 +81,17 @@ fn check(context: &Context<'_>, found: &mut Vec<Finding>) {
             known.push(key);
             let verb = if names.len() == 1 { "is" } else { "are" };
             let names = listed(names.iter().map(|name| spelled(name)));
-            let (severity, message, label) = match own {
-                Some(_) => (RULE.severity, format!("{names} {verb} written to the log `{to}`"), "this log holds it"),
-                None => (
-                    Severity::Info,
-                    format!(
-                        "{names} of a request that fails {verb} written to `{to}`, as nothing else is said about logs"
-                    ),
-                    "when this upstream fails",
-                ),
+            let fails = log.only.as_ref().is_some_and(|only| !only.contain(200));
+            let which = if fails { " of a request that fails" } else { "" };
+            let (implied, label) = match &own {
+                Some(_) => ("", "this log holds it"),
+                None => (", as nothing else is said about logs", "when this upstream fails"),
             };
+            let severity = if fails { Severity::Info } else { RULE.severity };
+            let message = format!("{names}{which} {verb} written to the log `{to}`{implied}");
             let help = "leave headers out of the log, or delete this one from its rows; keys that were logged are to be changed";
-            found.push(Finding::new(RULE.id, severity, message, place).label(label).help(help));
+            let finding = Finding::new(RULE.id, severity, message, place).label(label).help(help);
+            found.push(finding.about(&route.witness));
         }
     }
 }

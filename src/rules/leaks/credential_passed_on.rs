@@ -78,8 +78,8 @@ fn check(context: &Context<'_>, found: &mut Vec<Finding>) {
         let Some(place) = cause(context.gateway, &route.outcome) else { continue };
         let names = listed(names);
         let finding = Finding::new(RULE.id, RULE.severity, format!("the upstream gets the caller's {names}"), place);
-        found
-            .push(finding.label("passed on as it came").help(format!("remove {names} from what goes to the upstream")));
+        let finding = finding.label("passed on as it came");
+        found.push(finding.help(format!("remove {names} from what goes to the upstream")).about(&route.witness));
     }
 }
 

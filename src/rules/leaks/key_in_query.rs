@@ -30,12 +30,13 @@ use super::said;
 use crate::analysis::answer;
 use crate::analysis::boundary::boundaries;
 use crate::analysis::caller::{Caller, Who, is_key_name};
+use crate::analysis::decision;
 use crate::analysis::measure::{On, forwards};
 use crate::analysis::survey::Witness;
 use crate::finding::{Finding, Severity};
 use crate::gateway::{Gateway, Origin, Predicate, Value};
-use crate::http::Request;
 use crate::rules::access::cause;
+use crate::rules::evidence::told;
 use crate::rules::{Context, Rule};
 
 /// The rule.
@@ -54,14 +55,16 @@ fn check(context: &Context<'_>, found: &mut Vec<Finding>) {
     for (name, values) in arguments.into_iter().filter(|(name, _)| is_key_name(name)) {
         let opens = values.iter().filter(|value| !value.is_empty()).take(MOST_TRIED).find_map(|value| {
             context.survey.routes.iter().find_map(|route| {
-                let alone = without(&route.witness);
-                let caller = Caller { argument: Some((name.clone(), value.clone())), ..Caller::nobody() };
-                let nobody = answer::ask(gateway, &alone)?;
-                let outcome = answer::ask(gateway, &caller.sends(alone))?;
-                (forwards(&outcome.verdict) && !forwards(&nobody.verdict)).then_some(outcome)
+                let alone = route.witness.clone().without_credential();
+                let argument = Some((name.clone(), value.clone()));
+                let caller = Caller { argument, ..Caller::client(On::SomeClient, None) };
+                let nobody = answer::ask(gateway, &alone.request)?;
+                let witness = Witness { request: caller.sends(alone.request), caller, ..alone };
+                let outcome = answer::ask(gateway, &witness.request)?;
+                (forwards(&outcome.verdict) && !forwards(&nobody.verdict)).then_some((witness, nobody, outcome))
             })
         });
-        let Some(outcome) = opens else { continue };
+        let Some((witness, nobody, outcome)) = opens else { continue };
         let place = compared(gateway, &name).and_then(|origin| said(context, origin));
         let Some(place) = place.or_else(|| cause(gateway, &outcome)) else { continue };
         let logs: Vec<_> = answer::logs(&outcome).into_iter().map(|(log, _)| log).collect();
@@ -71,23 +74,11 @@ fn check(context: &Context<'_>, found: &mut Vec<Finding>) {
         let logged = logged.map(|to| format!(" and written to the log `{to}`")).unwrap_or_default();
         let message = format!("a key is accepted in the query (`?{name}=`){logged}");
         let finding = Finding::new(RULE.id, RULE.severity, message, place).label("this argument opens the gateway");
-        found.push(finding.help("take keys from a header alone: `Authorization: Bearer` or `X-API-Key`"));
+        let finding = finding.help("take keys from a header alone: `Authorization: Bearer` or `X-API-Key`");
+        let actual = decision::verdict(gateway, &outcome).into();
+        let wanted = decision::verdict(gateway, &nobody).into();
+        found.push(finding.shown_by(&witness, told(gateway, &witness, &outcome, actual, wanted)));
     }
-}
-
-/// The request of a witness without its credential.
-fn without(witness: &Witness) -> Request {
-    let mut request = witness.request.clone();
-    request.headers.retain(|line| !witness.caller.headers.contains(line));
-    request.as_client = None;
-    request.target = match (&witness.caller.argument, &witness.caller.on) {
-        (Some((name, value)), On::Client(_) | On::SomeClient) => {
-            let added = name.len() + value.len() + 2;
-            request.target[..request.target.len().saturating_sub(added)].to_vec()
-        }
-        _ => request.target,
-    };
-    request
 }
 
 /// The place where an argument is compared.

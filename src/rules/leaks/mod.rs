@@ -8,6 +8,7 @@ pub mod config_exposed;
 pub mod credential_logged;
 pub mod credential_passed_on;
 pub mod key_in_query;
+pub mod key_without_tls;
 pub mod metrics_exposed;
 pub mod query_logged;
 pub mod version_shown;

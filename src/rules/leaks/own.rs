@@ -6,15 +6,13 @@
 use crate::analysis::answer;
 use crate::analysis::caller::Caller;
 use crate::analysis::entry::{self, Entry};
-use crate::analysis::measure::On;
 use crate::analysis::survey::Witness;
 use crate::analysis::witness::Twist;
-use crate::analysis::{curl, decision};
 use crate::finding::{Evidence, Place};
 use crate::gateway::eval::{Outcome, Verdict};
 use crate::gateway::{Gateway, Own, Setting, Step};
 use crate::rules::Context;
-use crate::rules::access::cause;
+use crate::rules::access::{asked, cause};
 
 /// Where servers show it by themselves.
 const USUAL: &[&str] = &[
@@ -40,6 +38,8 @@ pub struct Shown {
     /// The port.
     pub port: u16,
     /// The request.
+    pub witness: Witness,
+    /// What is told of it.
     pub evidence: Evidence,
 }
 
@@ -65,10 +65,10 @@ pub fn shown(context: &Context<'_>, own: Own) -> Vec<Shown> {
                 break;
             }
             let host = entry.host.clone();
-            let witness =
-                Witness { request, caller: Caller::nobody(), twist: Twist::Own, listener: entry.listener, host };
-            let evidence = evidence(context, &witness, &outcome);
-            found.push(Shown { place, path, port: listener.port, evidence });
+            let (caller, extra) = (Caller::nobody(), Vec::new());
+            let witness = Witness { request, caller, twist: Twist::Own, listener: entry.listener, host, extra };
+            let evidence = asked(context, &witness, &outcome);
+            found.push(Shown { place, path, port: listener.port, witness, evidence });
             break;
         }
     }
@@ -90,15 +90,4 @@ fn paths(entry: &Entry) -> Vec<String> {
 
 fn answers(outcome: &Outcome) -> bool {
     matches!(outcome.verdict, Verdict::Answered(200..=399))
-}
-
-fn evidence(context: &Context<'_>, witness: &Witness, outcome: &Outcome) -> Evidence {
-    let wanted = context.measure.decides(&On::Nobody, &witness.request.method, &witness.request.target);
-    Evidence {
-        request: decision::request(context.gateway, witness),
-        command: curl::command(context.gateway, witness),
-        expected: decision::verdict(&context.measure.gateway, &wanted).into(),
-        actual: decision::verdict(context.gateway, outcome).into(),
-        steps: decision::steps(context.gateway, outcome),
-    }
 }

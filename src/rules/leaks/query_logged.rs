@@ -66,10 +66,13 @@ fn check(context: &Context<'_>, found: &mut Vec<Finding>) {
             let (Some(place), Some(to), false) = (place, &log.to, known.contains(&key)) else { continue };
             let implied = if key.is_none() { ", as nothing else is said about logs" } else { "" };
             known.push(key);
-            let message = format!("the query of requests is written to the log `{to}`{implied}");
+            // What is kept of failures alone is kept of few.
+            let fails = log.only.as_ref().is_some_and(|only| !only.contain(200));
+            let (severity, which) = if fails { (Severity::Info, " that fail") } else { (RULE.severity, "") };
+            let message = format!("the query of requests{which} is written to the log `{to}`{implied}");
             let help = "write the path without its query";
-            let finding = Finding::new(RULE.id, RULE.severity, message, place);
-            found.push(finding.label("rows of this log hold the whole target").help(help));
+            let finding = Finding::new(RULE.id, severity, message, place);
+            found.push(finding.label("rows of this log hold the whole target").help(help).about(&route.witness));
         }
     }
 }

@@ -44,6 +44,7 @@ fn check(context: &Context<'_>, found: &mut Vec<Finding>) {
         }
         known.push(key);
         let finding = Finding::new(RULE.id, RULE.severity, "answers name the server's version", place);
-        found.push(finding.label("in the header `Server` and on error pages").help("write `server_tokens off;`"));
+        let finding = finding.label("in the header `Server` and on error pages").help("write `server_tokens off;`");
+        found.push(finding.about(&route.witness));
     }
 }

@@ -98,7 +98,8 @@ fn check(context: &Context<'_>, found: &mut Vec<Finding>) {
         }
         let help = "count by the client's address, before the credential is asked for";
         let finding = Finding::new(RULE.id, RULE.severity, message, place).label(label).help(help);
-        found.push(finding.with(context.place(limit), "this limit counts what gets through"));
+        let finding = finding.with(context.place(limit), "this limit counts what gets through");
+        found.push(finding.about(&refusal.witness));
     }
 }
 

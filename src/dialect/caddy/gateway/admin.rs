@@ -78,6 +78,7 @@ impl<'d> Compiler<'d, '_> {
         let origin = self.origin(place, note);
         self.gateway.listeners.push(Listener {
             address: bound(&host),
+            both: true,
             port,
             tls: false,
             wire,
@@ -171,6 +172,7 @@ impl<'d> Compiler<'d, '_> {
         let origin = self.origin(place, note);
         self.gateway.listeners.push(Listener {
             address: bound(&host),
+            both: true,
             port,
             tls: true,
             wire,

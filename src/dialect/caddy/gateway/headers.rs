@@ -25,7 +25,9 @@ impl<'d> Compiler<'d, '_> {
             if covers(&edit.name, "host") {
                 match &edit.edit {
                     Edit::Remove => steps.push(set(var::HOST, Value::literal(""))),
-                    Edit::Add(value) | Edit::Set(value) => steps.push(set(var::HOST, value.clone())),
+                    Edit::Add(value) | Edit::Set(value) | Edit::SetLate(value) => {
+                        steps.push(set(var::HOST, value.clone()))
+                    }
                     Edit::Change(function) => steps.push(set(var::HOST, apply(function.clone(), variable(var::HOST)))),
                     Edit::Default(_) | Edit::RemoveListed => {}
                 }

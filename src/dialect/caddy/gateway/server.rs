@@ -131,6 +131,7 @@ impl<'d> Compiler<'d, '_> {
             );
             self.gateway.listeners.push(Listener {
                 address,
+                both: true,
                 port,
                 tls,
                 wire: wire.clone(),
@@ -195,7 +196,16 @@ impl<'d> Compiler<'d, '_> {
             let chain = self.before_routes(Vec::new(), chain, first.place, None);
             let (address, port) = (bound(&host), self.http_port);
             let wire = Wire::go(16 << 10);
-            self.gateway.listeners.push(Listener { address, port, tls: false, wire, handshake: None, chain, origin });
+            self.gateway.listeners.push(Listener {
+                address,
+                both: true,
+                port,
+                tls: false,
+                wire,
+                handshake: None,
+                chain,
+                origin,
+            });
         }
     }
 

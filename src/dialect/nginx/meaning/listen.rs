@@ -18,6 +18,8 @@ pub struct Socket {
     pub address: IpAddr,
     /// The port.
     pub port: u16,
+    /// Whether it takes IPv4 as well (`ipv6only=off`).
+    pub both: bool,
     /// Whether it speaks TLS.
     pub tls: bool,
     /// Whether a line gave it options such as `backlog`.
@@ -56,6 +58,7 @@ const PARAMETERS: &[(&str, bool)] = &[
 struct Listen {
     addresses: Vec<IpAddr>,
     port: u16,
+    both: bool,
     tls: bool,
     default: bool,
     /// Options of the socket itself, which only one line may give.
@@ -83,6 +86,7 @@ impl<'c> Reader<'c> {
                     });
                     let socket = &mut sockets[at];
                     socket.tls |= listen.tls || tls;
+                    socket.both |= listen.both;
                     if socket.servers.contains(&index) {
                         self.error(
                             line,
@@ -156,13 +160,21 @@ impl<'c> Reader<'c> {
                 None => self.error(line, format!("`{name}` is not a parameter of `listen`"), "take it out"),
             }
         }
-        Some(Listen { addresses, port, tls: word("ssl"), default: word("default_server") || word("default"), options })
+        let both = word("ipv6only=off");
+        Some(Listen {
+            addresses,
+            port,
+            both,
+            tls: word("ssl"),
+            default: word("default_server") || word("default"),
+            options,
+        })
     }
 }
 
 impl Socket {
     fn new(address: IpAddr, port: u16, origin: Origin) -> Socket {
-        Socket { address, port, tls: false, options: false, servers: Vec::new(), default: None, origin }
+        Socket { address, port, both: false, tls: false, options: false, servers: Vec::new(), default: None, origin }
     }
 }
 

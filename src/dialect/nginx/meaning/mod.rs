@@ -31,7 +31,7 @@ mod stream;
 mod template;
 mod try_files;
 mod upstream;
-mod users;
+pub mod users;
 mod variables;
 mod wire;
 
@@ -142,7 +142,9 @@ impl<'c> Reader<'c> {
                 }
                 let blocks = |name: &str| top.iter().filter(|line| line.is(name)).cloned().collect::<Vec<_>>();
                 for http in blocks("http") {
-                    let lines = self.inner(&http);
+                    // What is said outside of `http` about the log of errors holds inside.
+                    let mut lines: Vec<Line<'c>> = top.iter().filter(|line| line.is("error_log")).cloned().collect();
+                    lines.extend(self.inner(&http));
                     self.http(&lines);
                 }
                 for stream in blocks("stream") {

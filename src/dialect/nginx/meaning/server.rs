@@ -69,6 +69,8 @@ impl<'c> Reader<'c> {
         }
         let mut starts: Vec<(ChainId, usize)> = Vec::new();
         let mut refusing: Vec<(ChainId, ChainId)> = Vec::new();
+        // Sockets of the same servers, most often IPv4 and IPv6, lead to one chain.
+        let mut known: HashMap<(Vec<usize>, usize, bool), (ChainId, Option<ChainId>)> = HashMap::new();
         for socket in sockets {
             self.certificates(outer, &socket, &sketches);
             let Some(&first) = socket.servers.first() else { continue };
@@ -76,10 +78,11 @@ impl<'c> Reader<'c> {
             let own = &sketches[default];
             let names: Vec<(&ServerNames, ChainId)> =
                 socket.servers.iter().map(|&index| (&sketches[index].names, sketches[index].start)).collect();
-            let mut handshake = None;
-            let chain = match socket.tls {
-                false => self.choose_server(By::Host, &names, own.start, &own.origin),
-                true => {
+            let key = (socket.servers.clone(), default, socket.tls);
+            let (chain, handshake) = match known.get(&key) {
+                Some(known) => *known,
+                None if !socket.tls => (self.choose_server(By::Host, &names, own.start, &own.origin), None),
+                None => {
                     let by_name = self.choose_server(By::Handshake, &names, own.start, &own.origin);
                     let fronted: Vec<(&ServerNames, ChainId)> = socket
                         .servers
@@ -91,13 +94,14 @@ impl<'c> Reader<'c> {
                     let clause = Clause::steps(vec![state::set(state::TLS, "1")], Origin::default());
                     let otherwise = Terminal::Then(chosen);
                     let chain = self.gateway.add(Chain { clauses: vec![clause], otherwise, origin: Origin::default() });
-                    handshake = self.handshake(&socket, own, &sketches, chain, &mut refusing);
-                    chain
+                    (chain, self.handshake(&socket, own, &sketches, chain, &mut refusing))
                 }
             };
+            known.insert(key, (chain, handshake));
             starts.push((chain, default));
             self.gateway.listeners.push(Listener {
                 address: socket.address,
+                both: socket.both,
                 port: socket.port,
                 tls: socket.tls,
                 wire: wire::wire(&sketches[default].scope, self.version),

@@ -12,6 +12,7 @@ use crate::gateway::{
 use super::super::units;
 use super::Reader;
 use super::block::Line;
+use crate::gateway::value::Join;
 
 /// What holds at one level.
 #[derive(Debug, Clone, PartialEq)]
@@ -191,6 +192,12 @@ impl<'c> Reader<'c> {
                 let size = units::offset(line.arg(0))?;
                 Some(("client_max_body_size", Setting::BodyLimit((size > 0).then_some(size))))
             }
+            // At this level nginx writes every header of every request down (`--with-debug`, as Debian's and the official builds are).
+            "error_log" => {
+                let fields = vec![Value::SentTarget, Value::Header("*".to_owned(), Join::First)];
+                let debug = Log { to: Some(line.text(0).into_owned()), fields, ..Log::default() };
+                Some(("error_log", Setting::Log(if line.arg(1) == b"debug" { debug } else { Log::default() })))
+            }
             "proxy_ignore_headers" => {
                 let ignored = line.args.iter().any(|name| name.eq_ignore_ascii_case(b"X-Accel-Redirect"));
                 ignored.then_some(("proxy_ignore_headers", Setting::FollowsUpstream(false)))
@@ -247,8 +254,12 @@ impl<'c> Reader<'c> {
             return *chain;
         }
         let effective = settings.effective();
-        let facts = effective.iter().map(|(setting, origin)| (setting, origin));
-        let lists = settings.headers.iter().chain(&settings.hidden).chain(&settings.logs);
+        // `access_log off` says nothing about the log of errors.
+        let (errors, facts): (Vec<_>, Vec<_>) =
+            effective.iter().partition(|(setting, _)| matches!(setting, Setting::Log(_)));
+        let errors = errors.into_iter().filter(|(setting, _)| *setting != Setting::Log(Log::default()));
+        let facts = facts.into_iter().map(|(setting, origin)| (setting, origin));
+        let lists = settings.headers.iter().chain(&settings.hidden).chain(&settings.logs).chain(errors);
         let anew = (Setting::Anew, Origin::default());
         let all = std::iter::once((&anew.0, &anew.1)).chain(facts);
         let all = all.chain(lists.map(|(setting, origin)| (setting, origin)));

@@ -57,6 +57,7 @@ impl<'c> Reader<'c> {
                     let wire = Wire { raw: true, ..Wire::strict(8192) };
                     self.gateway.listeners.push(Listener {
                         address,
+                        both: false,
                         port,
                         tls,
                         wire,

@@ -6,8 +6,9 @@
 use std::io::Read as _;
 use std::sync::Arc;
 
-use crate::gateway::{Credential, Proof};
+use crate::gateway::{Authenticate, Chain, Clause, Credential, Gateway, Origin, Predicate, Proof, Terminal};
 use crate::secret::Secret;
+use crate::source::{SourceFile, Span};
 
 use super::Reader;
 
@@ -48,6 +49,22 @@ impl Reader<'_> {
         self.users.insert(path, users.clone());
         users
     }
+}
+
+/// A password file by itself: its users, and nothing that answers.
+pub fn passwords(file: SourceFile) -> Gateway {
+    let credentials: Arc<[Credential]> = parse(file.bytes()).into();
+    let origin = Origin::new(0, Span::new(0..file.text.lines().next().map_or(0, str::len)), "these users");
+    let who = Authenticate { basic: true, padding_optional: true, credentials, ..Authenticate::default() };
+    let clause = Clause::new(Predicate::Authenticated(Arc::new(who)), Terminal::Return, origin.clone());
+    let hashes = file.text.split_inclusive('\n').scan(0, |start, line| {
+        let at = *start;
+        *start += line.len();
+        Some(line.find(':').map(|colon| Span::new(at + colon + 1..at + line.trim_end().len().max(colon + 1))))
+    });
+    let file = file.hiding(hashes.flatten().collect());
+    let chain = Chain { clauses: vec![clause], otherwise: Terminal::Return, origin };
+    Gateway { files: vec![file], chains: vec![chain], ..Gateway::default() }
 }
 
 /// The lines of a file: `user:hash`, perhaps `:` and more.
