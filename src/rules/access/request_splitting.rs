@@ -71,7 +71,9 @@ fn check(context: &Context<'_>, found: &mut Vec<Finding>) {
         let finding = Finding::new(RULE.id, RULE.severity, message, place).label("the path goes on unescaped");
         let finding =
             finding.help("pass the path on as it came: `proxy_pass` without `$uri`, `$request_uri` in headers");
-        found.push(on_the_way(context.gateway, &outcome, finding).shown_by(&witness, asked(context, &witness, &outcome)));
+        found.push(
+            on_the_way(context.gateway, &outcome, finding).shown_by(&witness, asked(context, &witness, &outcome)),
+        );
     }
 }
 
