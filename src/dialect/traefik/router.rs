@@ -270,8 +270,12 @@ impl Muxer<'_, '_> {
         let mut clauses = Vec::with_capacity(routes.len());
         let wants: Vec<Wanted<'_>> = routes.iter().map(|route| wanted(&route.when)).collect();
         for (index, route) in routes.iter().enumerate() {
-            let same = |(other, _): &(&Route, _)| other.priority == route.priority && other.rank == route.rank;
-            let behind = routes[index + 1..].iter().zip(&wants[index + 1..]).take_while(same).take(MOST_TIES);
+            // Traefik's own routers have no rank among the others (measured on 3.7.15: now the one is asked first, now the other).
+            let own = PROVIDERS.len() - 1;
+            let level = |(other, _): &(&Route, _)| other.priority == route.priority;
+            let tied = |(other, _): &(&Route, _)| other.rank == route.rank || [other.rank, route.rank].contains(&own);
+            let behind =
+                routes[index + 1..].iter().zip(&wants[index + 1..]).take_while(level).filter(tied).take(MOST_TIES);
             let rivals = behind.filter(|(_, wants_other)| !apart(&wants[index], wants_other));
             let rivals: Vec<Predicate> = rivals.map(|(other, _)| other.when.clone()).collect();
             let why = if route.by_length { "the length of its rule" } else { "set" };

@@ -95,16 +95,23 @@ impl<'d> Compiler<'d, '_> {
         let mut steps =
             vec![set(UPSTREAM, upstream.clone()), set("http.reverse_proxy.upstream.address", upstream.clone())];
         steps.extend(self.proxied.parts.iter().cloned());
+        let headers = node.get("headers");
+        let (before, edits) = self.copied_headers(headers.and_then(|headers| headers.get("request")));
+        steps.extend(before);
         if let Some(rewrite) = node.get("rewrite") {
-            steps.extend(self.rewrite(rewrite));
+            let mut rewriting = self.rewrite(rewrite);
+            // Only the copy's method changes: the new URI sees the request's.
+            if text(rewrite, "method").is_some_and(|method| !method.is_empty()) {
+                rewriting.rotate_left(1);
+            }
+            steps.extend(rewriting);
         }
         steps.extend(self.forwarded(node));
         let transport = node.get("transport");
         if transport.is_some_and(|transport| transport.get("tls").is_some()) {
             steps.push(set(var::HOST, variable(UPSTREAM)));
         }
-        let headers = node.get("headers");
-        steps.extend(self.request_headers(headers.and_then(|headers| headers.get("request"))));
+        steps.extend(edits);
         steps.extend(self.upstream_headers(headers.and_then(|headers| headers.get("response"))));
         steps.extend(self.settings(node));
         let origin = self.origin(place, format!("`reverse_proxy` sends it to {shown}, with the path as it came"));

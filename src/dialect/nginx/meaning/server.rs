@@ -22,6 +22,11 @@ use super::{Reader, state, wire};
 /// The handlers of `error_page` lists, by where a list lies and whether its handlers' errors are handled too.
 type Handlers = HashMap<(*const ErrorPage, bool), (Rc<[ErrorPage]>, Arc<Errors>)>;
 
+/// What makes sockets alike: their servers, the default one, and whether they speak TLS.
+type Alike = (Vec<usize>, usize, bool);
+/// Where requests on a socket start, and where its connections do.
+type Ways = (ChainId, Option<ChainId>);
+
 /// A server while it is read.
 pub struct Server<'c> {
     /// Where a request starts, and starts over after an internal redirect.
@@ -55,9 +60,6 @@ struct Sketch<'c> {
     start: ChainId,
 }
 
-/// The chain of some servers, and that of what they refuse.
-type Made = (ChainId, Option<ChainId>);
-
 impl<'c> Reader<'c> {
     /// Reads servers: each its lines, and its own line.
     pub fn servers(&mut self, outer: &Scope, servers: Vec<(Vec<Line<'c>>, Option<Line<'c>>)>) {
@@ -73,7 +75,7 @@ impl<'c> Reader<'c> {
         let mut starts: Vec<(ChainId, usize)> = Vec::new();
         let mut refusing: Vec<(ChainId, ChainId)> = Vec::new();
         // Sockets of the same servers, most often IPv4 and IPv6, lead to one chain.
-        let mut known: HashMap<(Vec<usize>, usize, bool), Made> = HashMap::new();
+        let mut known: HashMap<Alike, Ways> = HashMap::new();
         for socket in sockets {
             self.certificates(outer, &socket, &sketches);
             let Some(&first) = socket.servers.first() else { continue };
