@@ -1,17 +1,20 @@
 #!/usr/bin/env python3
 """What reading long configs costs, as a table: time and peak memory by dialect and size, each beside the file's own size.
 
-configs.py [ROUNDS]: `decide` with one request, then `lint` beside other tools for nginx's configs, medians of ROUNDS (default 5). $LLMGUARD is
-the program, by default target/release/llmguard; a tool that isn't installed is named and left out.
+configs.py [ROUNDS]: `decide` with one request, then `lint` beside other tools for nginx's configs, medians of ROUNDS (default 5), as the page
+docs/speed.md. $LLMGUARD is the program, by default target/release/llmguard; a tool that isn't installed is named and left out, one that needs
+more than a minute is stopped.
 configs.py DIALECT BYTES: such a config on standard output (nginx, caddy, traefik), for other measurements.
 configs.py tree FOLDER [FILES]: nginx.conf in a folder, and 2,000 files with two servers of eight locations each, which it includes.
 
-Sites with a name, a password and eight paths each, no two alike. Peak memory is the kernel's `ru_maxrss`, which never tells less than the
-14 MiB of the Python that starts the program. Aims on a quiet machine: nginx within 50 ms for 1 MiB; memory below ten times the file from 8 MiB on;
+Sites with a name, a password and eight paths each, no two alike. Wall time hangs on what else the machine does, the time of processors less so.
+Peak memory is the kernel's `ru_maxrss`, which never tells less than the 14 MiB of the Python that starts the program. Aims on a quiet machine: nginx within 50 ms for 1 MiB; memory below ten times the file from 8 MiB on;
 `lint` of one small file within 5 ms, of the tree within 150 ms, of 22 MiB within a second.
 """
+import datetime
 import os
 import shutil
+import signal
 import statistics
 import subprocess
 import sys
@@ -19,6 +22,8 @@ import tempfile
 import time
 
 SIZES = (1, 2, 4, 8, 22)
+# Seconds that a tool gets.
+LONGEST = 60
 REQUEST = b'{"method":"GET","target":"/path3/of7/x","headers":[["Host","site7.example.com"]]}\n'
 HASH = "$2b$04$wvxOo0Nf5tXrdm0y1VYVN.Hf2rEnhYE1IHHPVTOLFNVPuGmOJLmTS"
 
@@ -89,7 +94,7 @@ def whole(dialect, size):
 
 
 def took(program, dialect, path):
-    """Milliseconds of wall time, and the peak of memory in MiB."""
+    """Milliseconds of wall time and of processors, and the peak of memory in MiB."""
     with tempfile.TemporaryFile() as request, tempfile.TemporaryFile() as answer:
         request.write(REQUEST)
         request.seek(0)
@@ -100,7 +105,7 @@ def took(program, dialect, path):
         answer.seek(0)
         if os.waitstatus_to_exitcode(status) != 0 or b'"outcome"' not in answer.read():
             sys.exit(f"{program} decide {path} --as {dialect}: no decision")
-        return spent, usage.ru_maxrss / 1024
+        return spent, 1000 * (usage.ru_utime + usage.ru_stime), usage.ru_maxrss / 1024
 
 
 def tree(folder, files):
@@ -123,11 +128,16 @@ def tree(folder, files):
 
 
 def ran(arguments, statuses):
-    """Milliseconds of wall time and of processors, and the peak of memory in MiB."""
+    """Milliseconds of wall time and of processors, and the peak of memory in MiB; None: it took too long."""
     start = time.perf_counter()
     run = subprocess.Popen(arguments, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    signal.signal(signal.SIGALRM, lambda *_: os.kill(run.pid, signal.SIGKILL))
+    signal.alarm(LONGEST)
     _, status, usage = os.wait4(run.pid, 0)
+    signal.alarm(0)
     spent = 1000 * (time.perf_counter() - start)
+    if os.waitstatus_to_exitcode(status) == -signal.SIGKILL:
+        return None
     if os.waitstatus_to_exitcode(status) not in statuses:
         sys.exit(f"{arguments}: status {os.waitstatus_to_exitcode(status)}")
     return spent, 1000 * (usage.ru_utime + usage.ru_stime), usage.ru_maxrss / 1024
@@ -145,9 +155,10 @@ def lint(program, rounds):
         ("nginx -t", [nginx_program, "-p", "/tmp", "-t", "-q", "-c"], (0, 1)),
     ]
     missing = [name for name, arguments, _ in tools if not arguments[0] or not shutil.which(arguments[0])]
+    print("\n## Linting an nginx config\n")
     for name in missing:
-        print(f"left out, since it isn't installed: {name}")
-    print(f"{'lint':16} {'of':>8} {'MiB':>6} {'ms':>9} {'CPU ms':>9} {'peak MiB':>9}")
+        print(f"Left out, since it isn't installed: {name}.\n")
+    print("| | of | MiB | ms | CPU ms | peak MiB |\n|---|---|---:|---:|---:|---:|")
     with tempfile.TemporaryDirectory() as folder:
         for what, files, size in (("a file", 1, 0), ("a tree", 2000, 0), ("22 MiB", 0, 22 << 20)):
             path = os.path.join(folder, what.replace(" ", "-"))
@@ -162,14 +173,22 @@ def lint(program, rounds):
                 if name in missing:
                     continue
                 runs = [ran(arguments + [main], statuses) for _ in range(rounds)]
+                row = f"| {name} | {what} | {length / (1 << 20):.1f}"
+                if None in runs:
+                    print(f"{row} | over {LONGEST} s | | |", flush=True)
+                    continue
                 spent, busy, peak = (statistics.median(column) for column in zip(*runs))
-                print(f"{name:16} {what:>8} {length / (1 << 20):6.1f} {spent:9.1f} {busy:9.1f} {peak:9.1f}", flush=True)
+                print(f"{row} | {spent:.1f} | {busy:.1f} | {peak:.1f} |", flush=True)
 
 
 def main(rounds):
     program = os.environ.get("LLMGUARD", os.path.join(os.path.dirname(__file__), "..", "target", "release", "llmguard"))
-    print(f"{os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}; medians of {rounds} rounds")
-    print(f"{'dialect':8} {'MiB':>6} {'ms':>9} {'ms/MiB':>8} {'peak MiB':>9} {'x file':>7}")
+    print("# What reading long configs costs\n")
+    print("Written by `benches/configs.py`, whose head says what is measured and what the aims are.\n")
+    told = f"{datetime.date.today()}, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}, medians of {rounds} rounds."
+    print(f"{told} {os.environ.get('LLMGUARD_BUILD', 'Release build.')}\n")
+    print("## From a file to a gateway and one decision\n")
+    print("| | MiB | ms | CPU ms | CPU ms/MiB | peak MiB | x file |\n|---|---:|---:|---:|---:|---:|---:|")
     with tempfile.TemporaryDirectory() as folder:
         for dialect in ("nginx", "caddy", "traefik"):
             for size in SIZES:
@@ -177,8 +196,9 @@ def main(rounds):
                 with open(path, "w", encoding="ascii") as file:
                     file.write(whole(dialect, size << 20))
                 runs = [took(program, dialect, path) for _ in range(rounds)]
-                spent, peak = (statistics.median(column) for column in zip(*runs))
-                print(f"{dialect:8} {size:6} {spent:9.1f} {spent / size:8.1f} {peak:9.1f} {peak / size:7.1f}", flush=True)
+                spent, busy, peak = (statistics.median(column) for column in zip(*runs))
+                row = f"| {dialect} | {size} | {spent:.1f} | {busy:.1f} | {busy / size:.1f} | {peak:.1f} | {peak / size:.1f} |"
+                print(row, flush=True)
 
 
 if __name__ == "__main__":

@@ -53,7 +53,39 @@ fn caddy(main: &Path, options: &Options) -> Reading {
 }
 
 fn traefik(path: &Path, options: &Options) -> Reading {
-    dialect::traefik::read_path(path, options).unwrap_or_default()
+    let folder = path.parent().unwrap();
+    let name = path.file_name().unwrap().to_string_lossy().into_owned();
+    if real::is_words(&name) {
+        return traefik_by_words(path, options);
+    }
+    let mut labels: Vec<PathBuf> = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+    labels.retain(|path| path.extension().is_some_and(|extension| extension == "labels"));
+    labels.sort();
+    let paths = std::iter::once(path.to_owned()).chain(labels);
+    let read = |path: PathBuf| std::fs::read_to_string(&path).ok().map(|text| (path, text));
+    dialect::traefik::read_gateway(&paths.filter_map(read).collect::<Vec<_>>(), options)
+}
+
+/// Traefik with its settings in flags and in its environment, and with the file `dynamic.yml`.
+fn traefik_by_words(main: &Path, options: &Options) -> Reading {
+    let (mut problems, place) = (Sink::default(), dialect::Place::default());
+    let text = std::fs::read_to_string(main).unwrap_or_default();
+    let mut system = dialect::traefik::System {
+        flags: text.lines().map(|flag| (flag.to_owned(), place)).collect(),
+        environment: options
+            .variables
+            .values
+            .iter()
+            .map(|(name, value)| (name.clone(), value.clone(), place))
+            .collect(),
+        ..Default::default()
+    };
+    let path = main.with_file_name("dynamic.yml");
+    let file = llmguard::source::SourceFile::read_config("dynamic.yml", &path).unwrap();
+    system.dynamic.push(dialect::traefik::read_dynamic(0, &file, options, &mut problems));
+    system.files.push(file);
+    let gateway = dialect::traefik::gateway(system, options, &mut problems);
+    Reading { gateway, problems }
 }
 
 /// A folder of `fixtures/dialect`.
@@ -239,6 +271,14 @@ fn server(name: &str, kind: Kind, dialect: &str) {
     let Some(program) = common::server(name, kind.variable()) else { return };
     let mut cases = cases(dialect);
     cases.retain(|case| case.is_about(kind));
+    cases.retain(|case| {
+        let labels = case.config.files.keys().any(|file| file.ends_with(".labels"));
+        let engine = !labels || std::env::var_os(real::ENGINE).is_some();
+        if !engine {
+            common::skip(name, &format!("{}: Traefik reads labels from a Docker engine", case.name));
+        }
+        engine
+    });
     let asked = each(&cases, |case, stand| {
         let start = |config: &Config| {
             let started = || Laid::new(kind, config, stand).start(kind, &program, stand);

@@ -5,12 +5,13 @@
 #![cfg(unix)]
 #![expect(clippy::unwrap_used, reason = "tests")]
 
-use std::fs;
-use std::io::Write as _;
-use std::os::unix::fs::{PermissionsExt as _, symlink};
-use std::path::PathBuf;
-use std::process::{Command, Stdio};
+#[path = "common/program.rs"]
+mod program;
 
+use std::fs;
+use std::os::unix::fs::{PermissionsExt as _, symlink};
+
+use program::{Folder, ran};
 use serde_json::Value;
 
 /// Open to everybody: an error.
@@ -24,62 +25,6 @@ const STALE: &str =
 const PUBLISHED: &str =
     "services:\n  ollama:\n    image: ollama/ollama:0.20.0\n    ports:\n      - \"11434:11434\" # all\n";
 const SECRET: &str = "not-a-real-key-of-anybody";
-
-struct Folder(tempfile::TempDir);
-
-struct Ran {
-    code: i32,
-    out: String,
-    err: String,
-}
-
-impl Folder {
-    fn new(files: &[(&str, &str)]) -> Folder {
-        let folder = Folder(tempfile::tempdir().unwrap());
-        files.iter().for_each(|(name, text)| fs::write(folder.path(name), text).unwrap());
-        folder
-    }
-
-    fn path(&self, name: &str) -> PathBuf {
-        self.0.path().join(name)
-    }
-
-    fn read(&self, name: &str) -> String {
-        fs::read_to_string(self.path(name)).unwrap()
-    }
-
-    fn run(&self, args: &str) -> Ran {
-        self.fed(args, "")
-    }
-
-    fn fed(&self, args: &str, input: &str) -> Ran {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_llmguard"));
-        command.args(args.split_whitespace()).current_dir(self.0.path()).env_clear();
-        let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-        let mut stdin = child.stdin.take().unwrap();
-        let input = input.to_owned();
-        let writer = std::thread::spawn(move || drop(stdin.write_all(input.as_bytes())));
-        let out = child.wait_with_output().unwrap();
-        writer.join().unwrap();
-        let text = |bytes| String::from_utf8(bytes).unwrap();
-        Ran { code: out.status.code().unwrap_or(-1), out: text(out.stdout), err: text(out.stderr) }
-    }
-}
-
-impl Ran {
-    #[track_caller]
-    fn ends(&self, code: i32) -> &Ran {
-        assert_eq!(self.code, code, "{}{}", self.out, self.err);
-        self
-    }
-
-    #[track_caller]
-    fn says(&self, words: &[&str]) -> &Ran {
-        let all = format!("{}{}", self.out, self.err);
-        words.iter().for_each(|word| assert!(all.contains(word), "`{word}` is not in:\n{all}"));
-        self
-    }
-}
 
 #[test]
 fn exit_codes_tell_what_was_found() {
@@ -131,18 +76,18 @@ fn standard_output_holds_the_report_alone() {
 #[test]
 fn one_config_can_come_from_standard_input() {
     let folder = Folder::new(&[("open.conf", OPEN)]);
-    let ran = folder.fed("lint - --as nginx --format json", OPEN);
-    let value: Value = serde_json::from_str(&ran.ends(1).out).unwrap();
+    let told = ran(&mut folder.command("lint - --as nginx --format json"), OPEN);
+    let value: Value = serde_json::from_str(&told.ends(1).out).unwrap();
     assert_eq!(value["findings"][0]["file"], "<stdin>");
     assert_eq!(value["files"], serde_json::json!(["<stdin>"]));
-    folder.fed("lint - --as caddy", ":8080 {\n\trespond 403\n}\n").ends(0);
-    folder.fed("lint -", OPEN).ends(2).says(&["--as"]);
-    folder.fed("lint - open.conf --as nginx", OPEN).ends(2).says(&["stands alone"]);
+    ran(&mut folder.command("lint - --as caddy"), ":8080 {\n\trespond 403\n}\n").ends(0);
+    ran(&mut folder.command("lint -"), OPEN).ends(2).says(&["--as"]);
+    ran(&mut folder.command("lint - open.conf --as nginx"), OPEN).ends(2).says(&["stands alone"]);
     // Variables that aren't known are asked about twice, with the same text.
     let keyed = ":8080 {\n\t@key header Authorization \"Bearer {$KEY}\"\n\thandle @key {\n\t\treverse_proxy localhost:11434\n\t}\n\trespond 401\n}\n";
-    folder.fed("lint - --as caddy", keyed).ends(1).says(&["fails-open-when-unset"]);
-    folder.fed("lint - --as nginx --fix", STALE).ends(2).says(&["standard input can't be changed"]);
-    folder.fed("lint - --as nginx --diff", STALE).ends(1).says(&["-    listen 8080; # llmguard"]);
+    ran(&mut folder.command("lint - --as caddy"), keyed).ends(1).says(&["fails-open-when-unset"]);
+    ran(&mut folder.command("lint - --as nginx --fix"), STALE).ends(2).says(&["standard input can't be changed"]);
+    ran(&mut folder.command("lint - --as nginx --diff"), STALE).ends(1).says(&["-    listen 8080; # llmguard"]);
 }
 
 #[test]
@@ -150,17 +95,17 @@ fn findings_are_suppressed_with_a_reason_and_known_ones_by_a_baseline() {
     let reasoned =
         OPEN.replace("http://127.0.0.1:11434;", "http://127.0.0.1:11434; # llmguard: ignore[admin-reachable] a test");
     let folder = Folder::new(&[("open.conf", OPEN)]);
-    fs::write(folder.path("open.conf"), &reasoned).unwrap();
+    folder.write("open.conf", &reasoned);
     folder.run("lint open.conf --fail-on error").ends(0).says(&["1 suppressed"]);
-    fs::write(folder.path("open.conf"), reasoned.replace(" a test", "")).unwrap();
+    folder.write("open.conf", &reasoned.replace(" a test", ""));
     folder.run("lint open.conf").ends(1).says(&["needs a reason", "error[admin-reachable]"]);
-    fs::write(folder.path("open.conf"), OPEN).unwrap();
+    folder.write("open.conf", OPEN);
     folder.run("lint open.conf --write-baseline known.json").ends(0).says(&["error[admin-reachable]"]);
     folder.run("lint open.conf --baseline known.json").ends(0).says(&["nothing found", "suppressed"]);
     // It is known by what it says, not by its line.
-    fs::write(folder.path("open.conf"), format!("# a line more\n{OPEN}")).unwrap();
+    folder.write("open.conf", &format!("# a line more\n{OPEN}"));
     folder.run("lint open.conf --baseline known.json").ends(0);
-    fs::write(folder.path("open.conf"), OPEN.replace(":11434", ":11434/")).unwrap();
+    folder.write("open.conf", &OPEN.replace(":11434", ":11434/"));
     folder.run("lint open.conf --baseline known.json").ends(1);
     folder.run("lint open.conf --baseline open.conf").ends(2).says(&["not a baseline"]);
     folder.run("lint open.conf --baseline nowhere.json").ends(2).says(&["--write-baseline"]);

@@ -142,7 +142,7 @@ fn words_mean_what_they_mean_to_nginx() {
             let Some(refusal) = nginx.refuses(&text) else { continue };
             let Some(told) = refusal.unknown() else { continue };
             let (config, _) = read_text(&text, &Options::default());
-            let value = config.value(config.directives[0].name).into_owned();
+            let value = config.name(&config.directives[0]).to_vec();
             assert_eq!(ask::shown(&value), ask::shown(told), "{}", ask::shown(&text));
             compared += 1;
         }

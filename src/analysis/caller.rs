@@ -129,6 +129,14 @@ impl Caller {
             && self.variable.as_deref().is_none_or(|own| gateway::environment_variable(why) == Some(own))
     }
 
+    /// Nearly a key, as a shell makes it of the key itself: `value` is that of its header. Absent: it is nothing of the kind.
+    pub fn shown_key(&self, value: &[u8]) -> Option<String> {
+        let Who::Stranger(Trick::Nearly(what)) = &self.who else { return None };
+        let (_, made) = OF_KEY.iter().find(|(own, _)| own == what)?;
+        let scheme = ["Bearer ", "Basic "].into_iter().find(|start| value.starts_with(start.as_bytes()));
+        Some(format!("{}{made}", scheme.unwrap_or_default()))
+    }
+
     /// The client's name in a request that is shown; absent: no client.
     pub fn shown_client(&self) -> Option<&str> {
         match &self.on {
@@ -324,17 +332,25 @@ pub fn nearly(client: &Caller) -> Vec<Caller> {
     }
     let with = |key: Vec<u8>| [scheme, key.as_slice()].concat();
     let mut list: Vec<(&'static str, Vec<u8>)> = vec![
-        ("it has a letter more", with([key, b"x"].concat())),
-        ("it has a letter more in front", with([b"x", key].concat())),
-        ("its last letter is missing", with(key[..key.len() - 1].to_vec())),
+        (MORE, with([key, b"x"].concat())),
+        (MORE_IN_FRONT, with([b"x", key].concat())),
+        (LESS, with(key[..key.len() - 1].to_vec())),
     ];
     let other_case: Vec<u8> = key.iter().map(|&byte| flipped(byte)).collect();
     if other_case != key {
-        list.push(("its letters have another case", with(other_case)));
+        list.push((OTHER_CASE, with(other_case)));
     }
     let tricks = list.into_iter();
     tricks.map(|(what, text)| Caller::stranger(Trick::Nearly(what), vec![(name.clone(), text)])).collect()
 }
+
+const MORE: &str = "it has a letter more";
+const MORE_IN_FRONT: &str = "it has a letter more in front";
+const LESS: &str = "its last letter is missing";
+const OTHER_CASE: &str = "its letters have another case";
+/// What differs, and how a shell makes it of the key, which isn't shown.
+const OF_KEY: &[(&str, &str)] =
+    &[(MORE, "${KEY}x"), (MORE_IN_FRONT, "x$KEY"), (LESS, "${KEY%?}"), (OTHER_CASE, "${KEY~~}")];
 
 fn flipped(byte: u8) -> u8 {
     if byte.is_ascii_lowercase() { byte.to_ascii_uppercase() } else { byte.to_ascii_lowercase() }

@@ -41,8 +41,12 @@ pub fn command(gateway: &Gateway, witness: &Witness) -> String {
     let named = named.filter(|_| listener.tls);
     let in_url = |name: &str| as_host && named.is_some() && name.eq_ignore_ascii_case("host");
     for (name, value) in shown_headers(witness).into_iter().filter(|(name, _)| !in_url(name)) {
+        let of_key =
+            witness.caller.headers.iter().any(|(_, own)| witness.caller.shown_key(own).as_ref() == Some(&value));
         words.push(match value.is_empty() {
             true => format!("-H {}", quoted(&format!("{name};"))),
+            // The shell puts the key in.
+            false if of_key => format!("-H \"{name}: {value}\""),
             false => format!("-H {}", quoted(&format!("{name}: {value}"))),
         });
     }

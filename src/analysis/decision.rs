@@ -100,7 +100,8 @@ pub fn request(gateway: &Gateway, witness: &Witness) -> Value {
 pub fn shown_headers(witness: &Witness) -> Vec<(String, String)> {
     let host = witness.host.as_ref().map(|host| ("Host".to_owned(), text(host)));
     let own = witness.caller.headers.iter().filter(|_| witness.caller.shown_client().is_none());
-    host.into_iter().chain(own.chain(&witness.extra).map(|(name, value)| (text(name), text(value)))).collect()
+    let own = own.map(|(name, value)| (text(name), witness.caller.shown_key(value).unwrap_or_else(|| text(value))));
+    host.into_iter().chain(own).chain(witness.extra.iter().map(|(name, value)| (text(name), text(value)))).collect()
 }
 
 /// The target of a witness, without a client's key.

@@ -5,6 +5,8 @@
 
 use std::path::{Path, PathBuf};
 
+use rayon::prelude::*;
+
 use super::{Exit, Global, PolicyArgs, fail, load, say};
 use crate::diag::{Diagnostic, Severity, Sink};
 use crate::dialect::Options;
@@ -14,7 +16,7 @@ use crate::http::line::Line;
 use crate::lower;
 use crate::project::secrets::{self, Hidden};
 use crate::project::{self, Dialect, System, variables};
-use crate::source::Texts;
+use crate::source::{SourceFile, Texts};
 
 /// Configs that exist.
 #[derive(Debug, clap::Args)]
@@ -32,6 +34,9 @@ pub(super) struct Sources {
     #[arg(long, value_name = "V", value_parser = version)]
     nginx_version: Option<(u32, u32, u32)>,
 }
+
+/// From so many files on they are looked through side by side.
+const MANY: usize = 16;
 
 /// What is judged: configs that exist, or without any the policy.
 #[derive(Debug, clap::Args)]
@@ -58,8 +63,12 @@ pub(super) fn read(sources: &Sources, paths: &[PathBuf], env_file: Option<&Path>
     options.texts = texts.clone();
     let mut systems = project::load(paths, sources.dialect.map(Dialect::from), &options, &mut sink);
     let shown = systems.iter_mut().flat_map(|system| &mut system.gateway.files);
-    for file in shown.chain(sink.list.iter_mut().filter_map(|problem| problem.file.as_mut())) {
-        *file = secrets::hide(file);
+    let shown: Vec<&mut SourceFile> =
+        shown.chain(sink.list.iter_mut().filter_map(|problem| problem.file.as_mut())).collect();
+    let hide = |file: &mut SourceFile| *file = secrets::hide(file);
+    match shown.len() {
+        0..MANY => shown.into_iter().for_each(hide),
+        _ => shown.into_par_iter().for_each(hide),
     }
     let of_systems = systems.iter().flat_map(|system| &system.gateway.files);
     let hidden = Hidden::of(of_systems.chain(sink.list.iter().filter_map(|problem| problem.file.as_ref())));

@@ -103,7 +103,9 @@ fn lint(args: &Args, global: &Global) -> Result<Exit, Exit> {
         }
         looked = after;
     }
-    let Looked { report, problems, others } = looked;
+    let Looked { report, problems, others, systems } = looked;
+    // The program ends soon: nobody needs the memory of a large gateway piece by piece.
+    std::mem::forget(systems);
     if let Some(path) = &args.write_baseline {
         written(path, &baseline::write(&report.findings))?;
     }
@@ -138,6 +140,8 @@ pub(super) struct Looked {
     pub(super) problems: Vec<Diagnostic>,
     /// Servers that get requests and aren't the policy's: what reaches them isn't judged.
     others: BTreeSet<String>,
+    /// What the configs mean.
+    systems: Vec<System>,
 }
 
 /// Reads the configs as they are, but for some texts, and judges them.
@@ -172,7 +176,7 @@ fn look(args: &Args, measure: &Measure, texts: &Texts) -> Result<Looked, Exit> {
         findings,
         suppressed: suppressed + known,
     };
-    Ok(Looked { report, problems, others })
+    Ok(Looked { report, problems, others, systems })
 }
 
 /// The policy to measure with: the named or the nearest one, else the built-in one.

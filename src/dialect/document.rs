@@ -197,7 +197,11 @@ impl<'d> Ref<'d> {
 
     /// The value of a key, exactly spelled.
     pub fn get(self, key: &str) -> Option<Ref<'d>> {
-        self.entries().find(|(entry, _)| &*entry.key == key).map(|(_, value)| value)
+        if !self.document.merges.is_empty() {
+            return self.entries().find(|(entry, _)| &*entry.key == key).map(|(_, value)| value);
+        }
+        let Kind::Map(entries) = &self.node()?.kind else { return None };
+        entries.iter().find(|entry| &*entry.key == key).map(|entry| self.at(entry.value))
     }
 
     /// The value at the end of a row of keys.

@@ -259,16 +259,15 @@ impl Chain {
     /// The same in as little memory as it needs, since a config has very many: neighbours that hold always become one, and the
     /// first that only ends it is its end.
     fn fitted(mut self) -> Chain {
-        let mut clauses: Vec<Clause> = Vec::with_capacity(self.clauses.len());
-        for clause in self.clauses {
-            match clauses.last_mut() {
-                Some(last) if last.goes_on_with(&clause) => {
-                    last.steps.extend(clause.steps);
-                    last.then = clause.then;
-                }
-                _ => clauses.push(clause),
+        let clauses = &mut self.clauses;
+        clauses.dedup_by(|next, last| {
+            let one = last.goes_on_with(next);
+            if one {
+                last.steps.append(&mut next.steps);
+                last.then = std::mem::replace(&mut next.then, Terminal::Next);
             }
-        }
+            one
+        });
         if let Some(end) = clauses.iter().position(Clause::is_end)
             && let Some(end) = clauses.drain(end..).next()
         {
@@ -276,7 +275,7 @@ impl Chain {
         }
         clauses.iter_mut().for_each(|clause| clause.steps.shrink_to_fit());
         clauses.shrink_to_fit();
-        Chain { clauses, ..self }
+        self
     }
 }
 

@@ -104,6 +104,7 @@ impl<'r> State<'r> {
             Value::Header(name, join) => self.header(name, *join),
             Value::Cookie(name) => self.cookie(name),
             Value::Argument(name) => argument(self.query.as_deref()?, name),
+            Value::FirstParameter(name) => self.parameters(name.as_bytes())?.0.into_iter().next().unwrap_or_default(),
             Value::Parameter(name) => self.parameters(name.as_bytes())?.0.join(&b','),
             Value::Scheme => if self.is_tls() { "https" } else { "http" }.into(),
             Value::Protocol => match self.request.version {

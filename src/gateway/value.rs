@@ -44,6 +44,8 @@ pub enum Value {
     Argument(String),
     /// All values of a query argument of just this name, decoded, with `,` between them (Go's `url.Values`).
     Parameter(String),
+    /// The first of them (gorilla/mux).
+    FirstParameter(String),
     /// `http` or `https`.
     Scheme,
     /// `HTTP/1.1` and the like.

@@ -26,7 +26,7 @@ pub enum What {
     Htpasswd,
 }
 
-/// Directives that begin a line of an nginx config and of nothing else.
+/// Directives that begin a line of an nginx config and of nothing else, sorted.
 const NGINX: &[&str] = &[
     "access_log",
     "add_header",
@@ -67,6 +67,9 @@ const NGINX: &[&str] = &[
 
 /// Those that stand in a main file alone.
 const NGINX_MAIN: &[&str] = &["events", "http", "stream", "user", "worker_processes"];
+
+/// So many lines that begin like nginx's are enough to know.
+const ENOUGH: usize = 1000;
 
 /// Keys at the top of Traefik's static file.
 const TRAEFIK_STATIC: &[&str] =
@@ -174,16 +177,23 @@ fn nginx(name: &str, text: &str) -> Option<What> {
     if name == "nginx.conf" || text.starts_with("# configuration file /") {
         return Some(What::Nginx);
     }
-    let first_word = |line: &str| {
-        line.split(|c: char| c.is_whitespace() || c == '{' || c == ';').next().unwrap_or_default().to_owned()
-    };
-    let words: Vec<String> = text.lines().map(|line| first_word(line.trim())).collect();
-    let known = words.iter().filter(|word| NGINX.contains(&word.as_str())).count();
-    let ends = text.lines().filter(|line| line.trim_end().ends_with([';', '{', '}'])).count();
+    fn first_word(line: &str) -> &str {
+        let end = line.bytes().position(|byte| byte.is_ascii_whitespace() || matches!(byte, b'{' | b';'));
+        end.map_or(line, |end| &line[..end])
+    }
+    let (mut known, mut ends) = (0, 0);
+    for line in text.lines() {
+        if known == ENOUGH {
+            break;
+        }
+        let line = line.trim();
+        known += usize::from(NGINX.binary_search(&first_word(line)).is_ok());
+        ends += usize::from(line.ends_with([';', '{', '}']));
+    }
     let is_config = known > 0 && ends * 2 >= known && ends > 0 && text.contains(';');
     let is_main = || {
         let mut top = text.lines().filter(|line| !line.starts_with(char::is_whitespace)).map(first_word);
-        top.any(|word| NGINX_MAIN.contains(&word.as_str()))
+        top.any(|word| NGINX_MAIN.contains(&word))
     };
     match is_config {
         true if is_main() => Some(What::Nginx),
@@ -198,6 +208,7 @@ mod tests {
 
     #[test]
     fn files_are_known_by_name_or_content() {
+        assert!(NGINX.is_sorted());
         for (name, text, what) in [
             ("nginx.conf", "", Some(What::Nginx)),
             ("site.conf", "server {\n  listen 80;\n}\n", Some(What::NginxPart)),

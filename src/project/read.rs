@@ -2,6 +2,7 @@
 //!
 //! In: configs and options. Out: what they mean; problems go into the sink. Invariant: each reader is called here and nowhere else.
 
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
 use super::classify::What;
@@ -60,14 +61,15 @@ pub fn traefik(files: &[SourceFile], options: &Options, sink: &mut Sink) -> Syst
 /// What all these mean that aren't compose files: main files first, then what none of them has read.
 pub fn all(configs: Vec<Config>, options: &Options, sink: &mut Sink) -> Vec<System> {
     let mut out: Vec<System> = Vec::new();
-    let mut seen: Vec<PathBuf> = Vec::new();
+    let mut seen: HashSet<PathBuf> = HashSet::new();
+    let several = configs.len() > 1;
     let traefik_files: Vec<SourceFile> =
         configs.iter().filter(|config| config.what == What::Traefik).map(|config| config.source.clone()).collect();
     let mut passwords = Vec::new();
     for first in [true, false] {
         for config in configs.iter().filter(|config| (config.what == What::NginxPart) != first) {
             let file = config.source.clone();
-            let been = seen.contains(&real(&file.path));
+            let been = !seen.is_empty() && seen.contains(&real(&file.path));
             let system = match config.what {
                 _ if been => continue,
                 What::Nginx | What::NginxPart => nginx(file, options, sink),
@@ -81,7 +83,9 @@ pub fn all(configs: Vec<Config>, options: &Options, sink: &mut Sink) -> Vec<Syst
                 }
                 What::Compose => continue,
             };
-            seen.extend(system.gateway.files.iter().map(|file| real(&file.path)));
+            if several {
+                seen.extend(system.gateway.files.iter().map(|file| real(&file.path)));
+            }
             out.push(system);
         }
     }

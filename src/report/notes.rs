@@ -39,13 +39,18 @@ pub(super) fn notes(finding: &Finding) -> Vec<Note> {
 
 /// A decision in words.
 fn told(decision: &Value) -> String {
+    format!("{}{}", outcome(decision), lines(decision, "; the answer has"))
+}
+
+/// The headers that a decision is about, in words.
+fn lines(decision: &Value, of_answer: &str) -> String {
     let lines: Vec<String> = decision["answer_headers"].as_array().into_iter().flatten().map(line).collect();
     let passed: Vec<String> = decision["upstream_headers"].as_array().into_iter().flatten().map(line).collect();
     let with = |word: &str, lines: &[String]| match lines {
         [] => String::new(),
         lines => format!("{word} {}", lines.join(" and ")),
     };
-    format!("{}{}{}", outcome(decision), with(" and", &passed), with("; the answer has", &lines))
+    with(" and", &passed) + &with(of_answer, &lines)
 }
 
 /// A header line in words.
@@ -88,7 +93,7 @@ fn wanted(evidence: &Evidence) -> String {
             let list: Vec<String> = list.iter().map(Value::to_string).collect();
             format!("wants it refused with {}", list.join(" or "))
         }
-        None => format!("wants it {}", told(&evidence.expected)),
+        None => format!("wants it {}{}", outcome(&evidence.expected), lines(&evidence.expected, ", with")),
     }
 }
 

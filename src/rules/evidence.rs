@@ -10,6 +10,7 @@ use crate::analysis::{curl, decision};
 use crate::finding::Evidence;
 use crate::gateway::Gateway;
 use crate::gateway::eval::Outcome;
+use crate::http::line::text;
 
 /// A request whose outcome isn't what the policy wants.
 pub fn evidence(
@@ -36,11 +37,29 @@ pub fn right_way(gateway: &Gateway, witness: &Witness, outcome: &Outcome) -> Evi
 
 /// A request with these decisions; `way` is the one that it takes.
 pub fn told(gateway: &Gateway, witness: &Witness, way: &Outcome, actual: Value, expected: Value) -> Evidence {
-    Evidence {
+    let mut evidence = Evidence {
         request: decision::request(gateway, witness),
         command: curl::command(gateway, witness),
         expected,
         actual,
         steps: decision::steps(gateway, way),
+    };
+    // What a client's request carries in its target goes on to the upstream.
+    if let (Some((_, key)), Some(_)) = (&witness.caller.argument, witness.caller.shown_client()) {
+        let key = text(key);
+        for told in [&mut evidence.expected, &mut evidence.actual, &mut evidence.steps] {
+            hide(told, &key);
+        }
+    }
+    evidence
+}
+
+/// Takes a key out of all texts.
+fn hide(told: &mut Value, key: &str) {
+    match told {
+        Value::String(text) if !key.is_empty() && text.contains(key) => *text = text.replace(key, "***"),
+        Value::Array(items) => items.iter_mut().for_each(|item| hide(item, key)),
+        Value::Object(fields) => fields.values_mut().for_each(|field| hide(field, key)),
+        _ => {}
     }
 }

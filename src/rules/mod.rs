@@ -97,6 +97,7 @@ pub const RULES: &[Rule] = &[
     cors::errors_without_cors::RULE,
     cors::doubled_cors_headers::RULE,
     fails_open_when_unset::RULE,
+    compose::exposed_by_default::RULE,
     compose::shared_network::RULE,
     compose::vulnerable_image::RULE,
     compose::image_not_pinned::RULE,
@@ -159,6 +160,20 @@ impl Context<'_> {
         let edit = |change: repair::Change| Edit { file: file.name.clone(), span: change.span, text: change.text };
         let edits = changes.into_iter().map(edit).collect();
         Some(Fix { description: repair.description(), safe: repair.is_safe(), edits })
+    }
+}
+
+impl Context<'_> {
+    /// The same for several changes at one place: all of them, or none.
+    pub fn repairs(&self, repairs: impl IntoIterator<Item = Repair>, origin: &Origin) -> Option<Fix> {
+        let fixes: Option<Vec<Fix>> = repairs.into_iter().map(|repair| self.repair(repair, origin)).collect();
+        let together = |mut one: Fix, other: Fix| {
+            one.description = format!("{}, {}", one.description, other.description);
+            one.safe &= other.safe;
+            one.edits.extend(other.edits);
+            one
+        };
+        fixes?.into_iter().reduce(together)
     }
 }
 

@@ -7,7 +7,7 @@ mod texts;
 
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 pub use texts::Texts;
 
@@ -30,7 +30,8 @@ pub struct SourceFile {
     raw: Option<Arc<[u8]>>,
     /// Places that are not shown to anybody, sorted and apart from each other: see [`SourceFile::hiding`].
     secrets: Arc<[Span]>,
-    lines: Arc<[usize]>,
+    /// Where each line begins; made when somebody asks. No file is so long that it wouldn't fit.
+    lines: Arc<OnceLock<Box<[u32]>>>,
 }
 
 /// A byte range `start..end` in one file.
@@ -54,8 +55,7 @@ pub struct LineColumn {
 impl SourceFile {
     /// Takes a text that is already in memory.
     pub fn new(name: impl Into<String>, path: impl Into<PathBuf>, text: impl Into<Arc<str>>) -> Self {
-        let text = text.into();
-        let lines = std::iter::once(0).chain(text.match_indices('\n').map(|(at, _)| at + 1)).collect();
+        let (text, lines) = (text.into(), Arc::default());
         SourceFile { name: name.into(), path: path.into(), text, raw: None, secrets: Arc::new([]), lines }
     }
 
@@ -146,7 +146,12 @@ impl SourceFile {
     /// Errors: what the system says, or that the file is too large, as a sentence without the file's name.
     pub fn read_config(name: impl Into<String>, path: &Path) -> Result<Self, String> {
         let mut bytes = Vec::new();
-        let read = |file: std::fs::File| file.take(MOST_CONFIG_BYTES + 1).read_to_end(&mut bytes);
+        let read = |file: std::fs::File| {
+            // Growing would copy it, more than once if it is long; the byte more is where the end shows.
+            let size = file.metadata().map_or(0, |about| about.len().min(MOST_CONFIG_BYTES));
+            bytes.reserve_exact(size as usize + 1);
+            file.take(MOST_CONFIG_BYTES + 1).read_to_end(&mut bytes)
+        };
         std::fs::File::open(path).and_then(read).map_err(|error| io_reason(&error))?;
         if bytes.len() as u64 > MOST_CONFIG_BYTES {
             return Err(format!("larger than {} MiB", MOST_CONFIG_BYTES >> 20));
@@ -157,8 +162,12 @@ impl SourceFile {
     /// The line and column of a byte offset.
     pub fn line_column(&self, offset: usize) -> LineColumn {
         let offset = offset.min(self.text.len());
-        let line = self.lines.partition_point(|&start| start <= offset).saturating_sub(1);
-        let column = self.text[self.lines[line]..offset].chars().count();
+        let lines = self.lines.get_or_init(|| {
+            let behind = self.text.match_indices('\n').map(|(at, _)| at as u32 + 1);
+            std::iter::once(0).chain(behind).collect()
+        });
+        let line = lines.partition_point(|&start| start as usize <= offset).saturating_sub(1);
+        let column = self.text[lines[line] as usize..offset].chars().count();
         LineColumn { line: line + 1, column: column + 1 }
     }
 

@@ -47,7 +47,11 @@ impl Sample {
             fs::write(folder.join(name), format!("{key}\n")).unwrap();
         }
         if let Some((certificate, key)) = &self.pair {
-            let (pem, private) = made();
+            let policy: toml::Table = self.text.parse().unwrap();
+            let names = policy["listen"].get("server_names").and_then(|names| names.as_array()).into_iter().flatten();
+            let names: Vec<String> = names.map(|name| name.as_str().unwrap().to_owned()).collect();
+            let own = (!names.is_empty()).then(|| made_for(&names));
+            let (pem, private) = own.as_ref().unwrap_or_else(|| made());
             fs::write(folder.join(certificate), pem).unwrap();
             fs::write(folder.join(key), private).unwrap();
         }
@@ -57,10 +61,13 @@ impl Sample {
 /// A certificate and its key, made once.
 pub fn made() -> &'static (String, String) {
     static MADE: OnceLock<(String, String)> = OnceLock::new();
-    MADE.get_or_init(|| {
-        let made = internal_tls::internal(&["llm.example.com".to_owned()], None, SystemTime::now()).unwrap();
-        (made.leaf_pem.clone(), made.leaf_key.reveal().to_owned())
-    })
+    MADE.get_or_init(|| made_for(&["llm.example.com".to_owned()]))
+}
+
+/// A certificate for these names and its key.
+fn made_for(names: &[String]) -> (String, String) {
+    let made = internal_tls::internal(names, None, SystemTime::now()).unwrap();
+    (made.leaf_pem.clone(), made.leaf_key.reveal().to_owned())
 }
 
 /// A TOML string.

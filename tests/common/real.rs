@@ -176,6 +176,7 @@ impl Laid {
         places.push(("@ADMIN@".to_owned(), admin.to_string()));
         places.push(("@DIR@".to_owned(), folder.path().display().to_string()));
         places.push(("@READY@".to_owned(), READY_ROUTER.to_owned()));
+        places.push(("@ENGINE@".to_owned(), std::env::var(ENGINE).unwrap_or_else(|_| "unix:///nowhere".to_owned())));
         places.push(("@HTTP@".to_owned(), NGINX_HTTP.to_owned()));
         let mut config = config.clone();
         match kind.proxy() {
@@ -185,6 +186,7 @@ impl Laid {
                     *main = format!("events {{}}\nhttp {{\n@HTTP@\n{main}\n}}\n");
                 }
             }
+            Proxy::Traefik if is_words(&config.main) => {}
             Proxy::Traefik => {
                 config.files.entry(config.main.clone()).or_insert_with(|| TRAEFIK_STATIC.to_owned());
             }
@@ -208,6 +210,12 @@ impl Laid {
 
     fn path(&self, file: &str) -> PathBuf {
         self.folder.path().join(file)
+    }
+
+    /// Traefik's flags, a line each, where it has no static file; none where its environment holds its settings.
+    fn flags(&self) -> Option<Vec<String>> {
+        let text = || std::fs::read_to_string(self.path(&self.config.main)).unwrap_or_default();
+        is_words(&self.config.main).then(|| text().lines().map(str::to_owned).collect())
     }
 
     /// A text without placeholders.
@@ -296,8 +304,13 @@ impl Laid {
                 let adapter: &[&str] = if main.ends_with(".json") { &[] } else { &["--adapter", "caddyfile"] };
                 ["run", "--config", main].iter().chain(adapter).map(|word| text(word)).collect()
             }
-            Proxy::Traefik => vec![text(&format!("--configFile={main}"))],
+            Proxy::Traefik => match self.flags() {
+                Some(flags) => flags.iter().map(|flag| text(flag)).collect(),
+                None => vec![text(&format!("--configFile={main}"))],
+            },
         };
+        let labelled = self.config.files.keys().filter(|file| file.ends_with(".labels"));
+        let containers = Containers::start(labelled.map(|file| self.path(file)).collect())?;
         let log = folder.join("server.log");
         let launch = Launch { program: program.to_owned(), args, env, cwd: folder, log };
         let mut running = Running::start(&launch)?;
@@ -312,9 +325,9 @@ impl Laid {
         for addr in &named {
             running.wait_ready(*addr, START)?;
         }
-        let site = Site { laid: self, running, stand, started: Instant::now() };
+        let site = Site { laid: self, running, stand, started: Instant::now(), _containers: containers };
         if kind == Kind::Traefik {
-            site.wait_loaded(if all.contains("@READY@") { &named } else { &[] });
+            site.wait_loaded(if all.contains("@READY@") || all.contains(READY) { &named } else { &[] });
         }
         Ok(site)
     }
@@ -391,6 +404,62 @@ pub struct Site<'s> {
     running: Running,
     stand: &'s Stand,
     started: Instant,
+    _containers: Containers,
+}
+
+/// Whether a Traefik with this main file has no static one: `flags` (or `….flags`) holds its flags, with `environment` it has none.
+pub fn is_words(main: &str) -> bool {
+    main == "environment" || main.ends_with("flags")
+}
+
+/// The variable that names a Docker engine's socket.
+pub const ENGINE: &str = "LLMGUARD_DOCKER_HOST";
+
+/// Containers that are there for their labels alone, and gone with this value.
+struct Containers(Vec<String>);
+
+impl Containers {
+    /// Starts one for each file with labels, named as the file. Errors: what Docker says.
+    fn start(files: Vec<PathBuf>) -> Result<Containers, String> {
+        let mut all = Containers(Vec::new());
+        for file in files {
+            let name = file.file_stem().unwrap().to_string_lossy().into_owned();
+            let image = std::env::var("LLMGUARD_DOCKER_IMAGE").map_err(|_| "there is no Docker engine".to_owned())?;
+            let labels = file.display().to_string();
+            docker(&["rm", "--force", &name])?;
+            docker(&[
+                "run",
+                "--detach",
+                "--network",
+                "none",
+                "--name",
+                &name,
+                "--label-file",
+                &labels,
+                &image,
+                "sleep",
+                "600",
+            ])?;
+            all.0.push(name);
+        }
+        Ok(all)
+    }
+}
+
+impl Drop for Containers {
+    fn drop(&mut self) {
+        for name in &self.0 {
+            let _ = docker(&["rm", "--force", name]);
+        }
+    }
+}
+
+fn docker(words: &[&str]) -> Result<(), String> {
+    let host = std::env::var(ENGINE).map_err(|_| "there is no Docker engine".to_owned())?;
+    let output = std::process::Command::new("docker").args(["--host", &host]).args(words).output();
+    let output = output.map_err(|error| error.to_string())?;
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    if output.status.success() || said.contains("No such container") { Ok(()) } else { Err(said) }
 }
 
 impl Site<'_> {
@@ -441,10 +510,14 @@ impl Site<'_> {
         };
         while Instant::now() < until {
             let routers = ask(&Target::plain(self.laid.admin), "x", "/api/http/routers?per_page=1000");
-            if String::from_utf8_lossy(&routers.body).contains("@file\"") {
+            let body = String::from_utf8_lossy(&routers.body);
+            if body.contains("@file\"") || body.contains("@docker\"") {
                 break;
             }
-            if self.log().contains("Error while building configuration") {
+            // Its own routers are there a moment later.
+            let own = String::from_utf8_lossy(&routers.body).contains("@internal\"");
+            if own && self.log().contains("Error while building configuration") {
+                std::thread::sleep(Duration::from_millis(300));
                 return;
             }
             std::thread::sleep(Duration::from_millis(10));

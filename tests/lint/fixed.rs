@@ -53,6 +53,7 @@ impl Copied<'_> {
     fn findings(&self, more: &[&str]) -> (Vec<Value>, String) {
         let (text, said) = self.told(&[&["--format", "json"], more].concat());
         let value: Value = serde_json::from_str(&text).unwrap_or_else(|_| panic!("{}: {text}", self.case.display()));
+        assert!(!text.contains("not-a-real-key"), "{}: {text}", self.case.display());
         (value["findings"].as_array().unwrap().clone(), said)
     }
 

@@ -24,8 +24,8 @@ fn read_names(folder: &Path, main: &str, options: &Options) -> (String, Vec<Stri
     let mut sink = Sink::default();
     let config = read::read(&folder.join(main), main, options, &mut sink);
     let names = config.directives.iter().map(|directive| {
-        let words = [&directive.name].into_iter().chain(&directive.args);
-        words.map(|word| String::from_utf8_lossy(&config.value(*word)).into_owned()).collect::<Vec<_>>().join(" ")
+        let words = config.words(directive).iter();
+        words.map(|word| String::from_utf8_lossy(config.value(*word))).collect::<Vec<_>>().join(" ")
     });
     let names = names.collect::<Vec<_>>().join("; ");
     (names, sink.list.iter().map(|problem| problem.message.replace(&format!("{}/", folder.display()), "")).collect())

@@ -115,6 +115,115 @@ fn sarif_fits_the_schema_of_its_authors() {
     assert!(fixes > 0, "no case has a fix");
 }
 
+/// What a region of SARIF means, in bytes: its columns count characters.
+fn bytes(text: &str, region: &Value) -> (usize, usize) {
+    let number = |key: &str| usize::try_from(region[key].as_u64().unwrap()).unwrap();
+    let at = |line: &str, column: &str| {
+        let start: usize = text.split_inclusive('\n').take(number(line) - 1).map(str::len).sum();
+        let characters = text[start..].chars().take(number(column) - 1);
+        start + characters.map(char::len_utf8).sum::<usize>()
+    };
+    (at("startLine", "startColumn"), at("endLine", "endColumn"))
+}
+
+#[test]
+fn fixes_are_the_same_in_sarif_and_json() {
+    let mut compared = 0;
+    for case in cases() {
+        let findings: Value = serde_json::from_str(&printed(&case, "json")).unwrap();
+        let sarif: Value = serde_json::from_str(&printed(&case, "sarif")).unwrap();
+        let results = sarif["runs"][0]["results"].as_array().unwrap();
+        for (finding, result) in findings["findings"].as_array().unwrap().iter().zip(results) {
+            assert_eq!(finding["rule"], result["ruleId"]);
+            let own = finding["fix"]["edits"].as_array().into_iter().flatten().map(|edit| {
+                let number = |key: &str| usize::try_from(edit[key].as_u64().unwrap()).unwrap();
+                (edit["file"].to_string(), (number("start"), number("end")), edit["text"].clone())
+            });
+            let changes = result["fixes"][0]["artifactChanges"].as_array().into_iter().flatten();
+            let theirs = changes.flat_map(|change| {
+                let uri = &change["artifactLocation"]["uri"];
+                let text = fs::read_to_string(case.join(uri.as_str().unwrap())).unwrap();
+                let all = change["replacements"].as_array().unwrap().clone();
+                let one = move |one: Value| {
+                    let content = one["insertedContent"]["text"].clone();
+                    (uri.to_string(), bytes(&text, &one["deletedRegion"]), content)
+                };
+                all.into_iter().map(one).collect::<Vec<_>>()
+            });
+            let (own, theirs): (Vec<_>, Vec<_>) = (own.collect(), theirs.collect());
+            compared += own.len();
+            assert_eq!(own, theirs, "{}: {}", case.display(), finding["rule"]);
+        }
+    }
+    assert!(compared > 0, "no case has a fix");
+}
+
+#[test]
+fn gitlab_gets_what_its_page_on_code_quality_asks_for() {
+    let schema = serde_json::json!({
+        "type": "array",
+        "items": {
+            "type": "object",
+            "required": ["description", "check_name", "fingerprint", "severity", "location"],
+            "properties": {
+                "description": {"type": "string", "minLength": 1},
+                "check_name": {"type": "string", "minLength": 1},
+                "fingerprint": {"type": "string", "pattern": "^[0-9a-f]{32}$"},
+                "severity": {"enum": ["info", "minor", "major", "critical", "blocker"]},
+                "location": {
+                    "type": "object",
+                    "required": ["path", "lines"],
+                    "properties": {
+                        "path": {"type": "string", "not": {"pattern": "^\\./"}},
+                        "lines": {
+                            "type": "object",
+                            "required": ["begin"],
+                            "properties": {"begin": {"type": "integer", "minimum": 1}, "end": {"type": "integer"}},
+                        },
+                    },
+                },
+            },
+        },
+    });
+    for case in cases() {
+        let text = printed(&case, "gitlab");
+        assert_eq!(problems(&schema, &text), Vec::<String>::new(), "{}", case.display());
+        let value: Value = serde_json::from_str(&text).unwrap();
+        let all = value.as_array().unwrap();
+        let names: BTreeSet<String> = all.iter().map(|one| one["fingerprint"].to_string()).collect();
+        assert_eq!(names.len(), all.len(), "{}: a fingerprint twice", case.display());
+    }
+    assert!(!problems(&schema, r#"[{"description": "x"}]"#).is_empty(), "the schema refuses nothing");
+}
+
+/// What readers of JUnit's XML know (Jenkins' junit-10.xsd, and what GitLab and GitHub's actions read of it): an element, where it stands, the
+/// attributes that it must have, and those that it may have.
+const JUNIT: &[(&str, &str, &[&str], &[&str])] = &[
+    ("testsuites", "", &[], &["name", "time", "tests", "failures", "disabled", "errors"]),
+    ("testsuite", "testsuites", &["name", "tests"], &["failures", "errors", "time", "disabled", "skipped", "file"]),
+    ("testcase", "testsuite", &["name"], &["assertions", "time", "classname", "status", "class", "file", "line"]),
+    ("failure", "testcase", &[], &["type", "message"]),
+    ("system-out", "testcase", &[], &[]),
+];
+
+#[test]
+fn junit_has_the_elements_that_its_readers_know() {
+    for case in cases() {
+        let text = printed(&case, "junit");
+        let document = roxmltree::Document::parse(&text).unwrap();
+        for node in document.descendants().filter(roxmltree::Node::is_element) {
+            let name = node.tag_name().name();
+            let (_, parent, must, may) = JUNIT.iter().find(|(own, ..)| *own == name).unwrap();
+            let above = node.parent_element().map_or("", |parent| parent.tag_name().name());
+            assert_eq!(above, *parent, "{}: {name}", case.display());
+            must.iter().for_each(|own| assert!(node.has_attribute(*own), "{name} needs {own}"));
+            for own in node.attributes().map(|own| own.name()) {
+                assert!(must.contains(&own) || may.contains(&own), "{}: {name} {own}", case.display());
+            }
+        }
+    }
+}
+
 #[test]
 fn fingerprints_stay_when_lines_move() {
     let names = |text: &str| {

@@ -173,6 +173,10 @@ impl Json {
         match self.value {
             Value::Map(ref mut members) => {
                 let index = found.unwrap_or_else(|| {
+                    // Most maps have one or two.
+                    if members.len() == members.capacity() {
+                        members.reserve_exact(members.len().max(1));
+                    }
                     members.push(Member { key, place, value: Json { place, value: Value::Null } });
                     members.len() - 1
                 });

@@ -66,16 +66,15 @@ pub fn adapt(main: &Path, name: &str, options: &Options, sink: &mut Sink) -> Ada
 pub fn adapt_text(main: SourceFile, options: &Options, sink: &mut Sink) -> Adapted {
     let mut parser = parse::Parser::new(main, options);
     let blocks = parser.parse();
-    let paths = parser.files.iter().map(|(_, path)| path.display().to_string()).collect();
-    let mut facts = parser.facts;
+    let (files, mut facts, faults) = parser.finish();
+    let paths = files.iter().map(|(_, path)| path.display().to_string()).collect();
     let kind = |fault: &dispenser::Fault| match facts.missing_imports.contains(&fault.place) {
         true => Kind::MissingFile,
         false => Kind::Other,
     };
-    let faults = parser.faults.into_iter();
-    let mut problems: Vec<_> = faults.map(|fault| (Severity::Error, kind(&fault), fault)).collect();
+    let mut problems: Vec<_> = faults.into_iter().map(|fault| (Severity::Error, kind(&fault), fault)).collect();
     let document = adapt::setup(blocks, paths, &mut problems, &mut facts);
-    let files: Vec<SourceFile> = parser.files.into_iter().map(|(file, _)| file).collect();
+    let files: Vec<SourceFile> = files.into_iter().map(|(file, _)| file).collect();
     for place in &facts.empty_imports {
         let message = "the pattern of this import matches no file: Caddy takes it for nothing";
         let fault = dispenser::Fault { message: message.into(), place: *place };

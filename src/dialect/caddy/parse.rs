@@ -105,6 +105,11 @@ impl<'o> Parser<'o> {
         blocks
     }
 
+    /// The files, what was noticed in them, and what is wrong with them; the tokens go.
+    pub fn finish(self) -> (Vec<(SourceFile, PathBuf)>, Facts, Vec<Fault>) {
+        (self.files, self.facts, self.faults)
+    }
+
     /// The tokens of a file.
     pub(super) fn lex(&mut self, file: usize) -> Read<Rc<[Token]>> {
         if let Some(tokens) = self.lexed.get(&file) {

@@ -8,8 +8,8 @@ use std::collections::HashMap;
 use crate::diag::{self, Diagnostic, Severity, Sink};
 use crate::source::Span;
 
-use super::super::Options;
-use super::config::{Config, Directive, DirectiveId};
+use super::super::{Options, Place};
+use super::config::{Config, Directive};
 use super::context::{Context, Contexts};
 use super::table::{Kind, Rule, TABLE, Version};
 use super::{modules, units};
@@ -26,35 +26,35 @@ const DEPRECATED: &[(&str, &str, Version, &str)] = &[
 /// Checks every directive of a config.
 pub fn check(config: &Config, options: &Options, sink: &mut Sink) {
     let mut check = Check { config, options, sink, told: 0, similar: HashMap::new(), modules: Vec::new() };
-    let mut frames = vec![Frame { block: None, next: 0, context: config.context, seen: Vec::new() }];
-    while let Some(frame) = frames.last_mut().filter(|_| check.told < MOST) {
-        let list = frame.block.map_or(Some(&config.top), |id| config.get(id)?.block.as_ref());
-        let Some(&id) = list.and_then(|list| list.get(frame.next)) else {
+    let mut frames = vec![Frame { block: None, end: config.top().end, context: config.context, seen: Vec::new() }];
+    for (index, directive) in config.directives.iter().enumerate() {
+        if check.told >= MOST {
+            break;
+        }
+        while frames.len() > 1 && frames.last().is_some_and(|frame| frame.end as usize <= index) {
             frames.pop();
-            continue;
-        };
-        frame.next += 1;
-        let Some(directive) = config.get(id) else { continue };
+        }
+        let Some(frame) = frames.last_mut() else { break };
         let inside = match frame.context {
             Context::Unknown => Context::Unknown,
             Context::Entries => {
-                let block = frame.block.and_then(|block| config.get(block));
-                check.entry(directive, block);
+                check.entry(directive, frame.block);
                 Context::Unknown
             }
             context => check.directive(directive, context, &mut frame.seen),
         };
-        if directive.block.as_ref().is_some_and(|block| !block.is_empty()) {
-            frames.push(Frame { block: Some(id), next: 0, context: inside, seen: Vec::new() });
+        if let Some(block) = directive.block().filter(|block| !block.is_empty()) {
+            frames.push(Frame { block: Some(directive), end: block.end, context: inside, seen: Vec::new() });
         }
     }
 }
 
 /// A block that is checked.
-struct Frame {
+struct Frame<'c> {
     /// Absent: the top.
-    block: Option<DirectiveId>,
-    next: usize,
+    block: Option<&'c Directive>,
+    /// One past the last directive in it.
+    end: u32,
     context: Context,
     /// What may not stand here a second time.
     seen: Vec<&'static str>,
@@ -74,14 +74,14 @@ struct Check<'c> {
 impl Check<'_> {
     /// Judges a directive; says what stands in its block.
     fn directive(&mut self, directive: &Directive, context: Context, seen: &mut Vec<&'static str>) -> Context {
-        let name = self.config.value(directive.name);
-        let shown = String::from_utf8_lossy(&name);
+        let name = self.config.name(directive);
+        let shown = String::from_utf8_lossy(name);
         let version = self.options.nginx_version;
-        let rules = || TABLE.find(&name).map(|(_, rule)| rule).filter(|rule| rule.is_in(version));
+        let rules = || TABLE.find(name).map(|(_, rule)| rule).filter(|rule| rule.is_in(version));
         let Some(rule) = rules().find(|rule| rule.fits(context)) else {
             let elsewhere = rules().map(|rule| rule.contexts).fold(Contexts::NONE, Contexts::or);
             if elsewhere == Contexts::NONE {
-                self.unknown(directive, &name, &shown);
+                self.unknown(directive, name, &shown);
             } else {
                 let message = format!("`{shown}` is not allowed in {}", context.told());
                 self.error(directive, message, format!("it may stand in {}", elsewhere.told()));
@@ -91,7 +91,7 @@ impl Check<'_> {
         if !rule.standard() {
             self.module(directive, rule.module, &shown, true);
         }
-        if rule.block != directive.block.is_some() {
+        if rule.block != directive.block().is_some() {
             let (message, help) = match rule.block {
                 true => (format!("`{shown}` has no block"), "write `{` and `}` behind it"),
                 false => (format!("`{shown}` is not ended by `;`"), "it has no block: end it with `;`"),
@@ -102,8 +102,8 @@ impl Check<'_> {
         let twice = rule.once.filter(|once| seen.contains(once));
         seen.extend(rule.once.filter(|_| twice.is_none()));
         match twice {
-            _ if !rule.args.has(directive.args.len()) => {
-                let message = format!("wrong number of arguments for `{shown}`: {}", directive.args.len());
+            _ if !rule.args.has(self.config.args(directive).len()) => {
+                let message = format!("wrong number of arguments for `{shown}`: {}", self.config.args(directive).len());
                 self.error(directive, message, format!("it takes {}", rule.args.told()));
             }
             None => self.value(directive, rule, &shown),
@@ -115,18 +115,18 @@ impl Check<'_> {
                 self.error(directive, message, "take one of them out".to_owned());
             }
         }
-        self.deprecated(directive, &name);
+        self.deprecated(directive, name);
         if let Some(line) = self.missing_end(directive, context) {
             let message = format!("a directive begins among the words of `{shown}`");
             let problem = Diagnostic::new(Severity::Warning, message).help(line);
             self.push(directive, problem);
         }
-        context.inside(&name)
+        context.inside(name)
     }
 
     /// What this nginx warns of as deprecated.
     fn deprecated(&mut self, directive: &Directive, name: &[u8]) {
-        let has = |word: &str| directive.args.iter().any(|own| *self.config.value(*own) == *word.as_bytes());
+        let has = |word: &str| self.config.args(directive).iter().any(|own| self.config.value(*own) == word.as_bytes());
         let old = DEPRECATED.iter().find(|(own, word, since, _)| {
             own.as_bytes() == name && has(word) && self.options.nginx_version.is_none_or(|version| version >= *since)
         });
@@ -181,53 +181,54 @@ impl Check<'_> {
 
     /// The first argument, where nginx reads it as a number or a switch.
     fn value(&mut self, directive: &Directive, rule: &Rule, shown: &str) {
-        let Some(word) = directive.args.first() else { return };
+        let Some(word) = self.config.args(directive).first() else { return };
         let value = self.config.value(*word);
         let (right, wanted) = match rule.kind {
             Kind::Own => return,
             Kind::Flag => (value.eq_ignore_ascii_case(b"on") || value.eq_ignore_ascii_case(b"off"), "`on` or `off`"),
-            Kind::Number => (units::number(&value).is_some(), "a whole number"),
-            Kind::Size => (units::size(&value).is_some(), "a number of bytes, such as `8k` or `1m`"),
-            Kind::Offset => (units::offset(&value).is_some(), "a number of bytes, such as `8k`, `1m` or `1g`"),
-            Kind::Milliseconds => (units::duration(&value, false).is_some(), "a duration, such as `60s` or `1h 30m`"),
-            Kind::Seconds => (units::duration(&value, true).is_some(), "a duration in whole seconds, such as `60s`"),
+            Kind::Number => (units::number(value).is_some(), "a whole number"),
+            Kind::Size => (units::size(value).is_some(), "a number of bytes, such as `8k` or `1m`"),
+            Kind::Offset => (units::offset(value).is_some(), "a number of bytes, such as `8k`, `1m` or `1g`"),
+            Kind::Milliseconds => (units::duration(value, false).is_some(), "a duration, such as `60s` or `1h 30m`"),
+            Kind::Seconds => (units::duration(value, true).is_some(), "a duration in whole seconds, such as `60s`"),
         };
         if !right {
-            let message = format!("`{shown}` can't be `{}`", String::from_utf8_lossy(&value));
+            let message = format!("`{shown}` can't be `{}`", String::from_utf8_lossy(value));
             self.error(directive, message, format!("it takes {wanted}"));
         }
     }
 
     /// An entry of a block that has no directives.
     fn entry(&mut self, entry: &Directive, block: Option<&Directive>) {
-        let name = block.map(|block| self.config.value(block.name)).unwrap_or_default();
-        let key = self.config.value(entry.name);
-        let lone: &[&[u8]] = match &*name {
+        let name = block.map(|block| self.config.name(block)).unwrap_or_default();
+        let key = self.config.name(entry);
+        let lone: &[&[u8]] = match name {
             b"map" => &[b"hostnames", b"volatile"],
             b"geo" => &[b"ranges", b"proxy_recursive", b"volatile"],
             _ => &[],
         };
-        let right = match entry.args.len() {
-            _ if entry.block.is_some() => false,
-            0 => *name == *b"types" || *name == *b"split_clients" || lone.contains(&&*key),
+        let right = match self.config.args(entry).len() {
+            _ if entry.block().is_some() => false,
+            0 => name == b"types" || name == b"split_clients" || lone.contains(&key),
             1 => true,
-            _ => *name == *b"types" && *key != *b"include" || *name == *b"split_clients",
+            _ => name == b"types" && key != b"include" || name == b"split_clients",
         };
         if !right {
-            let message = format!("wrong number of words in `{}`", String::from_utf8_lossy(&name));
+            let message = format!("wrong number of words in `{}`", String::from_utf8_lossy(name));
             self.error(entry, message, "an entry is a key, a value and `;`".to_owned());
         }
     }
 
     /// What to do where a directive begins on a later line among the words of this one: the `;` before it is missing.
     fn missing_end(&self, directive: &Directive, context: Context) -> Option<String> {
-        let file = self.config.files.get(directive.place().file)?;
-        let mut end = directive.name.place().span.end;
-        for word in &directive.args {
+        let (name, args) = self.config.words(directive).split_first()?;
+        let file = self.config.files.get(name.place().file)?;
+        let mut end = name.place().span.end;
+        for word in args {
             let start = word.place().span.start;
             let between = file.bytes().get(end..start).unwrap_or_default();
-            let begins_line = !word.quoted && word.place().file == directive.place().file && between.contains(&b'\n');
-            if begins_line && TABLE.find(&self.config.value(*word)).any(|(_, rule)| rule.fits(context)) {
+            let begins_line = !word.quoted() && between.contains(&b'\n');
+            if begins_line && TABLE.find(self.config.value(*word)).any(|(_, rule)| rule.fits(context)) {
                 return Some(format!("end line {} with `;`", file.line_column(end).line));
             }
             end = word.place().span.end;
@@ -242,7 +243,7 @@ impl Check<'_> {
 
     fn push(&mut self, directive: &Directive, problem: Diagnostic) {
         self.told += 1;
-        let Some(file) = self.config.files.get(directive.place().file) else { return };
+        let Some(file) = self.config.files.get(self.config.place(directive).file) else { return };
         self.sink.push(problem.at(file, self.last_line(directive), ""));
         if self.told == MOST {
             self.sink.push(Diagnostic::new(Severity::Error, format!("{} has more problems than are told", file.name)));
@@ -251,9 +252,9 @@ impl Check<'_> {
 
     /// The directive as far as its `;` or `{`, from the beginning of that line on.
     fn last_line(&self, directive: &Directive) -> Span {
-        let Span { start, end } = directive.place().span;
-        let bytes = self.config.files.get(directive.place().file).map_or(&b""[..], |file| file.bytes());
-        let end = if directive.block.is_some() { self.opening(directive, bytes) } else { end };
+        let Place { file, span: Span { start, end } } = self.config.place(directive);
+        let bytes = self.config.files.get(file).map_or(&b""[..], |file| file.bytes());
+        let end = if directive.block().is_some() { self.opening(directive, bytes) } else { end };
         let text = bytes.get(start..end).unwrap_or_default();
         let line = text.iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1);
         let blanks = text[line..].iter().take_while(|byte| byte.is_ascii_whitespace()).count();
@@ -262,8 +263,8 @@ impl Check<'_> {
 
     /// Behind the `{` of a directive.
     fn opening(&self, directive: &Directive, bytes: &[u8]) -> usize {
-        let last = directive.args.last().unwrap_or(&directive.name);
-        let mut at = last.place().span.end;
+        let last = self.config.words(directive).last().map_or(0, |word| word.place().span.end);
+        let mut at = last;
         let mut comment = false;
         while let Some(&byte) = bytes.get(at) {
             at += 1;
@@ -274,6 +275,6 @@ impl Check<'_> {
                 _ => {}
             }
         }
-        last.place().span.end
+        last
     }
 }

@@ -4,7 +4,7 @@
 //! [`Context::Main`]; of several blocks that fit alike the outermost is taken.
 
 use super::super::Options;
-use super::config::{Config, DirectiveId};
+use super::config::{Config, Directive};
 use super::context::Context;
 use super::table::TABLE;
 
@@ -28,10 +28,8 @@ const ENOUGH: usize = 2000;
 
 /// The block in which the fewest directives are out of place.
 pub fn context(config: &Config, options: &Options) -> Context {
-    let is_part = |id: &DirectiveId| {
-        config.get(*id).is_some_and(|directive| directive.block.is_some() && is_part(&config.value(directive.name)))
-    };
-    if config.top.iter().any(is_part) {
+    let is_part = |directive: &Directive| directive.block().is_some() && is_part(config.name(directive));
+    if config.within(config.top()).any(is_part) {
         return Context::Main;
     }
     let misplaced = |context: &Context| misplaced(config, options, *context);
@@ -46,24 +44,25 @@ pub fn is_part(name: &[u8]) -> bool {
 /// How many directives would be out of place there: those on top and those one level below.
 fn misplaced(config: &Config, options: &Options, context: Context) -> usize {
     let mut count = 0;
-    for id in config.top.iter().take(ENOUGH) {
-        let Some(directive) = config.get(*id) else { continue };
-        let below = || directive.block.iter().flatten().take(ENOUGH);
-        if !fits(config, options, *id, context) {
+    for directive in config.within(config.top()).take(ENOUGH) {
+        let below = || directive.block().into_iter().flat_map(|block| config.within(block)).take(ENOUGH);
+        if !fits(config, options, directive, context) {
             count += 1 + below().count();
             continue;
         }
-        let inside = context.inside(&config.value(directive.name));
+        let inside = context.inside(config.name(directive));
         if !matches!(inside, Context::Unknown | Context::Entries) {
-            count += below().filter(|id| !fits(config, options, **id, inside)).count();
+            count += below().filter(|inner| !fits(config, options, inner, inside)).count();
         }
     }
     count
 }
 
-fn fits(config: &Config, options: &Options, id: DirectiveId, context: Context) -> bool {
-    let Some(directive) = config.get(id) else { return true };
-    let name = config.value(directive.name);
-    let mut rules = TABLE.find(&name).map(|(_, rule)| rule).filter(|rule| rule.is_in(options.nginx_version)).peekable();
-    rules.peek().is_none() || rules.any(|rule| rule.fits(context) && rule.block == directive.block.is_some())
+fn fits(config: &Config, options: &Options, directive: &Directive, context: Context) -> bool {
+    let mut rules = TABLE
+        .find(config.name(directive))
+        .map(|(_, rule)| rule)
+        .filter(|rule| rule.is_in(options.nginx_version))
+        .peekable();
+    rules.peek().is_none() || rules.any(|rule| rule.fits(context) && rule.block == directive.block().is_some())
 }

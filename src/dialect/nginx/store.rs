@@ -89,8 +89,8 @@ impl Store {
 
     /// In a copied tree a link with an absolute target means a file of the copy.
     fn behind(&self, path: &Path) -> PathBuf {
-        match (&self.options.root, path.read_link()) {
-            (Some(root), Ok(target)) if target.is_absolute() => root.join(target.strip_prefix("/").unwrap_or(&target)),
+        match self.options.root.as_ref().map(|root| (root, path.read_link())) {
+            Some((root, Ok(target))) if target.is_absolute() => root.join(target.strip_prefix("/").unwrap_or(&target)),
             _ => path.to_owned(),
         }
     }

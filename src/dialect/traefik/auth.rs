@@ -167,17 +167,21 @@ pub fn below(root: Option<&Path>, path: &str) -> PathBuf {
     }
 }
 
-/// `digestAuth`. Errors: why Traefik refuses it.
+/// `digestAuth`. A caller proves who it is by an answer to a challenge of this server, with a number that was never used before: no request
+/// that is written down beforehand can. Errors: why Traefik refuses it.
 pub fn digest(builder: &Builder<'_>, node: &Node, at: &Origin) -> Result<Vec<Clause>, String> {
-    let lines = users(builder, node, &mut None)?;
+    let mut incomplete = None;
+    let mut lines = users(builder, node, &mut incomplete)?;
+    lines.retain(|line| unknown_in(line).is_none());
     if lines.iter().any(|line| line.split(':').count() != 3) {
         return Err("a user isn't written as `NAME:REALM:HASH`".to_owned());
     }
-    let given = Value::Header("Authorization".to_owned(), Join::First);
-    let given = Predicate::Value(given, Test::Prefix(b"Digest ".to_vec()));
-    let proved = Predicate::All(vec![given, Predicate::Opaque("depends on Digest credentials".into())]);
-    let refused = at.noted(format!("{}: no Digest credentials", at.note));
-    Ok(vec![refuse(proved.negated(), 401, refused), Clause::steps(who(node, at), at.noted(""))])
+    let names = lines.iter().filter_map(|line| line.split(':').next());
+    let credentials: Vec<Credential> = names.map(|name| Credential { client: name.to_owned(), proof: None }).collect();
+    let authenticate = Authenticate { credentials: credentials.into(), incomplete, ..Authenticate::default() };
+    let known = Predicate::Authenticated(Arc::new(authenticate));
+    let refused = at.noted(format!("{}: no answer to a challenge that was sent before", at.note));
+    Ok(vec![refuse(known.negated(), 401, refused), Clause::steps(who(node, at), at.noted(""))])
 }
 
 /// `forwardAuth`. Errors: why Traefik refuses it.

@@ -127,14 +127,15 @@ fn framed(at: &Origin) -> Clause {
 }
 
 fn settings(entry: &EntryPoint, log: Option<&Log>, at: &Origin) -> Vec<Step> {
-    let [read, write, idle] = entry.timeouts;
-    let mut settings = vec![
-        Setting::Timeout(TimeoutOf::Request, read),
-        Setting::Timeout(TimeoutOf::Answer, write),
-        Setting::Timeout(TimeoutOf::KeepAlive, idle),
-    ];
-    settings.extend(log.cloned().map(Setting::Log));
-    let mut steps: Vec<Step> = settings.into_iter().map(|setting| Step::setting(setting, at.clone())).collect();
+    let of = [TimeoutOf::Request, TimeoutOf::Answer, TimeoutOf::KeepAlive];
+    let times = of.into_iter().zip(entry.timeouts).zip(entry.timeouts_at);
+    let mut steps: Vec<Step> = times
+        .map(|((of, time), own)| {
+            let at = own.map_or_else(|| at.clone(), |own| Origin::new(own.file, own.span, ""));
+            Step::setting(Setting::Timeout(of, time), at)
+        })
+        .collect();
+    steps.extend(log.cloned().map(|log| Step::setting(Setting::Log(log), at.clone())));
     steps.push(Step::setting(Setting::BodyLimit(None), Origin::default()));
     steps.extend(super::service::settings(at));
     steps

@@ -110,7 +110,8 @@ fn preflight(node: &Node, at: &Origin) -> Clause {
     let when =
         Predicate::All(vec![Predicate::method(&["OPTIONS"]), given("Access-Control-Request-Method"), given("Origin")]);
     let note = at.noted(format!("{}: it answers every CORS preflight itself", at.note));
-    let steps = cors_headers(node).into_iter().flat_map(|(name, edit)| answer_header(name, edit, at)).collect();
+    let steps =
+        cors_headers(node, at).into_iter().flat_map(|(name, edit, at)| answer_header(name, edit, &at)).collect();
     Clause { steps, ..Clause::new(when, Terminal::Error(200), note) }
 }
 
@@ -143,9 +144,9 @@ fn response_headers(node: &Node, at: &Origin) -> Vec<Step> {
     }
     let edits = edits.into_iter().map(|(name, value)| {
         let edit = if value.is_empty() { Edit::Remove } else { Edit::Set(Value::literal(value)) };
-        (name, edit)
+        (name, edit, at.clone())
     });
-    edits.chain(cors_headers(node)).flat_map(|(name, edit)| answer_header(name, edit, at)).collect()
+    edits.chain(cors_headers(node, at)).flat_map(|(name, edit, at)| answer_header(name, edit, &at)).collect()
 }
 
 /// A header of the answer, which stands instead of the upstream's own.
@@ -155,17 +156,20 @@ fn answer_header(name: String, edit: Edit, at: &Origin) -> [Step; 2] {
     settings.map(|setting| Step::setting(setting, at.clone()))
 }
 
-/// The headers of CORS that every answer gets.
-fn cors_headers(node: &Node) -> Vec<(String, Edit)> {
+/// The headers of CORS that every answer gets, each with the place that says so.
+fn cors_headers(node: &Node, at: &Origin) -> Vec<(String, Edit, Origin)> {
     let mut edits = Vec::new();
     let origins = node.list("accessControlAllowOriginList");
     let patterns = node.list("accessControlAllowOriginListRegex");
     if !(origins.is_empty() && patterns.is_empty()) {
         // The origin is looked at when the answer is there: a later middleware that takes it away takes this away too.
-        edits.push(("Access-Control-Allow-Origin".to_owned(), Edit::SetLate(allowed_origin(&origins, &patterns))));
+        let said = patterns.first().or(origins.first()).map(|(_, place)| *place);
+        let at = said.map_or_else(|| at.clone(), |said| Origin::new(said.file, said.span, at.note.clone()));
+        let edit = Edit::SetLate(allowed_origin(&origins, &patterns));
+        edits.push(("Access-Control-Allow-Origin".to_owned(), edit, at));
     }
     if node.flag("accessControlAllowCredentials") {
-        edits.push(("Access-Control-Allow-Credentials".to_owned(), Edit::Set(Value::literal("true"))));
+        edits.push(("Access-Control-Allow-Credentials".to_owned(), Edit::Set(Value::literal("true")), at.clone()));
     }
     edits
 }

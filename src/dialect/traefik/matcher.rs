@@ -46,11 +46,11 @@ pub fn predicate(rule: &Rule, syntax: Syntax) -> Result<Predicate, String> {
         Rule::Not(inner) => predicate(inner, syntax)?.negated(),
         Rule::Unknown(why) => Predicate::Opaque(why.clone().into()),
         Rule::Matcher(name, arguments) => {
-            let names: Vec<&str> = match syntax {
-                Syntax::V3 => V3.iter().map(|(name, _)| *name).collect(),
-                Syntax::V2 => v2::NAMES.to_vec(),
+            let called = |known: &&&str| is_called(name, known);
+            let known = match syntax {
+                Syntax::V3 => V3.iter().map(|(name, _)| name).find(called),
+                Syntax::V2 => v2::NAMES.iter().find(called),
             };
-            let known = names.into_iter().find(|known| is_called(name, known));
             let known = known.ok_or_else(|| format!("unsupported function: `{name}`{}", other_syntax(name, syntax)))?;
             if arguments.is_empty() {
                 return Err(format!("no arguments for `{known}`"));
@@ -68,8 +68,13 @@ pub fn predicate(rule: &Rule, syntax: Syntax) -> Result<Predicate, String> {
 
 /// A matcher's name may be written as it is, in lower case, in upper case, or with one capital.
 fn is_called(name: &str, known: &str) -> bool {
-    let title = format!("{}{}", &known[..1], known[1..].to_lowercase());
-    [known, &known.to_lowercase(), &known.to_uppercase(), &title].contains(&name)
+    if !name.eq_ignore_ascii_case(known) {
+        return false;
+    }
+    let (first, rest) = (&name[..1], &name[1..]);
+    let lower = |text: &str| !text.contains(|letter: char| letter.is_ascii_uppercase());
+    let upper = |text: &str| !text.contains(|letter: char| letter.is_ascii_lowercase());
+    name == known || lower(name) || upper(name) || upper(first) && lower(rest)
 }
 
 fn other_syntax(name: &str, syntax: Syntax) -> &'static str {

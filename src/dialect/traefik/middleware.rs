@@ -121,6 +121,16 @@ fn errors(
         rewrites.extend(statuses([range.as_str()])?.into_iter().map(|range| (range, status)));
     }
     let mut cases = Vec::new();
+    let kept = builder.end(Terminal::Respond(500), at.noted("the page fails, and the status stays"));
+    let fails = ErrorCase {
+        statuses: Statuses(vec![(0, 999)]),
+        chain: kept,
+        restart: false,
+        steps: Vec::new(),
+        status: None,
+        origin: at.noted(""),
+    };
+    let fails = Step::Guard(Errors { cases: vec![fails], recursive: false }.into());
     // A status that is rewritten is shown to the page as it is then; each needs a chain of its own.
     for (range, status) in rewrites.into_iter().map(|(range, status)| (range, Some(status))).chain([((0, 999), None)]) {
         let both = caught.iter().map(|(low, high)| ((*low).max(range.0), (*high).min(range.1)));
@@ -130,7 +140,8 @@ fn errors(
             Some(status) => format!("`errors` asks a service for a page; `statusRewrites` makes the status {status}"),
             None => "`errors` asks a service for a page".to_owned(),
         };
-        let page = path::page(node.text("query"), shown.clone(), &at.noted(note));
+        let mut page = path::page(node.text("query"), shown.clone(), &at.noted(note));
+        page.push(fails.clone());
         let clauses = vec![Clause { then: Terminal::Then(service.chain), ..Clause::steps(page, at.noted("")) }];
         let chain = crate::gateway::Chain { clauses, otherwise: Terminal::Next, origin: at.noted("") };
         cases.push(ErrorCase {

@@ -117,8 +117,15 @@ pub fn add_prefix(node: &Node, origin: &Origin) -> Result<Vec<Clause>, String> {
         false => Value::Concat(vec![apply(Function::Escape(KEPT), Value::literal(prefix)), variable(PATH)]),
     };
     let path = apply(Function::LeadingSlash, path);
-    Ok(vec![Clause::steps(moved(path, &origin.noted("`addPrefix` makes the path")), origin.noted(""))])
+    let mut steps = moved(path, &origin.noted("`addPrefix` makes the path"));
+    if prefix.bytes().any(|byte| odd(&byte)) {
+        steps.push(Step::set(WRONG.into(), Value::literal("1"), origin.noted("")));
+    }
+    Ok(vec![Clause::steps(steps, origin.noted(""))])
 }
+
+/// Set where `RawPath` is one that Go itself doesn't take: what looks at it sees another path than what is sent.
+const WRONG: &str = "wrong raw path";
 
 /// `stripPrefix`: the first prefix that fits goes.
 pub fn strip_prefix(builder: &mut Builder<'_>, node: &Node, origin: &Origin) -> Vec<Clause> {
@@ -200,8 +207,13 @@ pub fn replace_path_regex(builder: &mut Builder<'_>, node: &Node, origin: &Origi
         Step::set(REPLACED.into(), apply(replaced, variable(PATH)), origin.noted("")),
     ];
     let when = Predicate::Value(variable(PATH), Test::Regex(pattern, Captures::Dropped));
+    let wrong = Predicate::Value(variable(WRONG), Test::NotEmpty);
+    let why = "depends on a path with a prefix that `addPrefix` put before it, which is no escaped one";
     let chain = Chain {
-        clauses: vec![Clause { when: when.into(), steps, then: Terminal::Then(checked), origin: origin.noted("") }],
+        clauses: vec![
+            Clause::new(wrong, Terminal::Unknown(why.into()), origin.noted("")),
+            Clause { when: when.into(), steps, then: Terminal::Then(checked), origin: origin.noted("") },
+        ],
         otherwise: Terminal::Return,
         origin: origin.noted(""),
     };

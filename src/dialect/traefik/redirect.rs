@@ -56,6 +56,15 @@ fn redirect(
         Predicate::Value(new.clone(), absolute),
         Predicate::Value(new.clone(), well).negated(),
     ]);
+    // Before a colon in the first segment stands a scheme.
+    let colon = Test::Regex(compiled("^[^/?#]*:")?, Captures::Dropped);
+    let scheme = Test::Regex(compiled("^[a-zA-Z][a-zA-Z0-9+.-]*:")?, Captures::Dropped);
+    let nameless = Predicate::All(vec![
+        matches.clone(),
+        Predicate::Value(new.clone(), colon),
+        Predicate::Value(new.clone(), scheme).negated(),
+    ]);
+    let broken = Predicate::Any(vec![broken, nameless]);
     let changed = Predicate::Value(new, Test::Same(Box::new(variable(URL)))).negated();
     let is_get = Predicate::method(&["GET"]);
     let (get, other) = if permanent { (301, 308) } else { (302, 307) };

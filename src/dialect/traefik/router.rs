@@ -12,7 +12,7 @@ use super::rule::Rule;
 use super::statics::EntryPoint;
 use super::template::unknown_in;
 use super::tls::Choice;
-use crate::gateway::{Chain, ChainId, Clause, Log, Predicate, Setting, Step, Terminal, Value};
+use crate::gateway::{Chain, ChainId, Clause, Log, Predicate, Setting, Step, Terminal, Test, Value};
 
 /// Providers in the order in which they win at equal priority.
 const PROVIDERS: [&str; 4] = ["swarm", "docker", "file", "internal"];
@@ -268,14 +268,16 @@ impl Muxer<'_, '_> {
     fn ask(&mut self, mut routes: Vec<Route>, nobody: &'static str) -> ChainId {
         routes.sort_by(|left, right| right.priority.cmp(&left.priority).then(left.rank.cmp(&right.rank)));
         let mut clauses = Vec::with_capacity(routes.len());
+        let wants: Vec<Wanted<'_>> = routes.iter().map(|route| wanted(&route.when)).collect();
         for (index, route) in routes.iter().enumerate() {
-            let same = |other: &&Route| other.priority == route.priority && other.rank == route.rank;
-            let rivals: Vec<&Route> = routes[index + 1..].iter().take_while(same).take(MOST_TIES).collect();
-            let rivals: Vec<Predicate> = rivals
-                .into_iter()
-                .filter(|other| !apart(&route.when, &other.when))
-                .map(|other| other.when.clone())
-                .collect();
+            // Traefik's own routers have no rank among the others (measured on 3.7.15: now the one is asked first, now the other).
+            let own = PROVIDERS.len() - 1;
+            let level = |(other, _): &(&Route, _)| other.priority == route.priority;
+            let tied = |(other, _): &(&Route, _)| other.rank == route.rank || [other.rank, route.rank].contains(&own);
+            let behind =
+                routes[index + 1..].iter().zip(&wants[index + 1..]).take_while(level).filter(tied).take(MOST_TIES);
+            let rivals = behind.filter(|(_, wants_other)| !apart(&wants[index], wants_other));
+            let rivals: Vec<Predicate> = rivals.map(|(other, _)| other.when.clone()).collect();
             let why = if route.by_length { "the length of its rule" } else { "set" };
             let priority = format!("priority {} ({why})", route.priority);
             let note = format!("router `{}`, {priority}, takes the request: `{}`", route.name, shortened(&route.rule));
@@ -301,26 +303,25 @@ fn shortened(rule: &str) -> String {
     }
 }
 
-/// Whether two conditions can't both hold, as far as that is plain: each wants another host, path or method.
-fn apart(left: &Predicate, right: &Predicate) -> bool {
-    let wanted = |predicate: &Predicate| -> Vec<(Value, Vec<Vec<u8>>)> {
-        let mut out = Vec::new();
-        let mut open = vec![predicate];
-        while let Some(next) = open.pop() {
-            match next {
-                Predicate::All(parts) => open.extend(parts),
-                Predicate::Value(value, crate::gateway::Test::Equals(text)) => {
-                    out.push((value.clone(), vec![text.clone()]))
-                }
-                Predicate::Value(value, crate::gateway::Test::OneOf(texts)) => {
-                    out.push((value.clone(), texts.to_vec()))
-                }
-                _ => {}
-            }
+/// The texts that a condition wants values to be, as far as that is plain.
+type Wanted<'p> = Vec<(&'p Value, &'p [Vec<u8>])>;
+
+fn wanted(predicate: &Predicate) -> Wanted<'_> {
+    let mut out = Vec::new();
+    let mut open = vec![predicate];
+    while let Some(next) = open.pop() {
+        match next {
+            Predicate::All(parts) => open.extend(parts),
+            Predicate::Value(value, Test::Equals(text)) => out.push((value, std::slice::from_ref(text))),
+            Predicate::Value(value, Test::OneOf(texts)) => out.push((value, &**texts)),
+            _ => {}
         }
-        out
-    };
-    let (left, right) = (wanted(left), wanted(right));
+    }
+    out
+}
+
+/// Whether two conditions can't both hold: each wants another host, path or method.
+fn apart(left: &Wanted<'_>, right: &Wanted<'_>) -> bool {
     left.iter().any(|(value, texts)| {
         right.iter().any(|(other, others)| other == value && !texts.iter().any(|text| others.contains(text)))
     })

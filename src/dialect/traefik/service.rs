@@ -87,9 +87,10 @@ impl Builder<'_> {
         }
         let mut steps = Vec::new();
         let read = match own.filter(|_| !transport.is_empty()).map(|own| own.get("forwardingTimeouts")) {
-            Some(times) => {
-                times.and_then(|times| Some((times.time("responseHeaderTimeout")?, origin(times.place, ""))))
-            }
+            Some(times) => times.and_then(|times| {
+                let said = times.get("responseHeaderTimeout")?;
+                Some((times.time("responseHeaderTimeout")?, origin(said.place, "")))
+            }),
             None => self.statics.forwarding.1.map(|time| (time, Origin::default())),
         };
         if let Some((time, at)) = read.filter(|(time, _)| !time.is_zero()) {

@@ -122,6 +122,8 @@ pub struct EntryPoint {
     pub logged: Option<bool>,
     /// Whole request, answer, idle connection.
     pub timeouts: [Option<Duration>; 3],
+    /// Where they are written.
+    pub timeouts_at: [Option<Place>; 3],
 }
 
 /// Whose forwarding headers are believed.
@@ -255,6 +257,7 @@ impl EntryPoint {
             trusted: Trusted::Peers(Vec::new()),
             logged: None,
             timeouts: [Some(Duration::from_secs(60)), None, Some(Duration::from_secs(180))],
+            timeouts_at: [None; 3],
         }
     }
 }
@@ -330,6 +333,7 @@ fn entry_point(node: &Node, refused: &mut Vec<(Place, String)>) -> EntryPoint {
         for (index, name) in ["readTimeout", "writeTimeout", "idleTimeout"].into_iter().enumerate() {
             if let Some(time) = timeouts.time(name) {
                 entry.timeouts[index] = Some(time).filter(|time| !time.is_zero());
+                entry.timeouts_at[index] = timeouts.get(name).map(|own| own.place);
             }
         }
     }

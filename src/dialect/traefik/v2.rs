@@ -61,9 +61,13 @@ pub fn matcher(name: &str, arguments: &[String]) -> Result<Predicate, String> {
             let pieces: Vec<&str> = arguments.iter().flat_map(|argument| argument.splitn(2, '=')).collect();
             let (pairs, []) = pieces.as_chunks::<2>() else { return Err("`Query` takes `name=value`".to_owned()) };
             let pairs = pairs.iter().map(|[key, value]| {
-                // The first value of a repeated argument counts there, any here: only a repeated one makes a difference.
+                // The first value of a repeated argument counts.
                 let pattern = if value.is_empty() { ".*".to_owned() } else { template_regex(value, ".*")? };
-                Ok(Predicate::Argument(key.as_bytes().to_vec(), regex(&format!("^{pattern}$"))?))
+                let first = Value::FirstParameter((*key).to_owned());
+                Ok(Predicate::All(vec![
+                    Predicate::Argument(key.as_bytes().to_vec(), Test::Anything),
+                    Predicate::Value(first, regex(&format!("^{pattern}$"))?),
+                ]))
             });
             pairs.collect::<Result<Vec<_>, String>>().map(Predicate::All)
         }

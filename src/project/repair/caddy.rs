@@ -29,6 +29,10 @@ pub(super) fn changes(source: &SourceFile, at: Span, repair: &Repair) -> Option<
                     _ => "write_timeout",
                 };
                 let proxy = around(&lines, here()?, PROXY)?;
+                let here = here()?;
+                if *of == TimeoutOf::Read && lines.word(here, 0) == "response_header_timeout" {
+                    return one(lines.set_args(here, 1, &time(*long)));
+                }
                 one(put(&lines, proxy, &["transport http"], name, &format!("{name} {}", time(*long))))
             }
             TimeoutOf::ClientHeader
@@ -46,6 +50,7 @@ pub(super) fn changes(source: &SourceFile, at: Span, repair: &Repair) -> Option<
                 one(global(&lines, &["servers", "timeouts"], name, &format!("{name} {}", time(*long))))
             }
         },
+        Repair::EndlessAnswers => one(here().filter(|id| lines.word(*id, 0) == "write").map(|own| lines.remove(own))),
         Repair::StreamAnswers => {
             let proxy = around(&lines, here()?, PROXY)?;
             let held = lines.children(Some(proxy)).into_iter().find(|id| lines.word(*id, 0) == "response_buffers");
@@ -71,6 +76,9 @@ pub(super) fn changes(source: &SourceFile, at: Span, repair: &Repair) -> Option<
         | Repair::ConnectionsStatus(_)
         | Repair::RefuseAtOnce
         | Repair::AuthFile(_)
+        | Repair::IgnoreUpstreamOrders
+        | Repair::OnEveryAnswer
+        | Repair::DoubleDollars
         | Repair::OnLoopback => None,
     }
 }

@@ -15,6 +15,10 @@ pub(super) fn changes(source: &SourceFile, at: Span, repair: &Repair) -> Option<
     let change = match repair {
         Repair::Remove => yaml.remove(at.start),
         Repair::Value(value) => yaml.replace(at.start, value),
+        Repair::DoubleDollars => {
+            let (text, span) = scalar(source, &yaml, yaml.find(at.start)?.node)?;
+            yaml.checked(Change { span, text: text.replace("$$", "$").replace('$', "$$") })
+        }
         Repair::OnLoopback => on_loopback(source, &yaml, at.start),
         Repair::CloseAdmin => flag(source, &yaml, at.start, "--api.insecure", "false"),
         Repair::Timeout(of, long) => {

@@ -24,6 +24,8 @@ use crate::source::{SourceFile, Span};
 pub enum Repair {
     /// How long something may take.
     Timeout(TimeoutOf, Duration),
+    /// An answer may take as long as it comes.
+    EndlessAnswers,
     /// Answers are passed on as they come.
     StreamAnswers,
     /// Answers aren't compressed.
@@ -50,6 +52,12 @@ pub enum Repair {
     OnLoopback,
     /// The server's own interface for administration is closed.
     CloseAdmin,
+    /// The upstream's `X-Accel-…` headers steer nothing.
+    IgnoreUpstreamOrders,
+    /// The header of the answer at the place is on answers of every status.
+    OnEveryAnswer,
+    /// Every `$` of the value at the place stays one.
+    DoubleDollars,
     /// The directive or key at the place has this value.
     Value(String),
     /// The directive, or the key with its value, goes.
@@ -70,6 +78,7 @@ impl Repair {
     pub fn description(&self) -> String {
         match self {
             Repair::Timeout(of, time) => format!("set the timeout {} to {} s", of_what(*of), time.as_secs()),
+            Repair::EndlessAnswers => "let answers take as long as they come".to_owned(),
             Repair::StreamAnswers => "pass answers on as they come".to_owned(),
             Repair::NoCompression => "don't compress answers".to_owned(),
             Repair::BodyLimit(bytes) => format!("take bodies up to {}", size(*bytes, " KiB", " MiB")),
@@ -83,6 +92,9 @@ impl Repair {
             Repair::AuthFile(path) => format!("take the logins from `{path}`"),
             Repair::OnLoopback => "publish the port on 127.0.0.1 alone".to_owned(),
             Repair::CloseAdmin => "close the interface for administration".to_owned(),
+            Repair::IgnoreUpstreamOrders => "don't follow the upstream's `X-Accel-Redirect`".to_owned(),
+            Repair::OnEveryAnswer => "send this header with errors too".to_owned(),
+            Repair::DoubleDollars => "write every `$` of it twice".to_owned(),
             Repair::Value(value) => format!("write `{value}` here"),
             Repair::Remove => "take this away".to_owned(),
         }
@@ -93,13 +105,17 @@ impl Repair {
     pub fn is_safe(&self) -> bool {
         match self {
             Repair::Timeout(of, _) => matches!(of, TimeoutOf::Read | TimeoutOf::UpstreamSend | TimeoutOf::Connect),
-            Repair::StreamAnswers
+            Repair::EndlessAnswers
+            | Repair::StreamAnswers
             | Repair::NoCompression
             | Repair::UpstreamHttp11
             | Repair::HideVersion
             | Repair::RateStatus(_)
             | Repair::ConnectionsStatus(_)
-            | Repair::UpstreamHost(_) => true,
+            | Repair::UpstreamHost(_)
+            | Repair::IgnoreUpstreamOrders
+            | Repair::OnEveryAnswer
+            | Repair::DoubleDollars => true,
             Repair::BodyLimit(_)
             | Repair::RefuseAtOnce
             | Repair::DropHeader(_)

@@ -27,6 +27,9 @@ pub(super) fn changes(files: &[SourceFile], source: &SourceFile, at: Span, repai
         Repair::RefuseAtOnce => at_once(&lines, here)?,
         Repair::DropHeader(name) => header(files, source, &lines, here, name, "\"\"")?,
         Repair::UpstreamHost(host) => header(files, source, &lines, here, "Host", &word(host))?,
+        Repair::HideVersion => hide_version(&lines, here)?,
+        Repair::OnEveryAnswer => always(&lines, here)?,
+        Repair::IgnoreUpstreamOrders => ignore_orders(&lines, here)?,
         _ => {
             let (name, value) = directive(repair)?;
             set(&lines, here, name, &value)?
@@ -43,7 +46,6 @@ fn directive(repair: &Repair) -> Option<(&'static str, String)> {
         Repair::NoCompression => ("gzip", "off".to_owned()),
         Repair::BodyLimit(bytes) => ("client_max_body_size", size(*bytes, "k", "m")),
         Repair::UpstreamHttp11 => ("proxy_http_version", "1.1".to_owned()),
-        Repair::HideVersion => ("server_tokens", "off".to_owned()),
         Repair::RateStatus(status) => ("limit_req_status", status.to_string()),
         Repair::ConnectionsStatus(status) => ("limit_conn_status", status.to_string()),
         Repair::AuthFile(path) => ("auth_basic_user_file", word(path)),
@@ -73,6 +75,36 @@ fn set(lines: &Lines<'_>, here: NodeId, name: &str, value: &str) -> Option<Chang
         return lines.set_args(own, 1, value);
     }
     lines.insert(block, near, &[(0, format!("{name} {value};"))])
+}
+
+/// `server_tokens off;` for all that the server around a place answers.
+fn hide_version(lines: &Lines<'_>, here: NodeId) -> Option<Change> {
+    const NAME: &str = "server_tokens";
+    let mut at = here;
+    while lines.word(here, 0) != NAME && lines.word(at, 0) != "server" {
+        match lines.parent(at) {
+            Some(parent) => at = parent,
+            None => break,
+        }
+    }
+    set(lines, at, NAME, "off")
+}
+
+/// `add_header` with `always`.
+fn always(lines: &Lines<'_>, here: NodeId) -> Option<Change> {
+    let end = lines.words(here).last()?.end;
+    let fits = lines.word(here, 0) == "add_header" && lines.word(here, 3).is_empty();
+    fits.then(|| Change { span: Span { start: end, end }, text: " always".to_owned() })
+}
+
+/// `proxy_ignore_headers`, where none is said: another one would end what it says.
+fn ignore_orders(lines: &Lines<'_>, here: NodeId) -> Option<Change> {
+    const NAME: &str = "proxy_ignore_headers";
+    const ORDERS: &str = "X-Accel-Redirect X-Accel-Buffering X-Accel-Charset X-Accel-Expires X-Accel-Limit-Rate";
+    if lines.all().any(|id| lines.word(id, 0) == NAME) {
+        return None;
+    }
+    set(lines, here, NAME, ORDERS)
 }
 
 /// The innermost block around a directive, itself included, that may hold another one, and what stands in it around that directive.
@@ -131,18 +163,44 @@ fn header(
         if let Some(last) = others.last() {
             return lines.insert(block, Some(*last), &new);
         }
-        // What is included may set some too; then they would be hidden, or not, and that can't be seen here.
-        let included = children.iter().any(|id| lines.word(*id, 0) == "include");
-        if included && near.is_some_and(|near| !matches!(lines.word(near, 0), "server" | "http")) {
-            return None;
+        // What is included here stands here. What can't be found may set some too: then they would be hidden, or not.
+        let included = children.iter().copied().filter(|id| lines.word(*id, 0) == "include");
+        for include in included.filter(|_| near.is_some_and(|near| !matches!(lines.word(near, 0), "server" | "http"))) {
+            let headers = included_headers(files, lines.word(include, 1))?;
+            if headers.iter().any(|own| own.eq_ignore_ascii_case(name)) {
+                return None;
+            }
+            if !headers.is_empty() {
+                return lines.insert(block, Some(include), &new);
+            }
         }
         match block {
             None => break,
             Some(id) => (block, near) = (lines.parent(id), Some(id)),
         }
     }
-    let elsewhere = files.iter().any(|file| file.name != source.name && file.text.contains(SET_HEADER));
-    if elsewhere { None } else { lines.insert(first.0, first.1, &new) }
+    // Those that are included into blocks around were looked at.
+    let here =
+        |file: &SourceFile| lines.all().any(|id| lines.word(id, 0) == "include" && names(lines.word(id, 1), file));
+    let elsewhere = |file: &&SourceFile| file.name != source.name && file.text.contains(SET_HEADER) && !here(file);
+    if files.iter().any(|file| elsewhere(&file)) { None } else { lines.insert(first.0, first.1, &new) }
+}
+
+/// Whether a word of `include` means a file.
+fn names(word: &str, file: &SourceFile) -> bool {
+    let word = word.trim_matches(['"', '\'']);
+    !word.is_empty() && !word.contains(['*', '?', '[']) && file.path.ends_with(word.trim_start_matches('/'))
+}
+
+/// The headers that an included file sets. `None`: it isn't here, or it isn't plain.
+fn included_headers(files: &[SourceFile], word: &str) -> Option<Vec<String>> {
+    let mut fitting = files.iter().filter(|file| names(word, file));
+    let (file, None) = (fitting.next()?, fitting.next()) else { return None };
+    let (tree, faults) = lexer::parse(file.bytes());
+    let lines = Lines::new(&file.text, tree, true);
+    let plain = faults.is_empty() && !lines.all().any(|id| lines.is_block(id) || lines.word(id, 0) == "include");
+    let set = lines.all().filter(|id| lines.word(*id, 0) == SET_HEADER);
+    plain.then(|| set.map(|id| lines.word(id, 1).to_owned()).collect())
 }
 
 /// `limit_req` with `nodelay`.

@@ -23,8 +23,15 @@ pub(super) fn changes(source: &SourceFile, at: Span, repair: &Repair) -> Option<
             toml::set(source, &keys.iter().map(String::as_str).collect::<Vec<_>>(), value.as_str())
         }
         Repair::Value(value) => Yaml::read(source)?.replace(at.start, value),
-        Repair::CloseAdmin if is_toml => toml::set(source, &["api", "insecure"], false),
-        Repair::CloseAdmin => Yaml::read(source)?.set(&["api", "insecure"], "false"),
+        // Only what is open without a login by itself is closed here.
+        Repair::CloseAdmin => match (is_toml, last_key(source, at, is_toml)?.as_str()) {
+            (true, "insecure") => toml::set(source, &["api", "insecure"], false),
+            (false, "insecure") => Yaml::read(source)?.set(&["api", "insecure"], "false"),
+            _ => None,
+        },
+        Repair::BodyLimit(bytes) => number(source, at, is_toml, "maxrequestbodybytes", &bytes.to_string()),
+        Repair::EndlessAnswers => number(source, at, is_toml, "writetimeout", "0s"),
+        Repair::Timeout(TimeoutOf::Read, long) => number(source, at, is_toml, "responseheadertimeout", &time(*long)),
         Repair::Timeout(of, long) => {
             let timeout = timeout(*of)?;
             let long = time(*long);
@@ -42,6 +49,32 @@ pub(super) fn changes(source: &SourceFile, at: Span, repair: &Repair) -> Option<
         _ => None,
     };
     Some(vec![change?])
+}
+
+/// The innermost key at a place, in lower case.
+fn last_key(source: &SourceFile, at: Span, is_toml: bool) -> Option<String> {
+    match is_toml {
+        true => Some(toml::keys_at(source, at.start)?.last()?.to_ascii_lowercase()),
+        false => Some(Yaml::read(source)?.find(at.start)?.keys.last()?.to_ascii_lowercase()),
+    }
+}
+
+/// Another value for the key at a place, if it is this one.
+fn number(source: &SourceFile, at: Span, is_toml: bool, key: &str, value: &str) -> Option<Change> {
+    if last_key(source, at, is_toml)? != key {
+        return None;
+    }
+    match is_toml {
+        true => {
+            let keys = toml::keys_at(source, at.start)?;
+            let keys: Vec<&str> = keys.iter().map(String::as_str).collect();
+            match value.parse::<i64>() {
+                Ok(number) => toml::set(source, &keys, number),
+                Err(_) => toml::set(source, &keys, value),
+            }
+        }
+        false => Yaml::read(source)?.replace(Yaml::read(source)?.value_at(at.start)?, value),
+    }
 }
 
 /// The entry point that a row of keys leads into.

@@ -121,6 +121,11 @@ impl<'s> Yaml<'s> {
         self.checked(Change { span, text })
     }
 
+    /// Where the value of the key at a place begins.
+    pub(super) fn value_at(&self, at: usize) -> Option<usize> {
+        Some(self.span(self.find(at)?.entry?.value).start)
+    }
+
     /// New keys at the end of a map.
     fn add(&self, map: NodeId, first: &Entry, last: &Entry, keys: &[&str], value: &str) -> Option<Change> {
         let text: &str = &self.source.text;

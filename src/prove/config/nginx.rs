@@ -13,7 +13,7 @@ use acts::{ACTS, Act};
 
 use super::edits::Edits;
 use super::world::World;
-use crate::dialect::nginx::config::{Config, Directive, DirectiveId, Word};
+use crate::dialect::nginx::config::{Block, Config, Directive, Word};
 use crate::dialect::nginx::context::Context;
 use crate::dialect::nginx::lexer;
 use crate::dialect::tree::TokenKind;
@@ -45,8 +45,7 @@ pub fn stage(config: &Config, from: From<'_>, world: &mut World) -> Result<PathB
         computed: false,
     };
     mover.upstreams = mover.named_upstreams();
-    let top = config.top.clone();
-    mover.block(&top, config.context)?;
+    mover.block(config.top(), config.context)?;
     for file in 0..config.files.len() {
         mover.includes(file);
     }
@@ -88,16 +87,16 @@ struct Mover<'a> {
 
 impl Mover<'_> {
     fn text(&self, word: Word) -> String {
-        String::from_utf8_lossy(&self.config.value(word)).into_owned()
+        String::from_utf8_lossy(self.config.value(word)).into_owned()
     }
 
     fn name(&self, directive: &Directive) -> String {
-        self.text(directive.name)
+        String::from_utf8_lossy(self.config.name(directive)).into_owned()
     }
 
     /// Where a directive stands, for messages.
     fn at(&self, directive: &Directive) -> String {
-        let place = directive.place();
+        let place = self.config.place(directive);
         self.config
             .files
             .get(place.file)
@@ -105,21 +104,20 @@ impl Mover<'_> {
     }
 
     fn named_upstreams(&self) -> BTreeSet<String> {
-        let blocks = self.config.directives.iter().filter(|directive| directive.block.is_some());
+        let blocks = self.config.directives.iter().filter(|directive| directive.block().is_some());
         let named = blocks.filter(|directive| self.name(directive) == "upstream");
-        named.filter_map(|directive| Some(self.text(*directive.args.first()?))).collect()
+        named.filter_map(|directive| Some(self.text(*self.config.args(directive).first()?))).collect()
     }
 
     /// Every directive of a block and of those inside, without recursion.
-    fn block(&mut self, ids: &[DirectiveId], context: Context) -> Result<(), String> {
-        let mut left: Vec<(DirectiveId, Context)> = ids.iter().map(|id| (*id, context)).collect();
+    fn block(&mut self, block: Block, context: Context) -> Result<(), String> {
         let config = self.config;
-        while let Some((id, context)) = left.pop() {
-            let Some(directive) = config.get(id) else { continue };
+        let mut left: Vec<(&Directive, Context)> = config.within(block).map(|inner| (inner, context)).collect();
+        while let Some((directive, context)) = left.pop() {
             let name = self.name(directive);
             let inside = context.inside(name.as_bytes());
-            if let Some(block) = &directive.block {
-                left.extend(block.iter().map(|id| (*id, inside)));
+            if let Some(block) = directive.block() {
+                left.extend(config.within(block).map(|inner| (inner, inside)));
                 self.opened(directive, inside, block)?;
                 continue;
             }
@@ -134,11 +132,9 @@ impl Mover<'_> {
     }
 
     /// What is put into a block behind its `{`.
-    fn opened(&mut self, directive: &Directive, inside: Context, block: &[DirectiveId]) -> Result<(), String> {
+    fn opened(&mut self, directive: &Directive, inside: Context, block: Block) -> Result<(), String> {
         let config = self.config;
-        let has = |name: &str| {
-            block.iter().filter_map(|id| config.get(*id)).any(|inner| *config.value(inner.name) == *name.as_bytes())
-        };
+        let has = |name: &str| config.within(block).any(|inner| config.name(inner) == name.as_bytes());
         let mut text = String::new();
         match inside {
             Context::Upstream | Context::StreamUpstream => self.pool(block)?,
@@ -174,8 +170,8 @@ impl Mover<'_> {
     }
 
     fn insert_inside(&mut self, directive: &Directive, text: &str) {
-        let file = directive.place().file;
-        let after = directive.args.last().unwrap_or(&directive.name).place().span.end;
+        let Some(last) = self.config.words(directive).last().map(Word::place) else { return };
+        let (file, after) = (last.file, last.span.end);
         let Some(opens) = self.opens.get(file) else { return };
         if let Some((_, end)) = opens.get(opens.partition_point(|(start, _)| *start < after)) {
             self.edits.insert(file, *end, text);
@@ -183,7 +179,7 @@ impl Mover<'_> {
     }
 
     fn act(&mut self, act: Act, directive: &Directive, context: Context) -> Result<(), String> {
-        let Some(first) = directive.args.first().copied() else { return Ok(()) };
+        let Some(first) = self.config.args(directive).first().copied() else { return Ok(()) };
         let value = self.text(first);
         match act {
             Act::Remove => self.remove(directive),
@@ -192,7 +188,7 @@ impl Mover<'_> {
             Act::Resolver => {
                 let nobody = self.world.nobody();
                 self.put(first, &nobody.to_string());
-                for word in directive.args.iter().skip(1) {
+                for word in self.config.args(directive).iter().skip(1) {
                     if !self.text(*word).contains('=') {
                         self.edits.replace(word.place(), "");
                     }
@@ -238,8 +234,9 @@ impl Mover<'_> {
     }
 
     fn remove(&mut self, directive: &Directive) {
-        if let Some(file) = self.config.files.get(directive.place().file) {
-            self.edits.remove(directive.place(), file.bytes());
+        let place = self.config.place(directive);
+        if let Some(file) = self.config.files.get(place.file) {
+            self.edits.remove(place, file.bytes());
         }
     }
 
@@ -253,7 +250,7 @@ impl Mover<'_> {
     }
 
     fn listen(&mut self, directive: &Directive, value: &str, context: Context) -> Result<(), String> {
-        let Some(first) = directive.args.first().copied() else { return Ok(()) };
+        let Some(first) = self.config.args(directive).first().copied() else { return Ok(()) };
         if value.starts_with("unix:") {
             let path = self.world.path(&format!("{}.sock", first.place().span.start))?;
             self.world.notes.push(format!("{}: `listen {value}` is not asked: it is no port", self.at(directive)));
@@ -263,7 +260,8 @@ impl Mover<'_> {
         let own = listen_address(value).ok_or_else(|| {
             format!("{}: `listen {value}` can't be moved: it is neither a port nor an address", self.at(directive))
         })?;
-        let flags: Vec<(Word, String)> = directive.args.iter().skip(1).map(|word| (*word, self.text(*word))).collect();
+        let flags: Vec<(Word, String)> =
+            self.config.args(directive).iter().skip(1).map(|word| (*word, self.text(*word))).collect();
         let udp = flags.iter().any(|(_, flag)| flag == "udp" || flag == "quic");
         let addr = self.world.listener(&if udp { format!("{own}/udp") } else { own.clone() })?;
         if udp || flags.iter().any(|(_, flag)| flag == "proxy_protocol") || matches!(context, Context::StreamServer) {
@@ -278,19 +276,18 @@ impl Mover<'_> {
     }
 
     /// The servers of an `upstream` block are one stand-in: which of them nginx chooses is no question of a single request.
-    fn pool(&mut self, block: &[DirectiveId]) -> Result<(), String> {
+    fn pool(&mut self, block: Block) -> Result<(), String> {
         let config = self.config;
-        let servers = block.iter().filter_map(|id| config.get(*id));
-        let servers = servers.filter(|inner| *config.value(inner.name) == *b"server");
+        let servers = config.within(block).filter(|inner| config.name(inner) == b"server");
         let mut addr = None;
         for server in servers {
-            let Some(first) = server.args.first().copied() else { continue };
+            let Some(first) = config.args(server).first().copied() else { continue };
             let addr = match addr {
                 Some(addr) => addr,
                 None => *addr.insert(self.world.upstream(&with_port(&self.text(first), "80"))?),
             };
             self.put(first, &addr.to_string());
-            for word in server.args.iter().skip(1) {
+            for word in config.args(server).iter().skip(1) {
                 let flag = self.text(*word);
                 if flag == "resolve" || flag.starts_with("service=") {
                     self.edits.replace(word.place(), "");
@@ -427,7 +424,7 @@ impl Mover<'_> {
         let addr = self.world.upstream("an upstream that the config computes")?;
         let config = self.config;
         let servers = config.directives.iter().filter(|directive| {
-            directive.block.is_some() && directive.args.is_empty() && *config.value(directive.name) == *b"server"
+            directive.block().is_some() && config.args(directive).is_empty() && config.name(directive) == b"server"
         });
         for server in servers {
             self.insert_inside(server, &format!(" set ${COMPUTED} \"{addr}\";"));

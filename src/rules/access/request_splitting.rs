@@ -42,6 +42,7 @@ use crate::analysis::answer;
 use crate::analysis::survey::{self, Witness};
 use crate::finding::{Finding, Severity};
 use crate::gateway::eval::{Outcome, Verdict};
+use crate::gateway::{Chain, Edit, Gateway, Step, Terminal, Value};
 use crate::rules::leaks::spelled;
 use crate::rules::{Context, Rule};
 
@@ -53,6 +54,9 @@ pub const RULE: Rule =
 const BREAKS: &[&str] = &["%0d%0aX-Split:1", "/x%0d%0aX-Split:1", "x%0aX-Split:1"];
 
 fn check(context: &Context<'_>, found: &mut Vec<Finding>) {
+    if !unescapes(context.gateway) {
+        return;
+    }
     let routes = context.survey.routes.iter().map(|route| (&route.witness, &route.outcome));
     let gaps = context.survey.gaps.iter().map(|gap| (&gap.witness, &gap.actual));
     let mut known = Vec::new();
@@ -75,6 +79,30 @@ fn check(context: &Context<'_>, found: &mut Vec<Finding>) {
             on_the_way(context.gateway, &outcome, finding).shown_by(&witness, asked(context, &witness, &outcome)),
         );
     }
+}
+
+/// Whether anything that upstreams get is made of the path as rules see it, or of what was found in it.
+fn unescapes(gateway: &Gateway) -> bool {
+    let ends = |chain: &Chain| chain.clauses.iter().map(|clause| &clause.then).chain([&chain.otherwise]).any(computed);
+    let made = |step: &Step| match step {
+        Step::RequestHeader(said) => match &said.what.edit {
+            Edit::Set(value) | Edit::Add(value) | Edit::Default(value) => of_path(value),
+            _ => false,
+        },
+        _ => false,
+    };
+    let steps = |chain: &Chain| chain.clauses.iter().flat_map(|clause| &clause.steps).any(made);
+    gateway.chains.iter().any(|chain| ends(chain) || steps(chain))
+}
+
+/// Whether the target that a request is sent on with isn't the one that came.
+fn computed(end: &Terminal) -> bool {
+    let plain = |value: &Value| matches!(value, Value::Target | Value::OriginalTarget | Value::Literal(_));
+    matches!(end, Terminal::Forward(forward) if !plain(&forward.target))
+}
+
+fn of_path(value: &Value) -> bool {
+    value.any(&mut |part| matches!(part, Value::Path | Value::Capture(_) | Value::Variable(_)))
 }
 
 /// The request with a line break behind the whole path or one of its parts, what becomes of it, and where the break arrives.

@@ -23,7 +23,7 @@
 
 use super::finding;
 use crate::finding::{Finding, Severity};
-use crate::rules::{Context, Rule};
+use crate::rules::{Context, Repair, Rule};
 
 /// The rule.
 pub const RULE: Rule = Rule {
@@ -38,8 +38,8 @@ fn check(context: &Context<'_>, found: &mut Vec<Finding>) {
     for origin in broken {
         let message = "Compose takes a part of this hash for a variable: the password never fits";
         let own = finding(context, (RULE.id, RULE.severity), origin, message);
-        found.extend(
-            own.map(|own| own.label("a `$` here is to stay one").help("write every `$` of the hash twice, as `$$`")),
-        );
+        let fix = context.repair(Repair::DoubleDollars, origin);
+        let help = "write every `$` of the hash twice, as `$$`";
+        found.extend(own.map(|own| own.label("a `$` here is to stay one").help(help).fixed_by(fix)));
     }
 }

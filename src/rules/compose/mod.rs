@@ -5,6 +5,7 @@
 
 pub mod docker_socket_mounted;
 pub mod dollar_not_doubled;
+pub mod exposed_by_default;
 pub mod guard_walked_around;
 pub mod healthcheck_never_passes;
 pub mod host_network;

@@ -25,7 +25,7 @@
 
 use super::finding;
 use crate::finding::{Finding, Severity};
-use crate::rules::{Context, Rule};
+use crate::rules::{Context, Repair, Rule};
 
 /// The rule.
 pub const RULE: Rule = Rule {
@@ -42,6 +42,7 @@ fn check(context: &Context<'_>, found: &mut Vec<Finding>) {
         let message = format!("who gets into `{}` has the whole host: its container is privileged", service.name);
         let help = "take it away; for a GPU reserve the device, for anything else hand in what is needed by `devices` and `cap_add`";
         let own = finding(context, (RULE.id, RULE.severity), origin, message);
-        found.extend(own.map(|own| own.label("every right").help(help)));
+        let fix = context.repair(Repair::Remove, origin);
+        found.extend(own.map(|own| own.label("every right").help(help).fixed_by(fix)));
     }
 }

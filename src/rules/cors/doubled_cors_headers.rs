@@ -33,11 +33,11 @@
 //! ```
 
 use super::{ALLOWS, allowed, asked, from, once, own_origins, right_way, routes};
-use crate::analysis::answer;
+use crate::analysis::{answer, survey};
 use crate::finding::{Finding, Severity};
 use crate::gateway::eval::Verdict;
 use crate::rules::access::cause;
-use crate::rules::{Context, Rule};
+use crate::rules::{Context, Repair, Rule};
 
 /// The rule.
 pub const RULE: Rule = Rule {
@@ -72,7 +72,9 @@ fn check(context: &Context<'_>, found: &mut Vec<Finding>) {
                 finding.help("take `Origin` away before the upstream, and its own `Access-Control-*` from the answer");
             let witness = from(route, origin);
             let evidence = right_way(context.gateway, &witness, &outcome).upstream_gets("Origin", origin);
-            found.push(finding.shown_by(&witness, evidence));
+            let at = survey::place(&outcome);
+            let fix = at.and_then(|at| context.repair(Repair::DropHeader("Origin".to_owned()), at));
+            found.push(finding.shown_by(&witness, evidence).fixed_by(fix));
         }
     }
 }

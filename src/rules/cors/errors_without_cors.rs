@@ -32,7 +32,7 @@ use crate::analysis::caller::Who;
 use crate::finding::{Finding, Severity};
 use crate::gateway::eval::Verdict;
 use crate::rules::access::cause;
-use crate::rules::{Context, Rule};
+use crate::rules::{Context, Repair, Rule};
 
 /// The rule.
 pub const RULE: Rule = Rule {
@@ -66,7 +66,8 @@ fn check(context: &Context<'_>, found: &mut Vec<Finding>) {
             let finding = finding.with(cause(context.gateway, &refused), format!("this {status} goes without it"));
             let finding = finding.help("set it on every answer, before anybody is refused (nginx: `always`)");
             let evidence = right_way(context.gateway, &witness, &refused).answer_lines(ALLOWS, &[], &[origin]);
-            found.push(finding.shown_by(&witness, evidence));
+            let fix = context.repair(Repair::OnEveryAnswer, &line.origin);
+            found.push(finding.shown_by(&witness, evidence).fixed_by(fix));
         }
     }
 }

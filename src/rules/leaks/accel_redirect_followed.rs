@@ -28,7 +28,7 @@ use crate::analysis::survey;
 use crate::finding::{Finding, Severity};
 use crate::gateway::{Origin, Setting, Step};
 use crate::rules::access::cause;
-use crate::rules::{Context, Rule};
+use crate::rules::{Context, Repair, Rule};
 
 /// The rule.
 pub const RULE: Rule = Rule {
@@ -50,10 +50,11 @@ fn check(context: &Context<'_>, found: &mut Vec<Finding>) {
         }
         known.push(key);
         let Some(place) = cause(context.gateway, &route.outcome) else { continue };
+        let fix = survey::place(&route.outcome).and_then(|at| context.repair(Repair::IgnoreUpstreamOrders, at));
         let message = "the upstream's `X-Accel-Redirect` is followed into `internal` locations";
         let finding = Finding::new(RULE.id, RULE.severity, message, place).label("its answers are obeyed");
         let finding = finding.with(context.place(inner), "no client reaches this, the upstream does");
-        found.push(finding.help("add `proxy_ignore_headers X-Accel-Redirect X-Accel-Buffering X-Accel-Charset X-Accel-Expires X-Accel-Limit-Rate;`").about(&route.witness));
+        found.push(finding.help("add `proxy_ignore_headers X-Accel-Redirect X-Accel-Buffering X-Accel-Charset X-Accel-Expires X-Accel-Limit-Rate;`").about(&route.witness).fixed_by(fix));
     }
 }
 

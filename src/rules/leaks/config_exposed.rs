@@ -42,7 +42,7 @@
 use super::own::shown;
 use crate::finding::{Finding, Severity};
 use crate::gateway::Own;
-use crate::rules::{Context, Rule};
+use crate::rules::{Context, Repair, Rule};
 
 /// The rule.
 pub const RULE: Rule =
@@ -53,6 +53,7 @@ fn check(context: &Context<'_>, found: &mut Vec<Finding>) {
         let message = format!("anybody reads the gateway's configuration at `{}` on port {}", shown.path, shown.port);
         let finding = Finding::new(RULE.id, RULE.severity, message, shown.place).label("open to whoever reaches it");
         let help = "let it listen on loopback alone, switch it off, or ask for a login";
-        found.push(finding.help(help).shown_by(&shown.witness, shown.evidence));
+        let fix = context.repair(Repair::CloseAdmin, &shown.origin);
+        found.push(finding.help(help).shown_by(&shown.witness, shown.evidence).fixed_by(fix));
     }
 }

@@ -49,7 +49,7 @@ use crate::finding::{Finding, Severity};
 use crate::gateway::HeaderLines;
 use crate::gateway::eval::Verdict;
 use crate::rules::access::cause;
-use crate::rules::{Context, Rule};
+use crate::rules::{Context, Repair, Rule};
 
 /// The rule.
 pub const RULE: Rule = Rule {
@@ -76,10 +76,14 @@ fn check(context: &Context<'_>, found: &mut Vec<Finding>) {
     }
     for (_, names, route) in known.into_iter().filter(|(_, names, _)| !names.is_empty()) {
         let Some(place) = cause(context.gateway, &route.outcome) else { continue };
+        let repairs = names.iter().map(|name| Repair::DropHeader(name.clone()));
+        let fix = survey::place(&route.outcome).and_then(|at| context.repairs(repairs, at));
         let names = listed(names);
         let finding = Finding::new(RULE.id, RULE.severity, format!("the upstream gets the caller's {names}"), place);
         let finding = finding.label("passed on as it came");
-        found.push(finding.help(format!("remove {names} from what goes to the upstream")).about(&route.witness));
+        found.push(
+            finding.help(format!("remove {names} from what goes to the upstream")).about(&route.witness).fixed_by(fix),
+        );
     }
 }
 

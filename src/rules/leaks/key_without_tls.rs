@@ -40,6 +40,8 @@
 //!   llm: {rule: "Host(`llm.example.com`)", entryPoints: [websecure], middlewares: [login], service: ollama}
 //! ```
 
+use std::collections::HashMap;
+
 use crate::analysis::caller::Who;
 use crate::analysis::survey::{self, Route};
 use crate::finding::{Finding, Severity};
@@ -54,12 +56,14 @@ pub const RULE: Rule =
 fn check(context: &Context<'_>, found: &mut Vec<Finding>) {
     let listener = |route: &Route| context.gateway.listeners.get(route.witness.listener);
     let clients = || context.survey.routes.iter().filter(|route| route.witness.caller.who == Who::Client);
+    let cause = |route: &Route| survey::cause(&route.outcome);
+    let with_tls: HashMap<_, &Listener> =
+        clients().filter_map(|route| Some((cause(route), listener(route).filter(|own| own.tls)?))).collect();
     let wanted = !context.measure.is_built_in() && context.measure.plan.listen.tls != Tls::Off;
     let mut known: Vec<usize> = Vec::new();
     for route in clients() {
         let Some(own) = listener(route).filter(|own| is_open(own)) else { continue };
-        let same = |other: &&Route| survey::cause(&other.outcome) == survey::cause(&route.outcome);
-        let also = clients().filter(same).find_map(|other| listener(other).filter(|other| other.tls));
+        let also = with_tls.get(&cause(route));
         if known.contains(&route.witness.listener) || (also.is_none() && !wanted) {
             continue;
         }

@@ -6,11 +6,11 @@
 use crate::analysis::answer;
 use crate::analysis::caller::Caller;
 use crate::analysis::entry::{self, Entry};
-use crate::analysis::survey::Witness;
+use crate::analysis::survey::{self, Witness};
 use crate::analysis::witness::Twist;
 use crate::finding::{Evidence, Place};
 use crate::gateway::eval::{Outcome, Verdict};
-use crate::gateway::{Gateway, Own, Setting, Step};
+use crate::gateway::{Gateway, Origin, Own, Setting, Step};
 use crate::rules::Context;
 use crate::rules::access::{asked, cause};
 
@@ -33,6 +33,8 @@ const MOST_PATHS: usize = 100;
 pub struct Shown {
     /// Where.
     pub place: Place,
+    /// The same for whoever mends it.
+    pub origin: Origin,
     /// The path.
     pub path: String,
     /// The port.
@@ -68,7 +70,8 @@ pub fn shown(context: &Context<'_>, own: Own) -> Vec<Shown> {
             let (caller, extra) = (Caller::nobody(), Vec::new());
             let witness = Witness { request, caller, twist: Twist::Own, listener: entry.listener, host, extra };
             let evidence = asked(context, &witness, &outcome);
-            found.push(Shown { place, path, port: listener.port, witness, evidence });
+            let Some(origin) = survey::place(&outcome).cloned() else { continue };
+            found.push(Shown { place, origin, path, port: listener.port, witness, evidence });
             break;
         }
     }

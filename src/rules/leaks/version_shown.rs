@@ -21,10 +21,11 @@
 //! ```
 
 use super::said;
+use crate::analysis::survey;
 use crate::finding::{Finding, Severity};
 use crate::gateway::Setting;
 use crate::rules::access::cause;
-use crate::rules::{Context, Rule};
+use crate::rules::{Context, Repair, Rule};
 
 /// The rule.
 pub const RULE: Rule =
@@ -42,9 +43,11 @@ fn check(context: &Context<'_>, found: &mut Vec<Finding>) {
         if known.contains(&key) {
             continue;
         }
-        known.push(key);
         let finding = Finding::new(RULE.id, RULE.severity, "answers name the server's version", place);
         let finding = finding.label("in the header `Server` and on error pages").help("write `server_tokens off;`");
-        found.push(finding.about(&route.witness));
+        let at = if key.is_some() { Some(origin) } else { survey::place(&route.outcome) };
+        let fix = at.and_then(|at| context.repair(Repair::HideVersion, at));
+        known.push(key);
+        found.push(finding.about(&route.witness).fixed_by(fix));
     }
 }

@@ -36,7 +36,7 @@ use std::time::Duration;
 use crate::finding::{Finding, Severity};
 use crate::gateway::TimeoutOf;
 use crate::rules::treatment::{Told, findings, seconds, timeout};
-use crate::rules::{Context, Rule};
+use crate::rules::{Context, Repair, Rule};
 
 /// The rule.
 pub const RULE: Rule = Rule {
@@ -57,7 +57,8 @@ fn check(context: &Context<'_>, found: &mut Vec<Finding>) {
         let message = format!("answers that take longer than {} are cut in the middle", seconds(time));
         let help = "take the timeout for writing away (`write` in Caddy's `timeouts`, Traefik's `writeTimeout`): it bounds the whole \
                     answer";
-        Some(Told::new(origin, message, format!("ends every answer after {}", seconds(time)), help))
+        let told = Told::new(origin, message, format!("ends every answer after {}", seconds(time)), help);
+        Some(told.mended(Repair::EndlessAnswers))
     };
     findings(context, &RULE, &judge, found);
 }

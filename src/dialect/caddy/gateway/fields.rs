@@ -46,6 +46,45 @@ const SERVER: &[&str] = &[
 ];
 const ROUTE: &[&str] = &["group", "match", "handle", "terminal"];
 
+/// The fields of handlers that take no others; what isn't in the table isn't checked.
+const HANDLERS: &[(&str, &[&str])] = &[
+    ("authentication", &["providers"]),
+    ("copy_response", &["status_code"]),
+    ("copy_response_headers", &["include", "exclude"]),
+    ("encode", &["encodings", "prefer", "minimum_length", "match"]),
+    ("error", &["error", "status_code"]),
+    ("headers", &["request", "response"]),
+    ("intercept", &["handle_response"]),
+    ("invoke", &["name"]),
+    ("map", &["source", "destinations", "mappings", "defaults"]),
+    (
+        "reverse_proxy",
+        &[
+            "transport",
+            "circuit_breaker",
+            "load_balancing",
+            "health_checks",
+            "upstreams",
+            "dynamic_upstreams",
+            "flush_interval",
+            "trusted_proxies",
+            "proxy_status_name",
+            "headers",
+            "request_buffers",
+            "response_buffers",
+            "stream_timeout",
+            "stream_close_delay",
+            "stream_buffer_size",
+            "rewrite",
+            "handle_response",
+            "verbose_logs",
+        ],
+    ),
+    ("rewrite", &["method", "uri", "strip_path_prefix", "strip_path_suffix", "uri_substring", "path_regexp", "query"]),
+    ("static_response", &["status_code", "headers", "body", "close", "abort"]),
+    ("subroute", &["routes", "errors"]),
+];
+
 impl<'d> Compiler<'d, '_> {
     /// Tells of fields that aren't there.
     pub(super) fn fields(&mut self, root: Ref<'d>) {
@@ -64,6 +103,13 @@ impl<'d> Compiler<'d, '_> {
             // Servers, `subroute`, `handle_response` and error routes all have them.
             for route in node.get("routes").into_iter().flat_map(Ref::items) {
                 self.only(route, ROUTE, "a route");
+            }
+            for handler in node.get("handle").into_iter().flat_map(Ref::items) {
+                let name = super::text(handler, "handler").unwrap_or_default();
+                if let Some((_, fields)) = HANDLERS.iter().find(|(own, _)| *own == name) {
+                    let known: Vec<&str> = fields.iter().copied().chain(["handler"]).collect();
+                    self.only(handler, &known, &format!("the handler `{name}`"));
+                }
             }
         }
     }

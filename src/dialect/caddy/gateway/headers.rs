@@ -18,8 +18,27 @@ impl<'d> Compiler<'d, '_> {
 
     /// Operations on the request's headers.
     pub(super) fn request_headers(&mut self, ops: Option<Ref<'d>>) -> Vec<Step> {
-        let Some(ops) = ops else { return Vec::new() };
-        let edits = self.edits(ops);
+        let edits = ops.map_or(Vec::new(), |ops| self.edits(ops));
+        Self::edited(edits)
+    }
+
+    /// The same for the copy of a request that a proxy sends: what the values name is the request's own, whatever becomes of the copy. First
+    /// what is to be done before the copy changes.
+    pub(super) fn copied_headers(&mut self, ops: Option<Ref<'d>>) -> (Vec<Step>, Vec<Step>) {
+        let mut edits = ops.map_or(Vec::new(), |ops| self.edits(ops));
+        let mut before = Vec::new();
+        for (at, (edit, _)) in edits.iter_mut().enumerate() {
+            let (Edit::Add(value) | Edit::Set(value) | Edit::SetLate(value)) = &mut edit.edit else { continue };
+            if value.as_literal().is_none() {
+                let name = format!("copied:{at}");
+                before.push(set(&name, std::mem::replace(value, variable(&name))));
+            }
+        }
+        (before, Self::edited(edits))
+    }
+
+    /// What edits do.
+    fn edited(edits: Vec<(HeaderEdit, Origin)>) -> Vec<Step> {
         let mut steps = Vec::new();
         for (edit, origin) in edits {
             if covers(&edit.name, "host") {

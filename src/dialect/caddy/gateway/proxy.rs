@@ -95,16 +95,23 @@ impl<'d> Compiler<'d, '_> {
         let mut steps =
             vec![set(UPSTREAM, upstream.clone()), set("http.reverse_proxy.upstream.address", upstream.clone())];
         steps.extend(self.proxied.parts.iter().cloned());
+        let headers = node.get("headers");
+        let (before, edits) = self.copied_headers(headers.and_then(|headers| headers.get("request")));
+        steps.extend(before);
         if let Some(rewrite) = node.get("rewrite") {
-            steps.extend(self.rewrite(rewrite));
+            let mut rewriting = self.rewrite(rewrite);
+            // Only the copy's method changes: the new URI sees the request's.
+            if text(rewrite, "method").is_some_and(|method| !method.is_empty()) {
+                rewriting.rotate_left(1);
+            }
+            steps.extend(rewriting);
         }
         steps.extend(self.forwarded(node));
         let transport = node.get("transport");
         if transport.is_some_and(|transport| transport.get("tls").is_some()) {
             steps.push(set(var::HOST, variable(UPSTREAM)));
         }
-        let headers = node.get("headers");
-        steps.extend(self.request_headers(headers.and_then(|headers| headers.get("request"))));
+        steps.extend(edits);
         steps.extend(self.upstream_headers(headers.and_then(|headers| headers.get("response"))));
         steps.extend(self.settings(node));
         let origin = self.origin(place, format!("`reverse_proxy` sends it to {shown}, with the path as it came"));
@@ -196,9 +203,8 @@ impl<'d> Compiler<'d, '_> {
         settings
             .push(Setting::Timeout(TimeoutOf::Connect, Some(time("dial_timeout").unwrap_or(Duration::from_secs(3)))));
         // Whichever is shorter ends a wait for the first byte.
-        let read =
-            ["read_timeout", "response_header_timeout"].into_iter().filter_map(time).filter(|time| !time.is_zero());
-        settings.push(Setting::Timeout(TimeoutOf::Read, read.min()));
+        let read = ["read_timeout", "response_header_timeout"].into_iter().filter_map(|name| Some((time(name)?, name)));
+        let read = read.filter(|(time, _)| !time.is_zero()).min();
         settings.push(Setting::Timeout(TimeoutOf::UpstreamSend, time("write_timeout")));
         let buffers = |name: &str| node.get(name).and_then(super::number).is_some_and(|bytes| bytes != 0);
         settings.push(Setting::BufferResponses(buffers("response_buffers")));
@@ -213,8 +219,11 @@ impl<'d> Compiler<'d, '_> {
             let method = text(check, "method").unwrap_or("GET").to_ascii_uppercase();
             Some(Step::setting(Setting::HealthCheck(method, path.to_owned()), self.origin(check.place(), "")))
         });
+        let said = read.and_then(|(_, name)| transport?.get(name));
+        let at = said.map_or_else(|| origin.clone(), |said| self.origin(said.place(), ""));
+        let read = Step::setting(Setting::Timeout(TimeoutOf::Read, read.map(|(time, _)| time)), at);
         let steps = settings.into_iter().map(|setting| Step::setting(setting, origin.clone()));
-        steps.chain(check).collect()
+        steps.chain([read]).chain(check).collect()
     }
 }
 

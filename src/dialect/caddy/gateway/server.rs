@@ -335,16 +335,19 @@ impl<'d> Compiler<'d, '_> {
     fn settings_of(&mut self, server: Ref<'d>) -> Vec<Step> {
         let time = |name: &str| server.get(name).and_then(super::proxy::duration);
         let or = |name: &str, seconds: u64| Some(time(name).unwrap_or(Duration::from_secs(seconds)));
-        let settings = [
-            Setting::Timeout(TimeoutOf::ClientHeader, or("read_header_timeout", 60)),
-            Setting::Timeout(TimeoutOf::ClientBody, or("read_idle_timeout", 60)),
-            Setting::Timeout(TimeoutOf::Send, or("write_idle_timeout", 60)),
-            Setting::Timeout(TimeoutOf::Answer, time("write_timeout").filter(|time| !time.is_zero())),
-            Setting::Timeout(TimeoutOf::KeepAlive, or("idle_timeout", 300)),
-            Setting::ShowsVersion(false),
+        let answer = time("write_timeout").filter(|time| !time.is_zero());
+        let times = [
+            (TimeoutOf::ClientHeader, "read_header_timeout", or("read_header_timeout", 60)),
+            (TimeoutOf::ClientBody, "read_idle_timeout", or("read_idle_timeout", 60)),
+            (TimeoutOf::Send, "write_idle_timeout", or("write_idle_timeout", 60)),
+            (TimeoutOf::Answer, "write_timeout", answer),
+            (TimeoutOf::KeepAlive, "idle_timeout", or("idle_timeout", 300)),
         ];
-        let origin = self.origin(server.place(), "");
-        settings.into_iter().map(|setting| Step::setting(setting, origin.clone())).collect()
+        let place = |name: &str| server.get(name).map_or(server.place(), |own| own.place());
+        let times =
+            times.map(|(of, name, time)| Step::setting(Setting::Timeout(of, time), self.origin(place(name), "")));
+        let version = Step::setting(Setting::ShowsVersion(false), self.origin(server.place(), ""));
+        times.into_iter().chain([version]).collect()
     }
 
     fn wire(&mut self, server: Ref<'d>) -> Wire {

@@ -3,7 +3,6 @@
 //! In: a scope. Out: clauses. Invariant: in this order, and not for nginx's requests to itself (facts: `ngx_http_core_access_phase`,
 //! measured on nginx 1.22.1 and 1.31.3). An access module that isn't evaluated makes the answer unknown.
 
-use std::rc::Rc;
 use std::sync::Arc;
 
 use crate::gateway::value::Join;
@@ -108,19 +107,11 @@ impl<'c> Reader<'c> {
             ));
         }
         let mut refused = "no user of the file with the right password (401)";
-        let mut authenticate = Authenticate {
-            basic: true,
-            padding_optional: true,
-            blocking: true,
-            credentials: Arc::from([]),
-            ..Authenticate::default()
-        };
+        let (mut credentials, mut incomplete) = (None, None);
         match file {
-            UserFile::Computed => {
-                authenticate.incomplete = Some("depends on a user file with a computed name".to_owned())
-            }
+            UserFile::Computed => incomplete = Some("depends on a user file with a computed name".to_owned()),
             UserFile::Named(name) => match self.users(name) {
-                Users::Known(credentials) => authenticate.credentials = credentials,
+                Users::Known(known) => credentials = Some(known),
                 Users::Missing => {
                     let user = self.shared(b"user", || {
                         let given = Value::Header("authorization".to_owned(), Join::First);
@@ -130,14 +121,23 @@ impl<'c> Reader<'c> {
                     clauses.push(way.no(user, 403, origin.noted(note)));
                     refused = "no user and password are given (401)";
                 }
-                Users::Unknown(why) => authenticate.incomplete = Some(why),
+                Users::Unknown(why) => incomplete = Some(why),
             },
         }
         let key = match file {
             UserFile::Computed => b"users".to_vec(),
             UserFile::Named(name) => [b"users of ", name.as_slice()].concat(),
         };
-        let who = self.shared(&key, || Predicate::Authenticated(Arc::new(authenticate)));
+        let who = self.shared(&key, || {
+            Predicate::Authenticated(Arc::new(Authenticate {
+                basic: true,
+                padding_optional: true,
+                blocking: true,
+                credentials: credentials.unwrap_or_else(|| Arc::from([])),
+                incomplete,
+                ..Authenticate::default()
+            }))
+        });
         clauses.push(way.yes(who, origin.noted("the user's password is right")));
         clauses.push(way.no(Predicate::Always, 401, origin.noted(refused)));
         Some(Chain { clauses, otherwise: Terminal::Return, origin: Origin::default() })
@@ -145,12 +145,7 @@ impl<'c> Reader<'c> {
 
     fn subrequest(&mut self, server: &mut Server<'c>, scope: &Scope, way: Way) -> Option<Chain> {
         let (uri, origin) = scope.auth_request.as_deref()?;
-        let line = Line {
-            name: "auth_request".into(),
-            args: Rc::from([]),
-            head: crate::dialect::Place { file: origin.file(), span: origin.span() },
-            block: None,
-        };
+        let line = Line::lone("auth_request", &[], origin);
         // The name is a complex value that is never split: a `?` belongs to the path.
         let path = self.template(&line, uri);
         let rewrite = Rewrite {

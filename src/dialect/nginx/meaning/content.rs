@@ -74,7 +74,7 @@ impl<'c> Reader<'c> {
     /// Fills the chain of a location's own work.
     pub fn enter(&mut self, server: &mut Server<'c>, index: usize) {
         let location = &server.locations[index];
-        let (scope, lines, origin) = (location.scope.clone(), location.lines.clone(), location.origin.clone());
+        let (scope, lines, origin) = (Rc::clone(&location.scope), location.lines.clone(), location.origin.clone());
         let (ids, name, kind) = (location.ids, location.name.clone(), location.kind.clone());
         let origin = match kind {
             Kind::Server => origin.noted("no location fits: the server's own settings hold"),
@@ -88,7 +88,7 @@ impl<'c> Reader<'c> {
             }
             clauses.extend(self.opaque_rewrite(&scope));
         }
-        let runs = |line: &Line<'_>| matches!(line.name.as_ref(), "set" | "if" | "rewrite" | "return" | "break");
+        let runs = |line: &Line<'_>| matches!(line.name, "set" | "if" | "rewrite" | "return" | "break");
         if matches!(kind, Kind::Server) || !lines.iter().any(runs) {
             let tail = self.tail(server, &scope);
             clauses.extend(tail.clauses);
@@ -172,7 +172,7 @@ impl<'c> Reader<'c> {
         clauses.extend(limits(&scope.limit_conn, state::CONNECTED));
         clauses.extend(self.access(server, scope));
         let chain = self.gateway.add(Chain { clauses, otherwise: Terminal::Return, origin: Origin::default() });
-        server.gates.insert(key, (scope.clone(), chain));
+        server.gates.insert(key, (Rc::new(scope.clone()), chain));
         chain
     }
 

@@ -21,7 +21,7 @@ use super::{Reader, state};
 impl<'c> Reader<'c> {
     /// The pages that one `error_page` line names.
     pub fn error_pages(&mut self, line: &Line<'c>) -> Vec<ErrorPage> {
-        let mut args: Vec<&[u8]> = line.args.iter().map(|arg| arg.as_ref()).collect();
+        let mut args: Vec<&[u8]> = line.args.iter().collect();
         let Some(target) = args.pop().filter(|_| !args.is_empty()) else {
             self.error(line, "`error_page` takes statuses and a target", "write `error_page 404 /404.html;`");
             return Vec::new();
@@ -75,6 +75,10 @@ impl<'c> Reader<'c> {
     /// Who handles what is not read for a server. Over-long headers are 494 there, and 400 for the client.
     pub fn refusals(&mut self, server: &mut Server<'c>, scope: &Scope) -> Arc<Errors> {
         let handlers = self.errors(server, scope);
+        if let (None, Some(plain)) = (&handlers, &self.plain_refusals) {
+            return plain.clone();
+        }
+        let plain = handlers.is_none();
         let mut cases = handlers.map(|errors| errors.cases.clone()).unwrap_or_default();
         cases.push(ErrorCase {
             statuses: Statuses::one(494),
@@ -84,7 +88,11 @@ impl<'c> Reader<'c> {
             status: None,
             origin: Origin::default(),
         });
-        Arc::new(Errors { cases, recursive: scope.recursive_errors })
+        let errors = Arc::new(Errors { cases, recursive: scope.recursive_errors });
+        if plain {
+            self.plain_refusals = Some(errors.clone());
+        }
+        errors
     }
 
     fn error_case(&mut self, server: &mut Server<'c>, page: &ErrorPage) -> ErrorCase {
@@ -226,10 +234,5 @@ fn redirect_status(page: &ErrorPage) -> u16 {
 
 /// The page as a line, for messages.
 fn lone<'c>(page: &ErrorPage) -> Line<'c> {
-    Line {
-        name: std::borrow::Cow::Borrowed("error_page"),
-        args: Rc::from([]),
-        head: crate::dialect::Place { file: page.origin.file(), span: page.origin.span() },
-        block: None,
-    }
+    Line::lone("error_page", &[], &page.origin)
 }

@@ -9,7 +9,7 @@ use std::rc::Rc;
 
 use ipnet::IpNet;
 
-use crate::gateway::Predicate;
+use crate::gateway::{Edit, HeaderEdit, Predicate, Step};
 
 use super::super::modules::{self, Effect};
 use super::super::units;
@@ -44,7 +44,7 @@ impl<'c> Reader<'c> {
         let mut trusted: Vec<IpNet> = Vec::new();
         // The statuses of limits hold for the whole level, wherever they stand in it.
         for line in lines {
-            match line.name.as_ref() {
+            match line.name {
                 "limit_req_status" => scope.limit_req_status = self.number(line, 0).unwrap_or(503),
                 "limit_conn_status" => scope.limit_conn_status = self.number(line, 0).unwrap_or(503),
                 _ => {}
@@ -53,7 +53,7 @@ impl<'c> Reader<'c> {
         let mut limit_req = Vec::new();
         let mut limit_conn = Vec::new();
         for line in lines {
-            match line.name.as_ref() {
+            match line.name {
                 "error_page" => errors.extend(self.error_pages(line)),
                 "recursive_error_pages" => scope.recursive_errors = on(line),
                 "client_max_body_size" => {
@@ -83,8 +83,9 @@ impl<'c> Reader<'c> {
                 "limit_req" => limit_req.extend(self.limit_req(line, scope.limit_req_status)),
                 "limit_conn" => limit_conn.extend(self.limit_conn(line, scope.limit_conn_status)),
                 "proxy_set_header" => {
-                    let value = self.template(line, line.arg(1));
-                    headers.push((line.text(0).into_owned(), value, line.silent()));
+                    let edit = Edit::Set(self.template(line, line.arg(1)));
+                    let header = HeaderEdit { name: line.text(0).into_owned(), edit };
+                    headers.push(Step::request_header(header, line.silent()));
                 }
                 "proxy_pass_request_headers" => scope.pass_headers = on(line),
                 "proxy_method" => scope.method = Some(Rc::new(self.template(line, line.arg(0)))),
@@ -184,7 +185,7 @@ impl<'c> Reader<'c> {
         }
         // Limits that are only tried refuse nobody.
         for line in lines.iter().filter(|line| on(line)) {
-            match line.name.as_ref() {
+            match line.name {
                 "limit_req_dry_run" => scope.limit_req = Rc::from([]),
                 "limit_conn_dry_run" => scope.limit_conn = Rc::from([]),
                 _ => {}
@@ -204,12 +205,7 @@ impl<'c> Reader<'c> {
             (_, true) => "sent on: what the location compared is replaced in the path",
             _ => "sent on with the path as it came, not as it was compared",
         };
-        Rc::new(Pass {
-            url: line.arg(0).to_vec(),
-            prefix: prefix.to_vec(),
-            origin: line.origin(note),
-            place: self.place(line),
-        })
+        Rc::new(Pass { url: line.arg(0).to_vec(), prefix: prefix.to_vec(), origin: line.origin(note) })
     }
 
     fn rule(&mut self, line: &Line<'c>) -> Option<Rule> {

@@ -21,7 +21,7 @@ impl<'c> Reader<'c> {
     /// Reads the zones of `http {}`.
     pub fn find_zones(&mut self, lines: &[Line<'c>]) {
         for line in lines {
-            match line.name.as_ref() {
+            match line.name {
                 "limit_req_zone" => {
                     let per = self.per(line, line.arg(0));
                     let (Some(name), Some(rate)) = (zone(line), parameter(line, b"rate=")) else {
@@ -80,7 +80,7 @@ impl<'c> Reader<'c> {
             return None;
         };
         let burst = parameter(line, b"burst=").and_then(|burst| std::str::from_utf8(&burst).ok()?.parse::<u32>().ok());
-        let waits = !line.args.iter().any(|arg| arg.as_ref() == b"nodelay");
+        let waits = !line.args.iter().any(|arg| arg == b"nodelay");
         let burst = burst.unwrap_or(0);
         let kind = LimitKind::Rate { requests, window, burst: burst.saturating_add(1) };
         let origin = line.origin(format!("`{}`: a limit on requests", line.shown()));

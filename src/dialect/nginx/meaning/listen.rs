@@ -87,7 +87,7 @@ impl<'c> Reader<'c> {
                     let socket = &mut sockets[at];
                     socket.tls |= listen.tls || tls;
                     socket.both |= listen.both;
-                    if socket.servers.contains(&index) {
+                    if socket.servers.last() == Some(&index) {
                         self.error(
                             line,
                             "this server listens on the same address and port twice",
@@ -130,7 +130,7 @@ impl<'c> Reader<'c> {
     }
 
     fn listen(&mut self, line: &Line<'c>) -> Option<Listen> {
-        let word = |word: &str| line.args.iter().skip(1).any(|arg| arg.as_ref() == word.as_bytes());
+        let word = |word: &str| line.args.iter().skip(1).any(|arg| arg == word.as_bytes());
         let text = line.text(0).into_owned();
         if text.starts_with("unix:") {
             self.warning(line, format!("`{}`: a Unix socket is left out", line.shown()), "");

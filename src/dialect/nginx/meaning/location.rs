@@ -27,7 +27,7 @@ pub struct Location<'c> {
     /// Its name: the path, the expression, `@name`.
     pub name: Vec<u8>,
     /// What holds in it.
-    pub scope: Scope,
+    pub scope: Rc<Scope>,
     /// Its directives.
     pub lines: Rc<[Line<'c>]>,
     /// The location around it.
@@ -72,12 +72,12 @@ pub struct Ids {
 
 impl<'c> Reader<'c> {
     /// Reads the tree of a server's locations.
-    pub fn locations(&mut self, server: &mut Server<'c>, scope: &Scope, lines: &[Line<'c>]) {
+    pub fn locations(&mut self, server: &mut Server<'c>, scope: &Rc<Scope>, lines: &[Line<'c>]) {
         let ids = self.ids(None);
         server.locations.push(Location {
             kind: Kind::Server,
             name: Vec::new(),
-            scope: scope.clone(),
+            scope: Rc::clone(scope),
             lines: lines.to_vec().into(),
             parent: None,
             children: Vec::new(),
@@ -135,9 +135,9 @@ impl<'c> Reader<'c> {
             );
             return None;
         }
-        let outer = around.scope.clone();
+        let outer = Rc::clone(&around.scope);
         let lines: Rc<[Line<'c>]> = self.inner(line).into();
-        let scope = self.inherit_named(&outer, &lines, &name);
+        let scope = Rc::new(self.inherit_named(&outer, &lines, &name));
         let ids = self.ids(None);
         if matches!(kind, Kind::Named) {
             server.named.insert(name.clone(), ids.enter);
@@ -201,13 +201,8 @@ impl<'c> Reader<'c> {
 
     /// A location around lines that stand alone in a file.
     pub fn lone_location(&mut self, lines: &[Line<'c>]) -> Line<'c> {
-        let first = lines.first().map(|line| line.head).unwrap_or_default();
-        Line {
-            name: Cow::Borrowed("location"),
-            args: Rc::from([Cow::Borrowed(&b"/"[..])]),
-            head: first,
-            block: Some(Cow::Borrowed(&self.config.top)),
-        }
+        let first = lines.first().map(Line::silent).unwrap_or_default();
+        Line { block: Some(self.config.top()), ..Line::lone("location", &[b"/"], &first) }
     }
 
     /// The chains of all locations.
@@ -340,7 +335,7 @@ impl<'c> Reader<'c> {
     /// The chain for `/x` where only `/x/` is there: 301.
     fn redirect_to_folder(&mut self, server: &mut Server<'c>, index: usize) -> ChainId {
         let location = &server.locations[index];
-        let (scope, origin) = (location.scope.clone(), location.origin.clone());
+        let (scope, origin) = (Rc::clone(&location.scope), location.origin.clone());
         let mut clauses = self.head(server, &scope, &origin.noted(""), true);
         let note = "nginx redirects to the same path with a `/` at its end (301)";
         clauses.push(Clause::new(Predicate::Always, Terminal::Error(301), origin.noted(note)));

@@ -23,7 +23,7 @@ impl<'c> Reader<'c> {
     /// What a table gives.
     pub fn table(&mut self, name: &str, directive: &'c Directive) -> Value {
         let line = self.line(directive);
-        match line.name.as_ref() {
+        match line.name {
             "map" => self.map(name, &line),
             "geo" => self.geo(name, &line),
             _ => self.split_clients(name, &line),
@@ -51,7 +51,7 @@ impl<'c> Reader<'c> {
         let mut patterns = Vec::new();
         let mut has_default = false;
         for entry in &entries {
-            if entry.args.is_empty() && matches!(entry.name.as_ref(), "hostnames" | "volatile") {
+            if entry.args.is_empty() && matches!(entry.name, "hostnames" | "volatile") {
                 continue;
             }
             if entry.args.len() != 1 {
@@ -59,7 +59,7 @@ impl<'c> Reader<'c> {
                 continue;
             }
             let result = self.template(entry, entry.arg(0));
-            let key = entry.name.as_bytes();
+            let key = entry.key();
             match key {
                 b"default" => {
                     if std::mem::replace(&mut has_default, true) {
@@ -129,7 +129,7 @@ impl<'c> Reader<'c> {
         let (mut sum, mut last) = (0, 0);
         for entry in self.inner(line) {
             let result = Value::literal(entry.arg(0));
-            let most = match (entry.name.as_ref(), entry.name.strip_suffix('%').and_then(hundredths)) {
+            let most = match (entry.name, entry.name.strip_suffix('%').and_then(hundredths)) {
                 ("*", _) => i64::MAX,
                 (_, Some(share @ 1..)) if sum + share <= ALL => {
                     sum += share;
@@ -178,14 +178,14 @@ impl<'c> Reader<'c> {
         let mut networks: Vec<(Vec<IpNet>, Value)> = Vec::new();
         let ranges = entries.iter().any(|entry| entry.is("ranges") && entry.args.is_empty());
         for entry in &entries {
-            match (entry.name.as_ref(), entry.args.len()) {
+            match (entry.name, entry.args.len()) {
                 ("ranges" | "proxy_recursive" | "volatile", 0) | ("proxy", 1) => {}
                 ("default", 1) => table.otherwise = Value::literal(entry.arg(0)),
                 ("delete", 1) => match inherit::network(entry.arg(0)) {
                     Some(gone) => networks.retain(|(networks, _)| *networks != gone),
                     None => return opaque(format!("depends on `geo` at {}", self.place(entry))),
                 },
-                (_, 1) if ranges => match range(&entry.name) {
+                (_, 1) if ranges => match range(entry.name) {
                     Some(range) => networks.push((range, Value::literal(entry.arg(0)))),
                     None => self.error(
                         entry,

@@ -41,7 +41,9 @@ use std::sync::Arc;
 
 use crate::diag::{Diagnostic, Severity, Sink};
 use crate::dialect::{Options, Reading};
-use crate::gateway::{Chain, ChainId, Clause, Condition, Forward, Gateway, Origin, Predicate, Terminal, Value};
+use crate::gateway::{
+    Chain, ChainId, Clause, Condition, Errors, Forward, Gateway, Origin, Predicate, Step, Terminal, Value,
+};
 
 use super::config::Config;
 use super::context::Context;
@@ -78,10 +80,12 @@ pub fn gateway(config: &Config, options: &Options, sink: &mut Sink) -> Gateway {
         upstreams: HashMap::new(),
         zones: limits::Zones::default(),
         users: HashMap::new(),
+        templates: HashMap::new(),
         folders: HashMap::new(),
         body_limits: HashMap::new(),
         conditions: HashMap::new(),
         framing: Vec::new(),
+        plain_refusals: None,
         not_passed: None,
         forwards: HashMap::new(),
         proxy_hosts: HashMap::new(),
@@ -94,7 +98,7 @@ pub fn gateway(config: &Config, options: &Options, sink: &mut Sink) -> Gateway {
 }
 
 /// A list of headers that is kept alive, the chain that sets them, and the Host header.
-type HeaderChain = (std::rc::Rc<[scope::Header]>, ChainId, Value);
+type HeaderChain = (std::rc::Rc<[Step]>, ChainId, Value);
 
 /// The work on one config.
 struct Reader<'c> {
@@ -110,7 +114,10 @@ struct Reader<'c> {
     scripts: HashMap<String, Option<String>>,
     upstreams: HashMap<Vec<u8>, upstream::Upstream>,
     zones: limits::Zones,
-    users: HashMap<PathBuf, users::Users>,
+    /// By the file's name as written.
+    users: HashMap<Vec<u8>, users::Users>,
+    /// Texts with variables that were met.
+    templates: HashMap<Box<[u8]>, Value>,
     folders: HashMap<PathBuf, content::Folder>,
     /// Chains that measure bodies: the limit, where it is said, and whether the body is read for that.
     body_limits: HashMap<(u64, usize, usize, bool), ChainId>,
@@ -118,6 +125,8 @@ struct Reader<'c> {
     conditions: HashMap<Vec<u8>, Condition>,
     /// What nginx refuses once it has read the headers.
     framing: Vec<Clause>,
+    /// Who handles what isn't read for a server that handles nothing itself.
+    plain_refusals: Option<Arc<Errors>>,
     /// The chain that removes the headers that nginx itself doesn't pass on.
     not_passed: Option<ChainId>,
     /// The last forward of each URL of a `proxy_pass`.
@@ -133,14 +142,14 @@ struct Reader<'c> {
 impl<'c> Reader<'c> {
     fn run(&mut self) {
         self.find_names();
-        let top = self.lines(&self.config.top);
+        let top = self.lines(self.config.top());
         match self.config.context {
             Context::Main => {
                 let events = top.iter().any(|line| line.is("events"));
                 if let Some(http) = top.iter().find(|line| line.is("http") && !events) {
                     self.error(http, "there is no `events` block", "write `events {}` before `http`");
                 }
-                let blocks = |name: &str| top.iter().filter(|line| line.is(name)).cloned().collect::<Vec<_>>();
+                let blocks = |name: &str| top.iter().filter(|line| line.is(name)).copied().collect::<Vec<_>>();
                 for http in blocks("http") {
                     // What is said outside of `http` about the log of errors holds inside.
                     let mut lines: Vec<Line<'c>> = top.iter().filter(|line| line.is("error_log")).cloned().collect();

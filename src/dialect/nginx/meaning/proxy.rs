@@ -34,7 +34,7 @@ impl<'c> Reader<'c> {
             true => self.computed(&line, scope, pass),
             false => self.fixed(&line, pass),
         }) else {
-            let why = format!("`proxy_pass` at {} is not understood", pass.place);
+            let why = format!("`proxy_pass` at {} is not understood", self.place(&line));
             return Chain {
                 clauses: Vec::new(),
                 otherwise: Terminal::Unknown(why.into()),
@@ -64,7 +64,9 @@ impl<'c> Reader<'c> {
 
     /// Where a URL leads, one for all locations that pass the same on.
     fn forward(&mut self, url: &[u8], forward: Forward) -> Arc<Forward> {
-        let parts = |forward: &Forward| [forward.upstream.clone(), forward.target.clone(), forward.host.clone()];
+        fn parts(forward: &Forward) -> [&Value; 3] {
+            [&forward.upstream, &forward.target, &forward.host]
+        }
         match self.forwards.get(url) {
             Some(known) if parts(known) == parts(&forward) => known.clone(),
             _ => {
@@ -186,7 +188,7 @@ impl<'c> Reader<'c> {
             return (*chain, host.clone());
         }
         let mut host = None;
-        let (mut steps, mut edits) = (Vec::new(), Vec::new());
+        let (mut steps, mut edits) = (Vec::new(), Vec::with_capacity(scope.headers.len() + 2));
         let edit = |name: &str, edit: Edit, origin: Origin| {
             Step::request_header(HeaderEdit { name: name.to_owned(), edit }, origin)
         };
@@ -194,24 +196,31 @@ impl<'c> Reader<'c> {
             edits.push(edit("*", Edit::Remove, Origin::default()));
         }
         edits.push(self.not_passed());
-        for (index, (name, value, origin)) in scope.headers.iter().enumerate() {
-            let value = match is_same_always(value) {
-                true => value.clone(),
-                false => {
-                    let own = format!(" header {index}");
-                    steps.push(Step::set(own.as_str().into(), value.clone(), Origin::default()));
-                    state::variable(&own)
-                }
-            };
-            if name.eq_ignore_ascii_case("host") && host.is_none() {
-                host = Some(value.clone());
+        for (index, step) in scope.headers.iter().enumerate() {
+            let Step::RequestHeader(said) = step else { continue };
+            let HeaderEdit { name, edit: Edit::Set(value) } = &said.what else { continue };
+            let mut now = None;
+            if !is_same_always(value) {
+                let own = format!(" header {index}");
+                steps.push(Step::set(own.as_str().into(), value.clone(), Origin::default()));
+                now = Some(state::variable(&own));
             }
-            edits.push(edit(name, Edit::Set(value), origin.clone()));
+            if name.eq_ignore_ascii_case("host") && host.is_none() {
+                host = Some(now.as_ref().unwrap_or(value).clone());
+            }
+            edits.push(match now {
+                Some(now) => edit(name, Edit::Set(now), said.origin.clone()),
+                None => step.clone(),
+            });
         }
         if host.is_none() {
             edits.push(edit("Host", Edit::Set(state::variable(state::PROXY_HOST)), Origin::default()));
         }
-        steps.extend(edits);
+        if steps.is_empty() {
+            steps = edits;
+        } else {
+            steps.extend(edits);
+        }
         let clauses = vec![Clause::steps(steps, Origin::default())];
         let chain = self.gateway.add(Chain { clauses, otherwise: Terminal::Return, origin: Origin::default() });
         let host = host.unwrap_or_else(|| state::variable(state::PROXY_HOST));
@@ -245,7 +254,9 @@ impl<'c> Reader<'c> {
             url = url.strip_prefix(prefix).unwrap_or(url);
         }
         let upstream = match (url.contains(&b'$'), self.upstreams.get(url)) {
-            (true, _) => Value::Opaque(format!("depends on the computed address at {}", pass.place).into()),
+            (true, _) => {
+                Value::Opaque(format!("depends on the computed address at {}", self.place(&lone(pass))).into())
+            }
             (false, Some(upstream)) => Value::literal(upstream.first.clone()),
             (false, None) => Value::literal(with_port(url, if scheme == "grpc" { 80 } else { 0 })),
         };
@@ -303,10 +314,5 @@ fn without_default(authority: &[u8], port: u16) -> &[u8] {
 
 /// The directive as a line, for messages.
 fn lone<'c>(pass: &Pass) -> Line<'c> {
-    Line {
-        name: std::borrow::Cow::Borrowed("proxy_pass"),
-        args: std::rc::Rc::from([]),
-        head: crate::dialect::Place { file: pass.origin.file(), span: pass.origin.span() },
-        block: None,
-    }
+    Line::lone("proxy_pass", &[], &pass.origin)
 }

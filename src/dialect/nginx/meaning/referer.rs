@@ -74,7 +74,7 @@ impl<'c> Reader<'c> {
         for line in lines {
             let all = all.get_or_insert_default();
             for arg in line.args.iter() {
-                match arg.as_ref() {
+                match arg {
                     b"" => self.error(line, "a referer is empty", "write a host, or `none`"),
                     b"none" => all.none = true,
                     b"blocked" => all.blocked = true,

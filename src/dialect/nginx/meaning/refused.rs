@@ -102,13 +102,13 @@ impl<'c> Reader<'c> {
         while let Some(lines) = open.pop() {
             let mut zones = HashSet::new();
             for line in &lines {
-                let per_zone = PER_ZONE.contains(&line.name.as_ref());
+                let per_zone = PER_ZONE.contains(&line.name);
                 let zone = line.args.iter().find(|arg| arg.starts_with(b"zone=") || line.is("limit_conn"));
-                if per_zone && zone.is_some_and(|zone| !zones.insert((line.name.clone(), zone.to_vec()))) {
+                if per_zone && zone.is_some_and(|zone| !zones.insert((line.name, zone.to_vec()))) {
                     self.error(line, format!("`{}` stands twice for the same zone", line.name), "take one of them out");
                 }
                 self.refused_line(line, &mut met);
-                if line.block.is_some() && !matches!(line.name.as_ref(), "map" | "geo" | "types" | "split_clients") {
+                if line.block.is_some() && !matches!(line.name, "map" | "geo" | "types" | "split_clients") {
                     open.push(self.inner(line));
                 }
             }
@@ -134,7 +134,7 @@ impl<'c> Reader<'c> {
             let message = format!("`{}` can't be `{}`", line.name, line.text(0));
             self.error(line, message, &format!("it takes {}", words.join(", ")));
         }
-        let defined = match line.name.as_ref() {
+        let defined = match line.name {
             "set" | "auth_request_set" => Some(0),
             "map" | "split_clients" => Some(1),
             "geo" => line.args.len().checked_sub(1),
@@ -144,17 +144,17 @@ impl<'c> Reader<'c> {
         if let Some(name) = variable.filter(|name| FIXED.contains(&name.as_str())) {
             self.error(line, format!("`${name}` is nginx's own variable"), "take another name");
         }
-        match line.name.as_ref() {
+        match line.name {
             "log_format" if !met.formats.insert(line.arg(0).to_vec()) => {
                 self.error(line, format!("the log format `{}` stands twice", line.text(0)), "rename one of them");
             }
             "access_log" => {
                 let named = line.args.len() > 1 && !line.arg(1).contains(&b'=') && line.arg(1) != b"gzip";
                 if named && line.arg(0) != b"off" {
-                    met.logs.push(line.clone());
+                    met.logs.push(*line);
                 }
             }
-            "proxy_cache" if line.arg(0) != b"off" && !line.arg(0).contains(&b'$') => met.caches.push(line.clone()),
+            "proxy_cache" if line.arg(0) != b"off" && !line.arg(0).contains(&b'$') => met.caches.push(*line),
             "limit_req_zone" => self.zone(line, "limit_req_zone", b"zone=", met),
             "limit_conn_zone" => self.zone(line, "limit_conn_zone", b"zone=", met),
             "proxy_cache_path" => self.zone(line, "proxy_cache_path", b"keys_zone=", met),
@@ -184,15 +184,16 @@ impl<'c> Reader<'c> {
         for line in lines.iter().filter(|line| line.is("location")) {
             let name = line.arg(line.args.len().saturating_sub(1));
             let expression = line.arg(0).starts_with(b"~");
+            if !expression && !name.starts_with(b"@") {
+                continue;
+            }
             let inner = self.inner(line);
             if name.starts_with(b"@")
                 && let Some(alias) = inner.iter().find(|line| line.is("alias"))
             {
                 self.error(alias, "`alias` can't stand in a named location", "write `root`");
             }
-            if expression || name.starts_with(b"@") {
-                self.refused_uri(&inner);
-            }
+            self.refused_uri(&inner);
         }
         for line in lines.iter().filter(|line| line.is("if") || line.is("limit_except")) {
             self.refused_uri(&self.inner(line));

@@ -57,7 +57,7 @@ impl<'c> Reader<'c> {
     ) -> Vec<Clause> {
         let mut clauses = Vec::new();
         for line in lines {
-            match line.name.as_ref() {
+            match line.name {
                 "set" => clauses.extend(self.set(line)),
                 "return" => {
                     let mut answer = self.return_(line, scope);

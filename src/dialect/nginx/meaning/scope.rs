@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use ipnet::IpNet;
 
-use crate::gateway::{Limit, Origin, Own, Predicate, Trust, Value};
+use crate::gateway::{Limit, Origin, Own, Predicate, Step, Trust, Value};
 
 use super::referer::Referers;
 use super::secure_link::SecureLink;
@@ -52,8 +52,8 @@ pub struct Scope {
     pub limit_req_status: u16,
     /// `limit_conn_status`.
     pub limit_conn_status: u16,
-    /// `proxy_set_header`; replaced as a whole.
-    pub headers: Rc<[Header]>,
+    /// `proxy_set_header`: [`Step::RequestHeader`]s; replaced as a whole.
+    pub headers: Rc<[Step]>,
     /// `proxy_pass_request_headers`.
     pub pass_headers: bool,
     /// `proxy_method`.
@@ -89,9 +89,6 @@ pub struct Scope {
     /// `rewrite` and the like by a module that isn't evaluated; never inherited.
     pub opaque_rewrite: Option<Rc<(String, Origin)>>,
 }
-
-/// `proxy_set_header`: name, value, place.
-pub type Header = (String, Value, Origin);
 
 /// One status of an `error_page`.
 #[derive(Debug, Clone)]
@@ -195,8 +192,6 @@ pub struct Pass {
     pub prefix: Vec<u8>,
     /// Where it is said.
     pub origin: Origin,
-    /// `file:line`, for reasons.
-    pub place: String,
 }
 
 impl Default for Scope {

@@ -55,12 +55,7 @@ impl<'c> Reader<'c> {
 
     /// The chain of a choice: an internal redirect, or a status.
     pub fn choice(&mut self, server: &mut Server<'c>, scope: &Scope, choice: &Choice) -> Chain {
-        let line = Line {
-            name: "js_content".into(),
-            args: Rc::from([]),
-            head: crate::dialect::Place { file: choice.origin.file(), span: choice.origin.span() },
-            block: None,
-        };
+        let line = Line::lone("js_content", &[], &choice.origin);
         let to = self.redirect(server, &line, &choice.target, choice.origin.noted("an internal redirect to"));
         let mut clauses: Vec<Clause> = self.read_limit(&choice.origin, scope).into_iter().collect();
         clauses.push(Clause::new(choice.when.clone(), Terminal::Then(to), choice.origin.noted("the model is listed")));

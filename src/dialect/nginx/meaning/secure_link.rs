@@ -31,13 +31,13 @@ impl<'c> Reader<'c> {
         let mut own = outer.map(|outer| SecureLink::clone(outer)).unwrap_or_default();
         let mut any = false;
         for line in lines {
-            let place = match line.name.as_ref() {
+            let place = match line.name {
                 "secure_link" => &mut own.link,
                 "secure_link_md5" => &mut own.signed,
                 "secure_link_secret" => &mut own.secret,
                 _ => continue,
             };
-            *place = Some(match line.name.as_ref() {
+            *place = Some(match line.name {
                 "secure_link_secret" => Value::literal(line.arg(0)),
                 _ => self.template(line, line.arg(0)),
             });

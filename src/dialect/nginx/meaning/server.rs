@@ -22,6 +22,11 @@ use super::{Reader, state, wire};
 /// The handlers of `error_page` lists, by where a list lies and whether its handlers' errors are handled too.
 type Handlers = HashMap<(*const ErrorPage, bool), (Rc<[ErrorPage]>, Arc<Errors>)>;
 
+/// What makes sockets alike: their servers, the default one, and whether they speak TLS.
+type Alike = (Vec<usize>, usize, bool);
+/// Where requests on a socket start, and where its connections do.
+type Ways = (ChainId, Option<ChainId>);
+
 /// A server while it is read.
 pub struct Server<'c> {
     /// Where a request starts, and starts over after an internal redirect.
@@ -37,7 +42,7 @@ pub struct Server<'c> {
     /// The handlers of each `error_page` list that was met.
     pub errors: Handlers,
     /// Settings, limits and access, by what they are made of.
-    pub gates: HashMap<Gate, (Scope, ChainId)>,
+    pub gates: HashMap<Gate, (Rc<Scope>, ChainId)>,
     /// Chains that go on elsewhere, by their targets.
     pub redirects: HashMap<Vec<u8>, ChainId>,
     /// Its names.
@@ -70,7 +75,7 @@ impl<'c> Reader<'c> {
         let mut starts: Vec<(ChainId, usize)> = Vec::new();
         let mut refusing: Vec<(ChainId, ChainId)> = Vec::new();
         // Sockets of the same servers, most often IPv4 and IPv6, lead to one chain.
-        let mut known: HashMap<(Vec<usize>, usize, bool), (ChainId, Option<ChainId>)> = HashMap::new();
+        let mut known: HashMap<Alike, Ways> = HashMap::new();
         for socket in sockets {
             self.certificates(outer, &socket, &sketches);
             let Some(&first) = socket.servers.first() else { continue };
@@ -200,6 +205,7 @@ impl<'c> Reader<'c> {
     /// Makes the chains of a server; what comes back handles what isn't read for it.
     fn server(&mut self, sketch: Sketch<'c>) -> Arc<Errors> {
         let Sketch { lines, origin, scope, names, start } = sketch;
+        let scope = Rc::new(scope);
         let find = self.reserve();
         let mut server = Server {
             start,

@@ -50,7 +50,7 @@ impl<'c> Reader<'c> {
         let mut all = ServerNames::default();
         for line in lines.iter().filter(|line| line.is("server_name")) {
             for arg in line.args.iter() {
-                let wrong = match arg.as_ref() {
+                let wrong = match arg {
                     [b'*', dot @ ..] => dot.len() < 2 || dot.first() != Some(&b'.'),
                     [b'.', rest @ ..] => rest.is_empty(),
                     _ => false,

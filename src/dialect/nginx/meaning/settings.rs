@@ -179,7 +179,7 @@ impl<'c> Reader<'c> {
     }
 
     fn setting(&mut self, line: &Line<'c>) -> Option<(&'static str, Setting)> {
-        let name = line.name.as_ref();
+        let name = line.name;
         if let Some((name, of, _)) = TIMEOUTS.iter().find(|(own, ..)| *own == name) {
             let time = units::duration(line.arg(0), false).map(Duration::from_millis)?;
             return Some((name, Setting::Timeout(*of, Some(time))));
@@ -219,8 +219,8 @@ impl<'c> Reader<'c> {
         if line.arg(0) == b"off" {
             return Log::default();
         }
-        let format = line.args.iter().skip(1).find(|arg| !arg.contains(&b'=')).map(|arg| arg.to_vec());
-        let format = match format.as_deref() {
+        let format = line.args.iter().skip(1).find(|arg| !arg.contains(&b'='));
+        let format = match format {
             None | Some(b"combined") => self.template(line, COMBINED),
             Some(name) => self.log_format(name),
         };
@@ -231,8 +231,8 @@ impl<'c> Reader<'c> {
     fn log_format(&mut self, name: &[u8]) -> Value {
         let config = self.config;
         let found = config.directives.iter().find(|directive| {
-            *config.value(directive.name) == *b"log_format"
-                && directive.args.first().is_some_and(|&word| *config.value(word) == *name)
+            config.name(directive) == b"log_format"
+                && config.args(directive).first().is_some_and(|&word| config.value(word) == name)
         });
         let Some(directive) = found else { return Value::literal("") };
         let line = self.line(directive);

@@ -24,7 +24,7 @@ impl<'c> Reader<'c> {
         for lines in servers {
             let pass = lines.iter().find(|line| line.is("proxy_pass"));
             for line in lines.iter().filter(|line| line.is("listen")) {
-                if line.args.iter().any(|arg| arg.as_ref() == b"udp") {
+                if line.args.iter().any(|arg| arg == b"udp") {
                     continue;
                 }
                 let Some((addresses, port)) = listen::address(&line.text(0)) else {
@@ -53,7 +53,7 @@ impl<'c> Reader<'c> {
                 let origin = pass.unwrap_or(line).origin(note);
                 let chain = self.end(then, origin);
                 for address in addresses {
-                    let tls = line.args.iter().any(|arg| arg.as_ref() == b"ssl");
+                    let tls = line.args.iter().any(|arg| arg == b"ssl");
                     let wire = Wire { raw: true, ..Wire::strict(8192) };
                     self.gateway.listeners.push(Listener {
                         address,

@@ -80,6 +80,20 @@ impl<'c> Reader<'c> {
         if !text.contains(&b'$') {
             return Value::literal(text);
         }
+        // What was said about it, and what `$secure_link` is here, belong to this place alone.
+        let same = groups == Groups::Plain && self.link.is_none() && self.names.open == 0;
+        if let Some(known) = self.templates.get(text).filter(|_| same) {
+            return known.clone();
+        }
+        let told = self.sink.list.len();
+        let value = self.parts(line, text, groups);
+        if same && self.sink.list.len() == told {
+            self.templates.insert(text.into(), value.clone());
+        }
+        value
+    }
+
+    fn parts(&mut self, line: &Line<'c>, text: &[u8], groups: Groups) -> Value {
         let mut values = Vec::new();
         for part in parts(text) {
             values.push(match part {

@@ -15,12 +15,7 @@ impl<'c> Reader<'c> {
     /// What comes before the content of a scope.
     pub fn try_files(&mut self, server: &mut Server<'c>, scope: &Scope, content: Chain) -> Chain {
         let Some((files, origin)) = scope.try_files.as_deref() else { return content };
-        let line = Line {
-            name: std::borrow::Cow::Borrowed("try_files"),
-            args: std::rc::Rc::from([]),
-            head: crate::dialect::Place { file: origin.file(), span: origin.span() },
-            block: None,
-        };
+        let line = Line::lone("try_files", &[], origin);
         let Some((last, files)) = files.split_last() else { return content };
         let folder = self.folder(&scope.root);
         let content = self.gateway.add(content);

@@ -26,7 +26,7 @@ impl<'c> Reader<'c> {
         let mut found = HashMap::new();
         for line in lines.iter().filter(|line| line.is("upstream")) {
             let servers: Vec<Line<'c>> = self.inner(line).into_iter().filter(|inner| inner.is("server")).collect();
-            let has = |server: &Line<'_>, word: &[u8]| server.args.iter().skip(1).any(|arg| arg.as_ref() == word);
+            let has = |server: &Line<'_>, word: &[u8]| server.args.iter().skip(1).any(|arg| arg == word);
             let first = servers
                 .iter()
                 .find(|server| !has(server, b"backup") && !has(server, b"down"))

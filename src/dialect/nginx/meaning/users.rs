@@ -29,10 +29,10 @@ const MOST_BYTES: u64 = 16 << 20;
 impl Reader<'_> {
     /// The users of a file.
     pub fn users(&mut self, name: &[u8]) -> Users {
-        let path = self.path(name);
-        if let Some(known) = self.users.get(&path) {
+        if let Some(known) = self.users.get(name) {
             return known.clone();
         }
+        let path = self.path(name);
         let shown = String::from_utf8_lossy(name).into_owned();
         let mut bytes = Vec::new();
         let read = std::fs::File::open(&path).and_then(|file| file.take(MOST_BYTES).read_to_end(&mut bytes));
@@ -46,7 +46,7 @@ impl Reader<'_> {
             }
             Err(_) => Users::Unknown(format!("depends on the users in `{shown}`, which can't be read here")),
         };
-        self.users.insert(path, users.clone());
+        self.users.insert(name.to_vec(), users.clone());
         users
     }
 }

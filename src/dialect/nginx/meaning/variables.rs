@@ -30,6 +30,8 @@ pub struct Names<'c> {
     bucket: Option<usize>,
     /// By modules that aren't evaluated: the directive.
     opaque: HashMap<String, String>,
+    /// How many tables are being read: what is asked meanwhile may be one of them.
+    pub(super) open: usize,
 }
 
 impl Names<'_> {
@@ -167,34 +169,35 @@ impl<'c> Reader<'c> {
     pub fn find_names(&mut self) {
         let config = self.config;
         for directive in &config.directives {
-            let name = config.value(directive.name);
-            let arg = |at: usize| directive.args.get(at).map(|&word| config.value(word)).unwrap_or_default();
+            let name = config.name(directive);
+            let args = config.args(directive);
+            let arg = |at: usize| args.get(at).map(|&word| config.value(word)).unwrap_or_default();
             let variable = |at: usize| {
                 let name = arg(at);
                 Some(String::from_utf8_lossy(name.strip_prefix(b"$")?).to_ascii_lowercase())
             };
-            match name.as_ref() {
+            match name {
                 b"map_hash_bucket_size" => {
-                    self.names.bucket = units::size(&arg(0)).and_then(|size| usize::try_from(size).ok());
+                    self.names.bucket = units::size(arg(0)).and_then(|size| usize::try_from(size).ok());
                 }
                 b"js_import" => self.find_script(directive),
                 b"set" => self.names.set.extend(variable(0)),
-                b"underscores_in_headers" => self.names.underscores |= *arg(0) == *b"on",
+                b"underscores_in_headers" => self.names.underscores |= arg(0) == b"on",
                 b"valid_referers" if !self.names.referers => {
                     self.names.referers = true;
                     self.names.tables.insert("invalid_referer".to_owned(), Table::Read(referer::once()));
                 }
-                b"map" | b"split_clients" if directive.block.is_some() => {
+                b"map" | b"split_clients" if directive.block().is_some() => {
                     self.names.tables.extend(variable(1).map(|name| (name, Table::Unread(directive))));
                 }
-                b"geo" if directive.block.is_some() => {
-                    let name = variable(directive.args.len().saturating_sub(1));
+                b"geo" if directive.block().is_some() => {
+                    let name = variable(args.len().saturating_sub(1));
                     self.names.tables.extend(name.map(|name| (name, Table::Unread(directive))));
                 }
                 b"keyval" => self.names.opaque.extend(variable(1).map(|name| (name, "keyval".to_owned()))),
                 b"geoip2" => {
-                    let entries = directive.block.iter().flatten().filter_map(|id| config.get(*id));
-                    let names = entries.map(|entry| config.value(entry.name));
+                    let entries = directive.block().into_iter().flat_map(|block| config.within(block));
+                    let names = entries.map(|entry| config.name(entry));
                     let names = names.filter_map(|name| {
                         name.strip_prefix(b"$").map(String::from_utf8_lossy).map(|name| name.to_ascii_lowercase())
                     });
@@ -207,10 +210,10 @@ impl<'c> Reader<'c> {
                 }
                 _ => {}
             }
-            for &word in directive.args.iter().chain([&directive.name]) {
+            for &word in config.words(directive) {
                 let text = config.value(word);
                 if text.windows(2).any(|pair| pair == b"(?") {
-                    self.names.set.extend(pcre::group_names(&text));
+                    self.names.set.extend(pcre::group_names(text));
                 }
             }
         }
@@ -219,7 +222,7 @@ impl<'c> Reader<'c> {
     /// Reads the tables that weren't read yet.
     pub fn read_tables(&mut self) {
         let unread = |(name, table): (&String, &Table<'c>)| match table {
-            Table::Unread(directive) => Some((name.clone(), directive.place(), *directive)),
+            Table::Unread(directive) => Some((name.clone(), self.config.place(directive), *directive)),
             Table::Open | Table::Read(_) => None,
         };
         let mut names: Vec<_> = self.names.tables.iter().filter_map(unread).collect();
@@ -243,7 +246,9 @@ impl<'c> Reader<'c> {
                 self.names.tables.insert(name.to_owned(), Table::Open);
                 // What a table is must not depend on where it is asked.
                 let link = self.link.take();
+                self.names.open += 1;
                 let value = self.table(name, directive);
+                self.names.open -= 1;
                 self.link = link;
                 self.names.tables.insert(name.to_owned(), Table::Read(value.clone()));
                 return self.unless_set(name, value);
