@@ -379,6 +379,7 @@ impl<'g, H: Hasher> Shaper<'g, '_, H> {
             | Value::SentTarget
             | Value::Argument(_)
             | Value::Parameter(_)
+            | Value::FirstParameter(_)
             | Value::Scheme
             | Value::Protocol
             | Value::ClientIp

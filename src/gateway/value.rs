@@ -230,7 +230,7 @@ pub enum QueryChange {
 }
 
 /// A replacement by regular expression.
-#[derive(Debug, Clone, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Replace {
     /// What is looked for.
     pub pattern: Arc<super::Pattern>,
@@ -239,14 +239,6 @@ pub struct Replace {
     /// Every match, or only the first.
     pub all: bool,
 }
-
-impl PartialEq for Replace {
-    fn eq(&self, other: &Replace) -> bool {
-        Arc::ptr_eq(&self.pattern, &other.pattern) && self.with == other.with && self.all == other.all
-    }
-}
-
-impl Eq for Replace {}
 
 impl PartialEq for Lookup {
     fn eq(&self, other: &Lookup) -> bool {
