@@ -33,7 +33,7 @@ pub struct Request {
     pub tls: Option<bool>,
     /// The name that the connection was opened for; it counts only with TLS.
     pub sni: Sni,
-    /// Carries the credential of this client, whatever that is.
+    /// Carries the credential of this client, whatever that is; empty: whatever it carries is nobody's.
     pub as_client: Option<String>,
 }
 

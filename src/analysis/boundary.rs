@@ -11,6 +11,7 @@ use ipnet::IpNet;
 use regex_syntax::hir::{Class, Hir, HirKind};
 
 use super::live::Behind;
+use crate::gateway::auth::UNLISTED;
 use crate::gateway::step::Step;
 use crate::gateway::value::Row;
 use crate::gateway::{Function, Gateway, Lookup, Pattern, Predicate, Select, Terminal, Test, Value};
@@ -130,6 +131,7 @@ impl Boundaries {
             }
             Predicate::Authenticated(who) => {
                 self.clients.extend(who.credentials.iter().map(|credential| credential.client.clone()));
+                self.clients.extend(who.incomplete.as_ref().map(|_| UNLISTED.to_owned()));
             }
             Predicate::BodyOver(bytes) => {
                 self.bodies.extend([*bytes, bytes + 1]);

@@ -579,7 +579,11 @@ fn sent(gateway: &Gateway, entry: &Entry, caller: &Caller, ask: &Ask) -> Request
     }
     request.body_bytes = ask.body.as_ref().map_or(0, |body| body.len() as u64);
     request.body.clone_from(&ask.body);
-    caller.sends(request)
+    let mut request = caller.sends(request);
+    if caller.on == On::Nobody && request.as_client.is_none() {
+        request.as_client = Some(String::new());
+    }
+    request
 }
 
 /// The witness of an entry as one of another that is like it.

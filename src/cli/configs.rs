@@ -55,11 +55,21 @@ pub(super) struct Read {
     pub(super) complete: bool,
 }
 
-/// Reads configs; `unset`: variables that aren't known are taken for unset.
-pub(super) fn read(sources: &Sources, paths: &[PathBuf], env_file: Option<&Path>, unset: bool, texts: &Texts) -> Read {
+/// How configs are read.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct As {
+    /// Variables that aren't known are taken for unset.
+    pub(super) unset: bool,
+    /// Their server may run elsewhere.
+    pub(super) copied: bool,
+}
+
+/// Reads configs.
+pub(super) fn read(sources: &Sources, paths: &[PathBuf], env_file: Option<&Path>, how: As, texts: &Texts) -> Read {
     let mut sink = Sink::default();
     let mut options = sources.options(env_file, &mut sink);
-    options.variables.complete |= unset;
+    options.variables.complete |= how.unset;
+    options.copied = how.copied;
     options.texts = texts.clone();
     let mut systems = project::load(paths, sources.dialect.map(Dialect::from), &options, &mut sink);
     let shown = systems.iter_mut().flat_map(|system| &mut system.gateway.files);
@@ -135,7 +145,7 @@ impl ConfigArgs {
 
     /// The configs, read. Those that can't be, or that their server would refuse, end the run.
     pub(super) fn systems(&self, global: &Global) -> Result<Vec<System>, Exit> {
-        Ok(self.read(global)?.systems)
+        Ok(self.read(global, As::default())?.systems)
     }
 
     /// The configs as they are if the variables that aren't known are unset; none: all are known.
@@ -145,17 +155,18 @@ impl ConfigArgs {
             true => Vec::new(),
             false => {
                 let texts = Texts::default();
-                self::read(&self.sources, paths, self.policy.env_file.as_deref(), true, &texts).systems
+                let how = As { unset: true, copied: true };
+                self::read(&self.sources, paths, self.policy.env_file.as_deref(), how, &texts).systems
             }
         }
     }
 
     /// The same with what else reading them brought up.
-    pub(super) fn read(&self, global: &Global) -> Result<Read, Exit> {
+    pub(super) fn read(&self, global: &Global, how: As) -> Result<Read, Exit> {
         self.sources.stdin_stands_alone()?;
         let paths = &self.sources.paths;
         let env_file = self.policy.env_file.as_deref();
-        let Read { systems, problems, complete } = read(&self.sources, paths, env_file, false, &Texts::default());
+        let Read { systems, problems, complete } = read(&self.sources, paths, env_file, how, &Texts::default());
         let errors = problems.iter().filter(|problem| problem.severity == Severity::Error).count();
         load::show(Sink { list: problems }, global);
         let names = || paths.iter().map(|path| path.display().to_string()).collect::<Vec<_>>().join(", ");

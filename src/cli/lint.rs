@@ -147,7 +147,10 @@ pub(super) struct Looked {
 /// Reads the configs as they are, but for some texts, and judges them.
 fn look(args: &Args, measure: &Measure, texts: &Texts) -> Result<Looked, Exit> {
     let paths = args.sources.paths_or_here();
-    let read = |unset| configs::read(&args.sources, &paths, args.policy.env_file.as_deref(), unset, texts);
+    let read = |unset| {
+        let how = configs::As { unset, copied: true };
+        configs::read(&args.sources, &paths, args.policy.env_file.as_deref(), how, texts)
+    };
     let configs::Read { systems, problems, complete } = read(false);
     if systems.is_empty() && problems.iter().all(|problem| problem.severity != diag::Severity::Error) {
         let names: Vec<String> = paths.iter().map(|path| path.display().to_string()).collect();

@@ -4,7 +4,7 @@
 
 use std::path::PathBuf;
 
-use super::configs::ConfigArgs;
+use super::configs::{As, ConfigArgs};
 use super::{Exit, Global, lint, load, print, say};
 use crate::analysis::matrix::{self, Matrix, Subject};
 use crate::project::System;
@@ -33,7 +33,7 @@ fn draw(args: &Args, global: &Global) -> Result<Exit, Exit> {
     let matrix = match args.configs.is_empty() {
         true => matrix::of_policy(&measure),
         false => {
-            let read = args.configs.read(global)?;
+            let read = args.configs.read(global, As { copied: true, ..As::default() })?;
             let unset = args.configs.unset(&read);
             let twins = unset.len() == read.systems.len();
             let subjects = read.systems.iter().map(|system| subject(system, false));

