@@ -222,7 +222,7 @@ impl Asker<'_> {
 pub fn wire(finding: &Finding) -> Request {
     let mut request = finding.witness.as_ref().unwrap().request.clone();
     request.client_ip = [127, 0, 0, 1].into();
-    if let Some(user) = request.as_client.take() {
+    if let Some(user) = request.as_client.take().filter(|user| !user.is_empty()) {
         let login = format!("{user}:{}", known_password(&user));
         let login = base64::engine::general_purpose::STANDARD.encode(login);
         request.headers.push((b"Authorization".to_vec(), format!("Basic {login}").into_bytes()));

@@ -4,9 +4,13 @@
 //! asked about without a reason; with a reason it is told as skipped. Needs the servers that `tests/servers/install.sh` installs.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use llmguard::analysis::survey;
+use llmguard::gateway::auth::UNLISTED;
+use llmguard::http::Request;
 use llmguard::policy::plan::Proxy;
 use llmguard::project::{Dialect, System};
 use llmguard::prove::config::site::Site;
@@ -115,7 +119,29 @@ fn one(
         for (index, finding) in found.iter().enumerate().filter(|(_, finding)| !before.contains(finding.rule)) {
             let Some(claim) = claims::claim(finding.rule) else { continue };
             done.insert(finding.rule);
-            let from = [127, 0, 1, u8::try_from(index + 1).unwrap_or(255)].into();
+            let witness = finding.witness.as_ref().unwrap();
+            let from = match witness.caller.way {
+                None => [127, 0, 1, u8::try_from(index + 1).unwrap_or(255)].into(),
+                Some(_) => site.home(witness.request.port),
+            };
+            let fate = |from: Option<IpAddr>| {
+                let there = |request: &mut Request| {
+                    request.client_ip = from.unwrap_or(request.client_ip);
+                    request.to = request.to.filter(|_| from.is_none());
+                };
+                std::mem::discriminant(&survey::again(&site.gateway, witness, &there).verdict)
+            };
+            let unasked = match &witness.request.as_client {
+                Some(user) if user == UNLISTED => Some("its file of users isn't here"),
+                _ if fate(None) != fate(Some(from)) => {
+                    Some("what an address of its lists gets can't be asked from here")
+                }
+                _ => None,
+            };
+            if let Some(why) = unasked {
+                asked.skip(why.to_owned(), format!("{}[{}]", case.name, finding.rule));
+                continue;
+            }
             let asker = Asker { site: &site, finding, from, body: case.measure.plan.limits.body };
             match claim(&asker) {
                 Said::Right => asked.right += 1,
