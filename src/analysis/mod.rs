@@ -13,6 +13,7 @@ pub mod explain;
 pub mod live;
 pub mod matrix;
 pub mod measure;
+mod merged;
 mod shape;
 pub mod side_by_side;
 pub mod survey;

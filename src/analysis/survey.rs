@@ -11,6 +11,7 @@ use std::hash::{Hash, RandomState};
 use super::caller::{self, Caller, Who};
 use super::entry::{self, Entry};
 use super::measure::{Measure, On, Reached, forwards};
+use super::merged::Merged;
 use super::shape::shape;
 use super::side_by_side;
 use super::witness::{self, Ask, Twist};
@@ -188,7 +189,7 @@ fn of_entries(
         ask.body = Some(b"{}".to_vec());
     }
     let Likeness { first, followed } = alike;
-    let mut all = Merged { measure, survey: Survey::default(), by_cause: HashMap::new() };
+    let mut all = Merged::new(measure);
     let mut known: HashMap<usize, Survey> = HashMap::new();
     let asked = |at: &usize| Work::new(gateway, measure, every_upstream).asked(&entries[*at], &plain);
     let repeated = |known: &HashMap<usize, Survey>, at: &usize| {
@@ -260,7 +261,7 @@ pub fn telling(endpoint: Option<&CatalogEndpoint>) -> (usize, usize) {
 }
 
 /// The place that decided.
-type Cause = Option<(usize, Span)>;
+pub(super) type Cause = Option<(usize, Span)>;
 
 /// What all requests with these have in common: the first of them says all that the others would.
 type Kind = (Cause, Who, On, Twist, Option<(usize, Reach)>);
@@ -487,63 +488,6 @@ impl<'g> Work<'g> {
         let outcome = self.whole(request, caller).outcome;
         let route = Route { witness: witness_of(entry, caller, ask, request.clone()), endpoint, outcome };
         if through { self.survey.routes.push(route) } else { self.survey.refusals.push(route) }
-    }
-}
-
-/// What all entries brought up.
-struct Merged<'m> {
-    measure: &'m Measure,
-    survey: Survey,
-    /// The gaps by their place, and whether clients need no credential for them.
-    by_cause: HashMap<(Cause, bool), Vec<usize>>,
-}
-
-impl Merged<'_> {
-    /// Adds what an entry brought up.
-    fn add(&mut self, found: Survey) {
-        found.gaps.into_iter().for_each(|gap| self.gap(gap));
-        for doubt in found.doubts {
-            if !self.survey.doubts.iter().any(|own| own.reason == doubt.reason) {
-                self.survey.doubts.push(doubt);
-            }
-        }
-        self.survey.routes.extend(found.routes);
-        self.survey.refusals.extend(found.refusals);
-        self.survey.others.extend(found.others);
-    }
-
-    /// Adds a gap with one endpoint.
-    fn gap(&mut self, gap: Gap) {
-        let endpoints = &self.measure.kind.endpoints;
-        let rank_of = |endpoint: Option<(usize, Reach)>| {
-            let known = endpoint.and_then(|(index, _)| endpoints.get(index));
-            (endpoint.map_or(Reach::Loosely, |(_, reach)| reach), telling(known))
-        };
-        let kind = |gap: &Gap| (gap.witness.twist, gap.witness.caller.who.clone());
-        let gaps = &mut self.survey.gaps;
-        let place = (cause(&gap.actual), gap.witness.caller.on == On::Nobody);
-        let alike = self.by_cause.entry(place).or_default();
-        // The requests of one kind by one caller at one place are one gap, shown by the most dangerous.
-        for index in alike.iter() {
-            let Some(other) = gaps.get_mut(*index) else { continue };
-            if other.witness.caller.who > gap.witness.caller.who || other.witness.twist > gap.witness.twist {
-                continue;
-            }
-            if kind(other) == kind(&gap) {
-                other.also.extend(gap.endpoint.map(|(index, _)| index));
-                if rank_of(gap.endpoint) < rank_of(other.endpoint) {
-                    let also = std::mem::take(&mut other.also);
-                    *other = Gap { also, ..gap };
-                }
-                return;
-            }
-            // What plain requests reach as well needs no twist.
-            if gap.endpoint.is_none_or(|(index, _)| other.also.contains(&index)) {
-                return;
-            }
-        }
-        alike.push(gaps.len());
-        gaps.push(gap);
     }
 }
 

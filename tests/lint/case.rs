@@ -35,7 +35,7 @@ impl Case {
         let mut case = Case {
             folder: folder.to_owned(),
             name,
-            options: Options::default(),
+            options: Options { copied: true, ..Options::default() },
             measure: Measure::built_in().unwrap(),
             paths: Vec::new(),
         };
@@ -113,10 +113,14 @@ impl Case {
         for listener in &mut gateway.listeners {
             listener.address = Ipv4Addr::UNSPECIFIED.into();
         }
-        let gateway = &gateway;
+        self.findings_of(&gateway).into_iter().filter(|finding| finding.witness.is_some()).collect()
+    }
+
+    /// What the rules find in a gateway as it is.
+    pub fn findings_of(&self, gateway: &Gateway) -> Vec<Finding> {
         let survey = survey(gateway, &self.measure, true);
         let context =
             Context { gateway, measure: &self.measure, survey: &survey, unset: None, problems: &[], deployed: None };
-        rules::check(&context).into_iter().filter(|finding| finding.witness.is_some()).collect()
+        rules::check(&context)
     }
 }
