@@ -393,7 +393,7 @@ impl<'g, H: Hasher> Shaper<'g, '_, H> {
         }
     }
 
-    /// Tables are alike only where they are one.
+    /// Looks for names in a table, once.
     fn table(&mut self, table: &'g Arc<Lookup>) {
         if !self.tables.insert(Arc::as_ptr(table)) {
             return;

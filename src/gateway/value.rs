@@ -108,6 +108,9 @@ pub struct Lookup {
     pub volatile: bool,
 }
 
+/// Tables with no more rows are short.
+const SHORT: usize = 64;
+
 /// When a row of a table fits.
 #[derive(Debug, Clone)]
 pub enum Row {
@@ -246,9 +249,24 @@ impl PartialEq for Lookup {
     }
 }
 
+/// Short ones by what they hold, so that two which say the same are alike.
 impl Hash for Lookup {
     fn hash<H: Hasher>(&self, sum: &mut H) {
-        std::ptr::hash(self, sum);
+        let Lookup { name: _, on, exact, any_case, rows, otherwise, volatile } = self;
+        if exact.len() + rows.len() > SHORT {
+            return std::ptr::hash(self, sum);
+        }
+        let mut exact: Vec<(&Vec<u8>, &Value)> = exact.iter().collect();
+        exact.sort_unstable_by_key(|(key, _)| *key);
+        (on, exact, any_case, otherwise, volatile, rows.len()).hash(sum);
+        for (row, value) in rows {
+            match row {
+                Row::Test(test) => test.hash(sum),
+                // What else holds about a request is seldom short.
+                Row::When(_) => std::ptr::hash(row, sum),
+            }
+            value.hash(sum);
+        }
     }
 }
 
