@@ -152,9 +152,10 @@ fn of_listener(gateway: &Gateway, index: usize, listener: &Listener, ipv6: Optio
     let mut found: Vec<(usize, Live)> = Vec::new();
     for (live, own) in sharing {
         let mut known: Vec<Vec<Vec<Origin>>> = Vec::new();
+        let paths = if own.len() == 1 { Vec::new() } else { own_paths(gateway, &live) };
         for some in own.chunks(AT_ONCE) {
             let walked = side_by_side::each(some, |at| {
-                if own.len() == 1 { Vec::new() } else { walked(gateway, listener, hosts[*at].as_deref()) }
+                if own.len() == 1 { Vec::new() } else { walked(gateway, listener, hosts[*at].as_deref(), &paths) }
             });
             for (at, walked) in some.iter().zip(walked) {
                 if !known.contains(&walked) {
@@ -176,10 +177,18 @@ fn of_listener(gateway: &Gateway, index: usize, listener: &Listener, ipv6: Optio
     plain.chain(through).collect()
 }
 
-/// The ways of the probes with a host.
-fn walked(gateway: &Gateway, listener: &Listener, host: Option<&[u8]>) -> Vec<Vec<Origin>> {
-    let probe = |(method, target): &(&str, &str)| evaluate(gateway, &request(listener, host, method, target)).steps;
-    PROBES.iter().map(probe).collect()
+/// The ways of the probes with a host, at these paths too.
+fn walked(gateway: &Gateway, listener: &Listener, host: Option<&[u8]>, paths: &[String]) -> Vec<Vec<Origin>> {
+    let own = paths.iter().flat_map(|path| ["GET", "POST"].map(|method| (method, path.as_str())));
+    let probe = |(method, target)| evaluate(gateway, &request(listener, host, method, target)).steps;
+    PROBES.into_iter().chain(own).map(probe).collect()
+}
+
+/// Paths that the chains tell apart: hosts may fare alike everywhere but below one of them.
+fn own_paths(gateway: &Gateway, live: &Live) -> Vec<String> {
+    let paths = boundaries_of(&live.behind(gateway)).paths;
+    let sendable = |path: &String| path.starts_with('/') && path.bytes().all(|byte| byte.is_ascii_graphic());
+    paths.into_iter().filter_map(|path| String::from_utf8(path).ok()).filter(sendable).collect()
 }
 
 /// The names that connections may be opened for, and none; empty: it makes no difference.

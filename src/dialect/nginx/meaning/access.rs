@@ -108,15 +108,23 @@ impl<'c> Reader<'c> {
         }
         let mut refused = "no user of the file with the right password (401)";
         let (mut credentials, mut incomplete) = (None, None);
+        // Callers may choose whose file is asked, so not even what is nobody's is surely wrong there.
+        let computed = match file {
+            UserFile::Computed => Some("depends on a user file with a computed name"),
+            UserFile::Named(_) => None,
+        };
+        let given = || {
+            Predicate::Value(
+                Value::Apply(Function::BasicUser, Box::new(Value::Header("authorization".to_owned(), Join::First))),
+                Test::NotEmpty,
+            )
+        };
         match file {
-            UserFile::Computed => incomplete = Some("depends on a user file with a computed name".to_owned()),
+            UserFile::Computed => {}
             UserFile::Named(name) => match self.users(name) {
                 Users::Known(known) => credentials = Some(known),
                 Users::Missing => {
-                    let user = self.shared(b"user", || {
-                        let given = Value::Header("authorization".to_owned(), Join::First);
-                        Predicate::Value(Value::Apply(Function::BasicUser, Box::new(given)), Test::NotEmpty)
-                    });
+                    let user = self.shared(b"user", given);
                     let note = "the file of users is missing: any user gets 403";
                     clauses.push(way.no(user, 403, origin.noted(note)));
                     refused = "no user and password are given (401)";
@@ -128,15 +136,16 @@ impl<'c> Reader<'c> {
             UserFile::Computed => b"users".to_vec(),
             UserFile::Named(name) => [b"users of ", name.as_slice()].concat(),
         };
-        let who = self.shared(&key, || {
-            Predicate::Authenticated(Arc::new(Authenticate {
+        let who = self.shared(&key, || match computed {
+            Some(why) => Predicate::All(vec![given(), Predicate::Opaque(why.into())]),
+            None => Predicate::Authenticated(Arc::new(Authenticate {
                 basic: true,
                 padding_optional: true,
                 blocking: true,
                 credentials: credentials.unwrap_or_else(|| Arc::from([])),
                 incomplete,
                 ..Authenticate::default()
-            }))
+            })),
         });
         clauses.push(way.yes(who, origin.noted("the user's password is right")));
         clauses.push(way.no(Predicate::Always, 401, origin.noted(refused)));
