@@ -18,6 +18,7 @@ use crate::dialect::nginx::context::Context;
 use crate::dialect::nginx::lexer;
 use crate::dialect::tree::TokenKind;
 use crate::prove::server::{self, Launch};
+use crate::source::SourceFile;
 
 /// The variable that stands for an upstream which a config computes.
 const COMPUTED: &str = "llmguard_upstream";
@@ -217,6 +218,10 @@ impl Mover<'_> {
                 let path = self.own_path(&value);
                 if path.exists() { self.put_path(first, &path) } else { self.remove(directive) }
             }
+            Act::Content if value.starts_with('/') && self.from.root.is_some() => {
+                let path = self.own_path(&value);
+                self.put_path(first, &path);
+            }
             Act::Content if value.starts_with('/') || value.starts_with('$') => {}
             Act::Content => {
                 let prefix = self.build.split_whitespace().find_map(|word| word.strip_prefix("--prefix="));
@@ -397,11 +402,7 @@ impl Mover<'_> {
         }
         let mut main = None;
         for (index, file) in self.config.files.iter().enumerate() {
-            let path = std::path::absolute(&file.path).unwrap_or_else(|_| file.path.clone());
-            let root = self.from.root.and_then(|root| std::path::absolute(root).ok());
-            let own = root.and_then(|root| path.strip_prefix(root).ok().map(Path::to_owned)).unwrap_or(path);
-            let own = own.strip_prefix("/").unwrap_or(&own);
-            let below = format!("tree/{}", own.display());
+            let below = Path::new("tree").join(below(file, self.from.root)).display().to_string();
             let written = self.world.write(&below, &self.edits.apply(index, file.bytes()))?;
             main.get_or_insert(written);
         }
@@ -438,6 +439,14 @@ fn opens(bytes: &[u8]) -> Vec<(usize, usize)> {
     let (tree, _) = lexer::parse(bytes);
     let open = tree.tokens.iter().filter(|token| token.kind == TokenKind::Open);
     open.map(|token| (token.start as usize, token.end as usize)).collect()
+}
+
+/// Where a file lies in the tree of a moved config: as it does below `root`, or on this machine.
+pub fn below(file: &SourceFile, root: Option<&Path>) -> PathBuf {
+    let path = std::path::absolute(&file.path).unwrap_or_else(|_| file.path.clone());
+    let root = root.and_then(|root| std::path::absolute(root).ok());
+    let own = root.and_then(|root| path.strip_prefix(root).ok().map(Path::to_owned)).unwrap_or(path);
+    own.strip_prefix("/").map(Path::to_owned).unwrap_or(own)
 }
 
 /// What a part of a configuration is put into.
