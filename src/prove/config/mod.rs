@@ -71,17 +71,16 @@ fn nginx_site(
     let config = dialect::nginx::read::read_file(main.clone(), options, &mut Sink::default());
     let from = nginx::From { root: options.root.as_deref(), program };
     let moved = nginx::stage(&config, from, &mut world)?;
-    let seen =
-        Options { nginx_version: Some(numbers(version)), variables: options.variables.clone(), ..Options::default() };
-    let mut reading = dialect::nginx::read_gateway(&moved, &moved.display().to_string(), &seen);
-    let launch = nginx::launch(&moved, program, &world)?;
     let tree = world.folder.path().join("tree");
-    let name = |file: &mut SourceFile| {
-        let own = config.files.iter().find(|own| file.path == tree.join(nginx::below(own, from.root)));
-        own.into_iter().for_each(|own| file.name.clone_from(&own.name));
+    let name = |file: &SourceFile| (tree.join(nginx::below(file, from.root)), file.name.clone());
+    let seen = Options {
+        nginx_version: Some(numbers(version)),
+        variables: options.variables.clone(),
+        names: config.files.iter().map(name).collect(),
+        ..Options::default()
     };
-    reading.gateway.files.iter_mut().for_each(name);
-    reading.problems.list.iter_mut().filter_map(|problem| problem.file.as_mut()).for_each(name);
+    let reading = dialect::nginx::read_gateway(&moved, &seen.name(&moved), &seen);
+    let launch = nginx::launch(&moved, program, &world)?;
     understood(&reading.problems, &world)?;
     Site::start(world, reading.gateway, &launch)
 }

@@ -136,10 +136,10 @@ impl Site {
     /// The listeners that can be asked.
     pub fn listeners(&self) -> Vec<&Listener> {
         let mut seen = BTreeSet::new();
-        let moved: BTreeSet<u16> = self.world.listeners.iter().map(|(_, addr)| addr.port()).collect();
+        let mut moved: BTreeSet<u16> = self.world.listeners.iter().map(|(_, addr)| addr.port()).collect();
+        moved.retain(|port| !self.world.unasked.contains(port));
         let all = self.gateway.listeners.iter();
-        all.filter(|listener| !listener.wire.raw && moved.contains(&listener.port) && seen.insert(listener.port))
-            .collect()
+        all.filter(|listener| moved.contains(&listener.port) && seen.insert(listener.port)).collect()
     }
 
     /// Sends one request to its port and gives what became of it.

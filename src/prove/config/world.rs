@@ -3,6 +3,7 @@
 //! In: the addresses that a config names. Out: others, on loopback, and back again for reports. Invariant: the same name gets the same
 //! address; nothing that the config names is bound or asked.
 
+use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 
@@ -29,6 +30,8 @@ pub struct World {
     pub docker: Option<Engine>,
     /// An address at which nobody answers, kept from others.
     closed: TcpListener,
+    /// The ports of listeners that aren't asked.
+    pub unasked: BTreeSet<u16>,
     /// What could not be moved, or is not asked.
     pub notes: Vec<String>,
 }
@@ -44,6 +47,7 @@ impl World {
             root: None,
             docker: None,
             closed,
+            unasked: BTreeSet::new(),
             notes: Vec::new(),
         })
     }

@@ -35,7 +35,7 @@ pub mod users;
 mod variables;
 mod wire;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -78,6 +78,7 @@ pub fn gateway(config: &Config, options: &Options, sink: &mut Sink) -> Gateway {
         link: None,
         scripts: HashMap::new(),
         upstreams: HashMap::new(),
+        announced: HashSet::new(),
         zones: limits::Zones::default(),
         users: HashMap::new(),
         templates: HashMap::new(),
@@ -113,6 +114,8 @@ struct Reader<'c> {
     /// `js_import`: names and files; absent: not to be known.
     scripts: HashMap<String, Option<String>>,
     upstreams: HashMap<Vec<u8>, upstream::Upstream>,
+    /// Where connections begin with a line of the PROXY protocol.
+    announced: HashSet<(std::net::IpAddr, u16)>,
     zones: limits::Zones,
     /// By the file's name as written.
     users: HashMap<Vec<u8>, users::Users>,
