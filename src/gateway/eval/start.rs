@@ -141,7 +141,7 @@ impl Run<'_> {
                     host: request.header("host").next().map(String::from_utf8_lossy).unwrap_or_default().into_owned(),
                 }
             }
-            Some((Terminal::Unknown(why), _)) => unknown(why.clone()),
+            Some((Terminal::Unknown(why), _)) => unknown(Cow::clone(why)),
             _ => Verdict::Refused(444),
         };
         outcome

@@ -32,9 +32,9 @@ impl<'c> Reader<'c> {
                     continue;
                 };
                 let then = match pass {
-                    None => Terminal::Unknown("what this listener of `stream` does is not understood".into()),
+                    None => Terminal::unknown("what this listener of `stream` does is not understood"),
                     Some(pass) if pass.arg(0).contains(&b'$') => {
-                        Terminal::Unknown(format!("depends on the computed address at {}", self.place(pass)).into())
+                        Terminal::unknown(format!("depends on the computed address at {}", self.place(pass)))
                     }
                     Some(pass) => {
                         let upstream = match upstreams.get(pass.arg(0)) {
