@@ -39,7 +39,7 @@ use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::sync::Arc;
 
-use foldhash::{HashMap, HashMapExt};
+use foldhash::{HashMap, HashMapExt, HashSet, HashSetExt};
 
 use crate::diag::{Diagnostic, Severity, Sink};
 use crate::dialect::{Options, Reading};
@@ -80,6 +80,7 @@ pub fn gateway(config: &Config, options: &Options, sink: &mut Sink) -> Gateway {
         link: None,
         scripts: HashMap::new(),
         upstreams: HashMap::new(),
+        announced: HashSet::new(),
         zones: limits::Zones::default(),
         users: HashMap::new(),
         templates: HashMap::new(),
@@ -116,6 +117,8 @@ struct Reader<'c> {
     /// `js_import`: names and files; absent: not to be known.
     scripts: HashMap<String, Option<String>>,
     upstreams: HashMap<Vec<u8>, upstream::Upstream>,
+    /// Where connections begin with a line of the PROXY protocol.
+    announced: HashSet<(std::net::IpAddr, u16)>,
     zones: limits::Zones,
     /// By the file's name as written.
     users: HashMap<Vec<u8>, users::Users>,
