@@ -74,6 +74,8 @@ pub struct Gateway {
     /// Who reads requests otherwise than the listener, by the chain that the handshake leads to, and, for what stands behind the host, by
     /// the chain that this one leads to.
     pub wires: HashMap<ChainId, Arc<Wire>>,
+    /// Statuses of errors that are another one for the client where nobody handles them.
+    pub shown: &'static [(u16, u16)],
 }
 
 /// Index of a chain.

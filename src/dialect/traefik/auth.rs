@@ -160,7 +160,7 @@ fn users(builder: &Builder<'_>, node: &Node, incomplete: &mut Option<String>) ->
 }
 
 /// An absolute path below the root that stands for the server's own.
-pub fn below(root: Option<&Path>, path: &str) -> PathBuf {
+fn below(root: Option<&Path>, path: &str) -> PathBuf {
     match root {
         Some(root) if path.starts_with('/') => root.join(path.trim_start_matches('/')),
         _ => PathBuf::from(path),

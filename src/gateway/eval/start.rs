@@ -107,7 +107,7 @@ impl Run<'_> {
         let Some(errors) =
             opened.errors.as_ref().or_else(|| self.gateway.refusals.get(&listener.chain)).filter(|_| status != 444)
         else {
-            outcome.verdict = by_itself(status);
+            outcome.verdict = by_itself(self.shown(status));
             return outcome;
         };
         let state = State::new(request, listener, read).with(opened.variables);

@@ -41,9 +41,7 @@ use std::sync::Arc;
 
 use crate::diag::{Diagnostic, Severity, Sink};
 use crate::dialect::{Options, Reading};
-use crate::gateway::{
-    Chain, ChainId, Clause, Condition, Errors, Forward, Gateway, Origin, Predicate, Step, Terminal, Value,
-};
+use crate::gateway::{Chain, ChainId, Clause, Condition, Forward, Gateway, Origin, Predicate, Step, Terminal, Value};
 
 use super::config::Config;
 use super::context::Context;
@@ -71,6 +69,7 @@ pub fn gateway(config: &Config, options: &Options, sink: &mut Sink) -> Gateway {
         gateway: Gateway {
             files: config.files.clone(),
             chains: Vec::with_capacity(config.directives.len()),
+            shown: errors::SHOWN,
             ..Gateway::default()
         },
         version: options.nginx_version.unwrap_or(NEWEST),
@@ -85,7 +84,6 @@ pub fn gateway(config: &Config, options: &Options, sink: &mut Sink) -> Gateway {
         body_limits: HashMap::new(),
         conditions: HashMap::new(),
         framing: Vec::new(),
-        plain_refusals: None,
         not_passed: None,
         forwards: HashMap::new(),
         proxy_hosts: HashMap::new(),
@@ -125,8 +123,6 @@ struct Reader<'c> {
     conditions: HashMap<Vec<u8>, Condition>,
     /// What nginx refuses once it has read the headers.
     framing: Vec<Clause>,
-    /// Who handles what isn't read for a server that handles nothing itself.
-    plain_refusals: Option<Arc<Errors>>,
     /// The chain that removes the headers that nginx itself doesn't pass on.
     not_passed: Option<ChainId>,
     /// The last forward of each URL of a `proxy_pass`.

@@ -284,7 +284,7 @@ impl<'c> Reader<'c> {
         };
         let otherwise = level.map_or(Terminal::Return, Terminal::Then);
         self.fill(find, Chain { clauses: vec![clause], otherwise, origin: Origin::default() });
-        self.refusals(&mut server, &scope)
+        self.errors(&mut server, &scope).unwrap_or_default()
     }
 }
 
@@ -294,15 +294,7 @@ fn unread(scope: &Scope) -> Option<*const ErrorPage> {
     any.then(|| scope.errors.as_ptr())
 }
 
-/// A failure with a status. nginx's own ones are 400 for the client where nobody handles them, whoever handles 400 (measured on 1.22.1
-/// and 1.31.3).
-pub fn failed(scope: &Scope, status: u16) -> Terminal {
-    let handled = scope.errors.iter().any(|page| page.status == status);
-    if (494..=497).contains(&status) && !handled { Terminal::Respond(400) } else { Terminal::Error(status) }
-}
-
-/// What nginx refuses where TLS is spoken (`ngx_http_process_request`): its own statuses 496 and 497, which are 400 for the client unless
-/// an `error_page` handles them.
+/// What nginx refuses where TLS is spoken (`ngx_http_process_request`): its own statuses 496 and 497.
 fn tls(scope: &Scope, origin: &Origin) -> Vec<Clause> {
     let refused = |status: u16, encrypted: bool, origin: Origin| {
         let scheme = if encrypted { "https" } else { "http" };
@@ -311,7 +303,7 @@ fn tls(scope: &Scope, origin: &Origin) -> Vec<Clause> {
             Predicate::Value(Value::Scheme, Test::Equals(scheme.into())),
             state::is_set(state::INTERNAL).negated(),
         ]);
-        Clause::new(when, failed(scope, status), origin)
+        Clause::new(when, Terminal::Error(status), origin)
     };
     let mut clauses =
         vec![refused(497, false, origin.noted("a request without TLS where TLS is spoken (400, inside 497)"))];
