@@ -213,8 +213,13 @@ impl<'c> Reader<'c> {
                 None => step.clone(),
             });
         }
+        // Without a line of the config's own nginx 1.22.1 looks at `$proxy_host`, which `set` may have changed, and 1.31.3 doesn't.
+        let usual = match self.since((1, 29, 7)) {
+            true => state::variable(state::PROXY_HOST),
+            false => self.variable(&Line::lone("proxy_pass", &[], &Origin::default()), "proxy_host"),
+        };
         if host.is_none() {
-            edits.push(edit("Host", Edit::Set(state::variable(state::PROXY_HOST)), Origin::default()));
+            edits.push(edit("Host", Edit::Set(usual.clone()), Origin::default()));
         }
         if steps.is_empty() {
             steps = edits;
@@ -223,7 +228,7 @@ impl<'c> Reader<'c> {
         }
         let clauses = vec![Clause::steps(steps, Origin::default())];
         let chain = self.gateway.add(Chain { clauses, otherwise: Terminal::Return, origin: Origin::default() });
-        let host = host.unwrap_or_else(|| state::variable(state::PROXY_HOST));
+        let host = host.unwrap_or(usual);
         self.headers.insert(key, (scope.headers.clone(), chain, host.clone()));
         (chain, host)
     }

@@ -95,7 +95,10 @@ impl<'c> Reader<'c> {
                 line.silent(),
             ));
         }
-        Some(Clause::steps(vec![Step::set(name.into(), value, origin)], line.silent()))
+        let mark =
+            self.known(&name).map(|_| Step::set(state::assigned(&name).into(), Value::literal("1"), Origin::default()));
+        let steps = std::iter::once(Step::set(name.into(), value, origin)).chain(mark).collect();
+        Some(Clause::steps(steps, line.silent()))
     }
 
     fn return_(&mut self, line: &Line<'c>) -> Option<Clause> {
