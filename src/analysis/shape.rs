@@ -192,6 +192,7 @@ impl<'g, H: Hasher> Shaper<'g, '_, H> {
         if let Some(errors) = self.gateway.refusals.get(&id) {
             self.errors(errors);
         }
+        self.gateway.wires.get(&id).hash(&mut self.sum);
         clauses.len().hash(&mut self.sum);
         for clause in clauses {
             self.place(&clause.origin);

@@ -17,7 +17,7 @@ pub struct ByHost<'r> {
 impl<'r> ByHost<'r> {
     /// `None`: the listener refuses such a host, or reads none.
     pub fn new(listener: &'r Listener, request: &'r Request) -> Option<ByHost<'r>> {
-        let read = listener.wire.read(request).ok().filter(|_| !listener.wire.raw)?;
+        let read = listener.wire.read(request, None).ok().filter(|_| !listener.wire.raw)?;
         Some(ByHost { state: State::new(request, listener, read), answers: Vec::new() })
     }
 
