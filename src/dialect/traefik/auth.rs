@@ -191,5 +191,5 @@ pub fn forward(node: &Node, at: &Origin) -> Result<Vec<Clause>, String> {
         super::middleware::compiled(expression)?;
     }
     let why = format!("depends on the answer of `{}`, which `forwardAuth` asks", node.text("address"));
-    Ok(vec![Clause::new(Predicate::Opaque(why.clone().into()), Terminal::Unknown(why.into()), at.clone())])
+    Ok(vec![Clause::new(Predicate::Opaque(why.clone().into()), Terminal::unknown(why), at.clone())])
 }

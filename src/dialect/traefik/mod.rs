@@ -299,7 +299,7 @@ fn build(gateway: &mut Gateway, all: &Dynamic, statics: &Static, options: &Optio
             };
             dropped.append(&mut here);
             if let Some((place, why)) = &all.opaque {
-                let unknown = Terminal::Unknown(format!("depends on a file that isn't understood: {why}").into());
+                let unknown = Terminal::unknown(format!("depends on a file that isn't understood: {why}"));
                 chain = builder.gateway.add(Chain {
                     clauses: Vec::new(),
                     otherwise: unknown,

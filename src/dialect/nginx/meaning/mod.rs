@@ -35,14 +35,16 @@ pub mod users;
 mod variables;
 mod wire;
 
-use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
+use std::rc::Rc;
 use std::sync::Arc;
+
+use foldhash::{HashMap, HashMapExt, HashSet, HashSetExt};
 
 use crate::diag::{Diagnostic, Severity, Sink};
 use crate::dialect::{Options, Reading};
 use crate::gateway::{
-    Chain, ChainId, Clause, Condition, Errors, Forward, Gateway, Origin, Predicate, Step, Terminal, Value,
+    Chain, ChainId, Clause, Condition, Forward, Gateway, HeaderEdit, Origin, Predicate, Step, Terminal, Value,
 };
 
 use super::config::Config;
@@ -71,6 +73,7 @@ pub fn gateway(config: &Config, options: &Options, sink: &mut Sink) -> Gateway {
         gateway: Gateway {
             files: config.files.clone(),
             chains: Vec::with_capacity(config.directives.len()),
+            shown: errors::SHOWN,
             ..Gateway::default()
         },
         version: options.nginx_version.unwrap_or(NEWEST),
@@ -82,12 +85,15 @@ pub fn gateway(config: &Config, options: &Options, sink: &mut Sink) -> Gateway {
         zones: limits::Zones::default(),
         users: HashMap::new(),
         templates: HashMap::new(),
+        edits: HashMap::new(),
         folders: HashMap::new(),
         body_limits: HashMap::new(),
+        too_long: HashMap::new(),
         conditions: HashMap::new(),
+        begin: vec![state::set(state::MOVED, ""), Step::set(state::PEER.into(), Value::ClientIp, Origin::default())],
         framing: Vec::new(),
-        plain_refusals: None,
         not_passed: None,
+        urls: HashMap::new(),
         forwards: HashMap::new(),
         proxy_hosts: HashMap::new(),
         headers: HashMap::new(),
@@ -97,9 +103,6 @@ pub fn gateway(config: &Config, options: &Options, sink: &mut Sink) -> Gateway {
     reader.gateway.chains.shrink_to_fit();
     reader.gateway
 }
-
-/// A list of headers that is kept alive, the chain that sets them, and the Host header.
-type HeaderChain = (std::rc::Rc<[Step]>, ChainId, Value);
 
 /// The work on one config.
 struct Reader<'c> {
@@ -121,23 +124,29 @@ struct Reader<'c> {
     users: HashMap<Vec<u8>, users::Users>,
     /// Texts with variables that were met.
     templates: HashMap<Box<[u8]>, Value>,
+    /// The `proxy_set_header`s that were met, by name and text.
+    edits: HashMap<(&'c [u8], &'c [u8]), Arc<HeaderEdit>>,
     folders: HashMap<PathBuf, content::Folder>,
     /// Chains that measure bodies: the limit, where it is said, and whether the body is read for that.
     body_limits: HashMap<(u64, usize, usize, bool), ChainId>,
+    /// What they ask, wherever that is said.
+    too_long: HashMap<(u64, bool), Clause>,
     /// Conditions that many clauses have, by what they ask.
     conditions: HashMap<Vec<u8>, Condition>,
+    /// What begins the work of every server.
+    begin: Vec<Step>,
     /// What nginx refuses once it has read the headers.
     framing: Vec<Clause>,
-    /// Who handles what isn't read for a server that handles nothing itself.
-    plain_refusals: Option<Arc<Errors>>,
     /// The chain that removes the headers that nginx itself doesn't pass on.
     not_passed: Option<ChainId>,
+    /// The URLs of `proxy_pass` that mean the same in every location.
+    urls: HashMap<Vec<u8>, Rc<proxy::Url>>,
     /// The last forward of each URL of a `proxy_pass`.
     forwards: HashMap<Vec<u8>, Arc<Forward>>,
     /// Chains that set [`state::PROXY_HOST`], by what they set.
     proxy_hosts: HashMap<Vec<u8>, ChainId>,
-    /// Chains that change headers for an upstream, and the Host header.
-    headers: HashMap<(usize, bool), HeaderChain>,
+    /// Changes to headers for an upstream, by where the list lies and whether the client's are passed on.
+    headers: HashMap<(usize, bool), proxy::Headers>,
     /// Chains that say the same settings.
     settings: HashMap<*const settings::Settings, (Arc<settings::Settings>, ChainId)>,
 }
@@ -206,7 +215,7 @@ impl<'c> Reader<'c> {
 
     /// Lets go what only a server had that was read.
     fn forget(&mut self) {
-        self.headers.retain(|_, (list, ..)| std::rc::Rc::strong_count(list) > 1);
+        self.headers.retain(|_, headers| Rc::strong_count(&headers.list) > 1);
         self.settings.retain(|_, (list, _)| Arc::strong_count(list) > 1);
     }
 

@@ -25,12 +25,25 @@ const FIXED: &[&str] = &[
     "bytes_sent",
     "connection",
     "connection_requests",
+    "connection_time",
     "content_length",
     "content_type",
+    "date_gmt",
+    "date_local",
     "document_root",
     "document_uri",
+    "fastcgi_path_info",
+    "fastcgi_script_name",
+    "gzip_ratio",
     "host",
     "hostname",
+    "http2",
+    "http_cookie",
+    "http_host",
+    "http_referer",
+    "http_user_agent",
+    "http_via",
+    "http_x_forwarded_for",
     "https",
     "is_args",
     "limit_conn_status",
@@ -40,8 +53,11 @@ const FIXED: &[&str] = &[
     "pid",
     "pipe",
     "proxy_add_x_forwarded_for",
+    "proxy_internal_body_length",
+    "proxy_internal_chunked",
     "proxy_protocol_addr",
     "proxy_protocol_port",
+    "proxy_protocol_server_addr",
     "query_string",
     "realip_remote_addr",
     "realip_remote_port",
@@ -62,14 +78,28 @@ const FIXED: &[&str] = &[
     "scheme",
     "secure_link",
     "secure_link_expires",
+    "sent_http_cache_control",
+    "sent_http_connection",
+    "sent_http_content_length",
+    "sent_http_content_type",
+    "sent_http_keep_alive",
+    "sent_http_last_modified",
+    "sent_http_link",
+    "sent_http_location",
+    "sent_http_transfer_encoding",
     "server_addr",
     "server_name",
     "server_port",
     "server_protocol",
     "status",
+    "tcpinfo_rtt",
     "time_iso8601",
     "time_local",
+    "uid_got",
+    "uid_set",
     "upstream_addr",
+    "upstream_bytes_received",
+    "upstream_bytes_sent",
     "upstream_cache_status",
     "upstream_connect_time",
     "upstream_header_time",
@@ -97,9 +127,10 @@ impl<'c> Reader<'c> {
     pub fn refused(&mut self, http: &[Line<'c>]) {
         let mut met = Met::default();
         met.formats.insert(b"combined".to_vec());
-        // What stands in each block that is still to be looked at.
-        let mut open = vec![http.to_vec()];
-        while let Some(lines) = open.pop() {
+        // The blocks that are still to be looked at.
+        let mut open: Vec<Line<'c>> = Vec::new();
+        let mut next = Some(http.to_vec());
+        while let Some(lines) = next {
             let mut zones = HashSet::new();
             for line in &lines {
                 let per_zone = PER_ZONE.contains(&line.name);
@@ -109,10 +140,11 @@ impl<'c> Reader<'c> {
                 }
                 self.refused_line(line, &mut met);
                 if line.block.is_some() && !matches!(line.name, "map" | "geo" | "types" | "split_clients") {
-                    open.push(self.inner(line));
+                    open.push(*line);
                 }
             }
             self.refused_level(&lines);
+            next = open.pop().map(|line| self.inner(&line));
         }
         for line in met.logs {
             if !met.formats.contains(line.arg(1)) {

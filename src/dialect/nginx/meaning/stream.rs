@@ -10,6 +10,8 @@ use std::sync::Arc;
 
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 
+use foldhash::HashMap;
+
 use crate::gateway::{
     Chain, ChainId, Clause, Forward, Listener, Origin, Predicate, Step, Terminal, Trust, Value, Wire,
 };
@@ -26,7 +28,7 @@ const SCRIPTS: &[&str] =
 /// What holds for all servers of a `stream` unless they say otherwise.
 struct Around<'a, 'c> {
     lines: &'a [Line<'c>],
-    upstreams: std::collections::HashMap<Vec<u8>, Upstream>,
+    upstreams: HashMap<Vec<u8>, Upstream>,
 }
 
 /// Where a server of `stream` passes connections.
@@ -91,7 +93,7 @@ impl<'c> Reader<'c> {
                 let (upstream, nothing) = (Value::literal(upstream), Value::literal(""));
                 Terminal::Forward(Arc::new(Forward { upstream, target: nothing.clone(), host: nothing }))
             }
-            To::Unknown(why) => Terminal::Unknown(why),
+            To::Unknown(why) => Terminal::unknown(why),
             To::Own(at) => {
                 if pass.is_some_and(|pass| pass.is("proxy_pass")) {
                     clauses.push(Clause::steps(vec![from_itself(&origin)], Origin::default()));
@@ -185,7 +187,7 @@ impl<'c> Reader<'c> {
         let trusts = lines.iter().chain(around.lines).any(|line| line.is("set_real_ip_from"));
         if told && trusts && !list.is_empty() {
             let why: Cow<'static, str> = "the address of the client comes by the PROXY protocol".into();
-            let clause = Clause::new(Predicate::Opaque(why.clone()), Terminal::Unknown(why), line.silent());
+            let clause = Clause::new(Predicate::Opaque(why.clone()), Terminal::unknown(why), line.silent());
             return vec![clause];
         }
         // Once one allows, the others aren't asked: only those before it can refuse.

@@ -67,12 +67,12 @@ impl<'c> Reader<'c> {
                         clauses.push(Clause::steps(vec![Step::OnError(None)], Origin::default()));
                         Terminal::Error(444)
                     }
-                    Some(status @ 300..=999) => super::server::failed(scope, status),
+                    Some(status @ 300..=999) => Terminal::Error(status),
                     Some(status @ (201 | 204)) => Terminal::Respond(status),
-                    Some(_) => Terminal::Unknown("`try_files` with a status below 300 sends no answer".into()),
+                    Some(_) => Terminal::unknown("`try_files` with a status below 300 sends no answer"),
                     None => {
                         self.error(&line, format!("`{shown}` is not a status"), "write `=404`");
-                        Terminal::Unknown("`try_files` is not understood".into())
+                        Terminal::unknown("`try_files` is not understood")
                     }
                 };
                 (then, format!("`try_files`: no file is there, so `{shown}`"))
