@@ -257,7 +257,7 @@ impl Run<'_> {
                 Some(frame) => Go::At(frame),
                 None => Go::End(unknown("nothing in the files answers")),
             },
-            Terminal::Unknown(why) => Go::End(unknown(why.clone())),
+            Terminal::Unknown(why) => Go::End(unknown(Cow::clone(why))),
         }
     }
 

@@ -152,7 +152,7 @@ pub enum Terminal {
     /// Back to behind the innermost [`Step::Call`]; without one nothing answers, which is unknown.
     Return,
     /// Not to be known from the files: why.
-    Unknown(Cow<'static, str>),
+    Unknown(Box<Cow<'static, str>>),
 }
 
 /// Where a request is sent, and as what.
@@ -166,19 +166,29 @@ pub struct Forward {
     pub host: Value,
 }
 
+/// Chains by texts.
+pub type Table = foldhash::HashMap<Vec<u8>, ChainId>;
+
 /// Chains by a value: exactly, else by the longest prefix, else `otherwise`. Constant time, however many there are.
 #[derive(Debug, Clone)]
 pub struct Select {
     /// The value that is looked up.
     pub on: Value,
     /// By the whole value.
-    pub exact: HashMap<Vec<u8>, ChainId>,
+    pub exact: Table,
     /// By its beginning.
-    pub prefixes: HashMap<Vec<u8>, ChainId>,
+    pub prefixes: Table,
     /// The lengths that occur in `prefixes`, longest first.
     pub lengths: Vec<usize>,
     /// None of these.
     pub otherwise: Terminal,
+}
+
+impl Terminal {
+    /// [`Terminal::Unknown`].
+    pub fn unknown(why: impl Into<Cow<'static, str>>) -> Terminal {
+        Terminal::Unknown(Box::new(why.into()))
+    }
 }
 
 impl Listener {
@@ -200,7 +210,7 @@ impl Listener {
 impl Select {
     /// A table without entries.
     pub fn new(on: Value, otherwise: Terminal) -> Select {
-        Select { on, exact: HashMap::new(), prefixes: HashMap::new(), lengths: Vec::new(), otherwise }
+        Select { on, exact: Table::default(), prefixes: Table::default(), lengths: Vec::new(), otherwise }
     }
 
     /// Adds a prefix; the first of two equal ones stays.
@@ -288,6 +298,11 @@ impl Clause {
     /// A clause without steps.
     pub fn new(when: impl Into<Condition>, then: Terminal, origin: Origin) -> Clause {
         Clause { when: when.into(), steps: Vec::new(), then, origin }
+    }
+
+    /// The same, said at another place.
+    pub fn at(&self, place: &Origin) -> Clause {
+        Clause { origin: place.noted(self.origin.note.clone()), ..self.clone() }
     }
 
     /// Whether the next clause does always and silently what could as well be done here.

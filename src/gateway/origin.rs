@@ -130,6 +130,6 @@ mod tests {
     fn what_a_gateway_has_very_many_of_is_small() {
         let sizes =
             [size_of::<Origin>(), size_of::<Step>(), size_of::<Terminal>(), size_of::<Clause>(), size_of::<Chain>()];
-        assert_eq!(sizes, [32, 16, 24, 88, 80]);
+        assert_eq!(sizes, [32, 16, 16, 80, 72]);
     }
 }

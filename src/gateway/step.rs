@@ -20,7 +20,7 @@ pub enum Step {
     /// Method, path, query or target change.
     Rewrite(Arc<Said<Rewrite>>),
     /// A request header changes: what follows sees it so, and the upstream.
-    RequestHeader(Arc<Said<HeaderEdit>>),
+    RequestHeader(Arc<Said<Arc<HeaderEdit>>>),
     /// From here on these handle the gateway's own errors; absent: nobody.
     OnError(Option<Arc<Errors>>),
     /// Whoever fails from here on asks these first, and then those that were set so before. What handles the error goes on behind this
@@ -280,8 +280,8 @@ impl Step {
     }
 
     /// [`Step::RequestHeader`].
-    pub fn request_header(what: HeaderEdit, origin: Origin) -> Step {
-        Step::RequestHeader(Said::new(what, origin))
+    pub fn request_header(what: impl Into<Arc<HeaderEdit>>, origin: Origin) -> Step {
+        Step::RequestHeader(Said::new(what.into(), origin))
     }
 
     /// [`Step::ClientIp`].

@@ -154,7 +154,7 @@ impl Open {
         let Place { file, span } = self.place;
         let origin = Origin::new(file, span, self.note);
         let otherwise = match unknown {
-            Some(why) => Terminal::Unknown(why.into()),
+            Some(why) => Terminal::unknown(why),
             None => Terminal::Forward(Arc::new(Forward {
                 upstream: Value::literal(format!("{}:{}", service.name, self.target)),
                 target: Value::OriginalTarget,

@@ -3,7 +3,7 @@
 //! In: `directives.txt`. Out: the [`Rule`]s of a name. Invariant: the same facts as nginx's own tables of commands (`ngx_command_t`), so that
 //! a directive is refused here when `nginx -t` refuses it for its place or its number of arguments.
 
-use std::collections::HashMap;
+use foldhash::{HashMap, HashMapExt};
 use std::sync::LazyLock;
 
 use super::context::{Context, Contexts};

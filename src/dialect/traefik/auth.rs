@@ -160,7 +160,7 @@ fn users(builder: &Builder<'_>, node: &Node, incomplete: &mut Option<String>) ->
 }
 
 /// An absolute path below the root that stands for the server's own.
-fn below(root: Option<&Path>, path: &str) -> PathBuf {
+pub fn below(root: Option<&Path>, path: &str) -> PathBuf {
     match root {
         Some(root) if path.starts_with('/') => root.join(path.trim_start_matches('/')),
         _ => PathBuf::from(path),
@@ -191,5 +191,5 @@ pub fn forward(node: &Node, at: &Origin) -> Result<Vec<Clause>, String> {
         super::middleware::compiled(expression)?;
     }
     let why = format!("depends on the answer of `{}`, which `forwardAuth` asks", node.text("address"));
-    Ok(vec![Clause::new(Predicate::Opaque(why.clone().into()), Terminal::Unknown(why.into()), at.clone())])
+    Ok(vec![Clause::new(Predicate::Opaque(why.clone().into()), Terminal::unknown(why), at.clone())])
 }

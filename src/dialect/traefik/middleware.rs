@@ -82,7 +82,7 @@ fn plugin(builder: &Builder<'_>, node: &Node, at: &Origin) -> Result<Vec<Clause>
         return Err(format!("the plugin `{}` is not in the static configuration", plugin.name));
     }
     let why = format!("depends on the plugin `{}`", plugin.name);
-    Ok(vec![Clause::new(Predicate::Opaque(why.clone().into()), Terminal::Unknown(why.into()), at.clone())])
+    Ok(vec![Clause::new(Predicate::Opaque(why.clone().into()), Terminal::unknown(why), at.clone())])
 }
 
 /// What refuses escaped characters in a path, by the names of the settings that allow them.
@@ -306,7 +306,7 @@ fn grpc_web(at: &Origin) -> Vec<Clause> {
     let preflight =
         Predicate::All(vec![Predicate::method(&["OPTIONS"]), contains("Access-Control-Request-Headers", "x-grpc-web")]);
     let why = "depends on the gRPC-Web wrapper";
-    vec![Clause::new(Predicate::Any(vec![call, preflight]), Terminal::Unknown(why.into()), at.noted(why))]
+    vec![Clause::new(Predicate::Any(vec![call, preflight]), Terminal::unknown(why), at.noted(why))]
 }
 
 /// A regular expression of a setting. Errors: why Traefik refuses it.

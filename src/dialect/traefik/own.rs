@@ -34,7 +34,7 @@ impl Builder<'_> {
             "prometheus" => return missing("the metrics of Prometheus"),
             "acme-http" if statics.acme => self.end(answer(404), at),
             "acme-http" => return missing("the HTTP challenge"),
-            "rest" if statics.rest => self.end(Terminal::Unknown("depends on the REST provider".into()), at),
+            "rest" if statics.rest => self.end(Terminal::unknown("depends on the REST provider"), at),
             "rest" => return missing("the REST provider"),
             "api" if statics.api => self.api(at),
             "api" => return missing("the API"),
@@ -44,7 +44,7 @@ impl Builder<'_> {
                     Clause::new(Predicate::Value(Value::Path, Test::OneOf(paths)), answer(status), at.clone())
                 };
                 let clauses = vec![page(&[b"/", b""], 200), page(&[b"/index.html"], 301)];
-                let otherwise = Terminal::Unknown("depends on the files of the dashboard".into());
+                let otherwise = Terminal::unknown("depends on the files of the dashboard");
                 self.gateway.add(Chain { clauses, otherwise, origin: at })
             }
             "dashboard" => return missing("the dashboard"),
@@ -67,8 +67,8 @@ impl Builder<'_> {
     fn api(&mut self, at: Origin) -> ChainId {
         let path = |test: Test| Predicate::Value(Value::Path, test);
         let matches = |pattern: &str| matcher::regex(pattern).map_or(Predicate::Always.negated(), path);
-        let files = Terminal::Unknown("depends on the files of the dashboard".into());
-        let named = Terminal::Unknown("depends on whether Traefik has something of that name".into());
+        let files = Terminal::unknown("depends on the files of the dashboard");
+        let named = Terminal::unknown("depends on whether Traefik has something of that name");
         let is = |text: &str| path(Test::Equals(text.as_bytes().to_vec()));
         let mut answers = vec![(matches(LISTS), Terminal::Respond(200)), (matches(ONES), named)];
         if self.statics.dashboard {

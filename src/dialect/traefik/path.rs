@@ -148,7 +148,7 @@ pub fn strip_prefix_regex(builder: &mut Builder<'_>, node: &Node, origin: &Origi
     let clean = clean(builder, origin);
     let text = Predicate::Value(apply(Function::Lossy, decoded()), Test::Same(Box::new(decoded())));
     let why = "depends on a match of `stripPrefixRegex` in a path that is no text";
-    let mut clauses = vec![Clause::new(text.negated(), Terminal::Unknown(why.into()), origin.noted(""))];
+    let mut clauses = vec![Clause::new(text.negated(), Terminal::unknown(why), origin.noted(""))];
     for (expression, place) in node.list("regex") {
         let pattern = re2::compile(expression).map_err(|why| format!("the expression `{expression}`: {why}"))?;
         let origin = Origin::new(place.file, place.span, "`stripPrefixRegex` takes its match from the path, which is");
@@ -211,7 +211,7 @@ pub fn replace_path_regex(builder: &mut Builder<'_>, node: &Node, origin: &Origi
     let why = "depends on a path with a prefix that `addPrefix` put before it, which is no escaped one";
     let chain = Chain {
         clauses: vec![
-            Clause::new(wrong, Terminal::Unknown(why.into()), origin.noted("")),
+            Clause::new(wrong, Terminal::unknown(why), origin.noted("")),
             Clause { when: when.into(), steps, then: Terminal::Then(checked), origin: origin.noted("") },
         ],
         otherwise: Terminal::Return,

@@ -201,7 +201,7 @@ fn control_characters() -> Test {
 fn server_end(server: &Node, balancer: &Node) -> Result<Terminal, String> {
     let url = server.text("url");
     if let Some(why) = unknown_in(url) {
-        return Ok(Terminal::Unknown(why.into()));
+        return Ok(Terminal::unknown(why));
     }
     let Some(target) = Target::parse(url)? else { return Ok(Terminal::Error(500)) };
     let pass_host = balancer.bool("passHostHeader").unwrap_or(true);

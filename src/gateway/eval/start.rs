@@ -153,21 +153,14 @@ impl Run<'_> {
     }
 
     /// A listener that passes on bytes: the upstream sees whatever arrives.
-    fn raw(&mut self, listener: &Listener, request: &Request, mut outcome: Outcome) -> Outcome {
-        let chain = self.gateway.chains.get(listener.chain.0);
-        outcome.verdict = match chain.map(|chain| (&chain.otherwise, &chain.origin)) {
-            Some((Terminal::Forward(forward), origin)) => {
-                outcome.steps.push(origin.clone());
-                let upstream = forward.upstream.as_literal().unwrap_or_default();
-                Verdict::Proxied {
-                    upstream: String::from_utf8_lossy(upstream).into_owned(),
-                    target: request.target.clone(),
-                    host: request.header("host").next().map(String::from_utf8_lossy).unwrap_or_default().into_owned(),
-                }
-            }
-            Some((Terminal::Unknown(why), _)) => unknown(why.clone()),
-            _ => Verdict::Refused(444),
-        };
+    fn raw(&mut self, listener: &Listener, request: &Request, outcome: Outcome) -> Outcome {
+        let state = State::new(request, listener, Read::nothing());
+        let mut outcome = self.walk(state, listener.chain, outcome);
+        if let Verdict::Proxied { target, host, .. } = &mut outcome.verdict {
+            target.clone_from(&request.target);
+            let own = request.header("host").next().unwrap_or_default();
+            *host = own.iter().map(|&byte| char::from(byte)).collect();
+        }
         outcome
     }
 }

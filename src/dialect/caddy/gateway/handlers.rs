@@ -53,7 +53,7 @@ impl<'d> Compiler<'d, '_> {
                     "what a request meets from here on is unknown",
                 );
                 let why = self.reason(place, format!("`{name}`"));
-                clauses.push(Clause::new(Predicate::Always, Terminal::Unknown(why), self.origin(place, "")));
+                clauses.push(Clause::new(Predicate::Always, Terminal::unknown(why), self.origin(place, "")));
             }
         }
     }
@@ -147,7 +147,7 @@ impl<'d> Compiler<'d, '_> {
                 }
                 _ => {
                     let why = self.reason(place, "a variable whose name is computed");
-                    return Clause::new(Predicate::Always, Terminal::Unknown(why), self.origin(place, ""));
+                    return Clause::new(Predicate::Always, Terminal::unknown(why), self.origin(place, ""));
                 }
             }
         }
@@ -257,7 +257,7 @@ impl<'d> Compiler<'d, '_> {
         let origin = self.origin(place, "the path holds a NUL");
         clauses.push(self.fails(nul, Value::literal("400"), Value::literal("invalid argument"), origin));
         let why = self.reason(place, "the files below the root of `file_server`");
-        clauses.push(Clause::new(missing.clone().negated(), Terminal::Unknown(why), self.origin(place, "")));
+        clauses.push(Clause::new(missing.clone().negated(), Terminal::unknown(why), self.origin(place, "")));
         if !passes {
             let origin = self.origin(place, "the root of `file_server` does not exist");
             clauses.push(self.fails(missing, Value::literal("404"), Value::literal("Not Found"), origin));

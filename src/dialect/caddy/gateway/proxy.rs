@@ -132,7 +132,7 @@ impl<'d> Compiler<'d, '_> {
                 "a header or the rewritten URI takes the body: Caddy fails while it sends the request without one";
             let why = self.reason(place, why);
             let origin = self.origin(place, "the body is taken before it is sent: what the upstream sees is a race");
-            clauses.push(Clause::new(Predicate::BodyOver(0), Terminal::Unknown(why), origin));
+            clauses.push(Clause::new(Predicate::BodyOver(0), Terminal::unknown(why), origin));
         }
         let own_method = node.path(&["rewrite", "method"]).is_some();
         if self.method_changes && !own_method {
@@ -185,7 +185,7 @@ impl<'d> Compiler<'d, '_> {
             clauses.push(Clause { when: when.into(), steps: vec![Step::Call(chain)], then: Terminal::Return, origin });
         }
         let origin = self.origin(place, format!("the answer of {shown} goes to the client"));
-        let chain = self.chain(clauses, Terminal::Unknown(why), origin);
+        let chain = self.chain(clauses, Terminal::unknown(why), origin);
         Clause::steps(vec![Step::Call(chain)], self.origin(place, format!("`forward_auth` asks {shown}")))
     }
 

@@ -36,7 +36,7 @@ impl<'d> Compiler<'d, '_> {
             if !others.is_empty() {
                 let over = Predicate::All(vec![is_set(var::BODY_OVER), Predicate::All(others).negated()]);
                 let why = self.reason(place, "which matcher of the set Caddy asks first: one fails to read the body");
-                clauses.push(Clause::new(over, Terminal::Unknown(why), self.origin(place, "")));
+                clauses.push(Clause::new(over, Terminal::unknown(why), self.origin(place, "")));
             }
             let message = Value::literal("request body: http: request body too large");
             let origin = self.origin(place, "the matcher reads the body, which is longer than `max_size` allows");

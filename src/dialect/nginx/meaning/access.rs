@@ -62,7 +62,7 @@ impl<'c> Reader<'c> {
         modules.extend(self.subrequest(server, scope, way));
         if let Some((why, origin)) = scope.opaque_access.as_deref() {
             let when = Predicate::Opaque(why.clone().into());
-            let clause = Clause::new(when, Terminal::Unknown(why.clone().into()), origin.clone());
+            let clause = Clause::new(when, Terminal::unknown(why.clone()), origin.clone());
             modules.push(Chain { clauses: vec![clause], otherwise: Terminal::Return, origin: Origin::default() });
         }
         if modules.is_empty() {

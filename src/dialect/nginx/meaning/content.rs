@@ -59,13 +59,8 @@ impl<'c> Reader<'c> {
         if let Some(&chain) = self.body_limits.get(&key) {
             return chain;
         }
-        let when = Predicate::All(vec![
-            Predicate::BodyOver(limit),
-            if read { chunked() } else { chunked().negated() },
-            state::is_set(state::DISCARDED).negated(),
-        ]);
-        let chain =
-            Chain { clauses: vec![too_long(when, limit, at)], otherwise: Terminal::Return, origin: Origin::default() };
+        let clause = self.too_long.entry((limit, read)).or_insert_with(|| too_long(limit, read)).at(at);
+        let chain = Chain { clauses: vec![clause], otherwise: Terminal::Return, origin: Origin::default() };
         let chain = self.gateway.add(chain);
         self.body_limits.insert(key, chain);
         chain
@@ -195,7 +190,7 @@ impl<'c> Reader<'c> {
             }
             Some(Content::Choice(choice)) => self.choice(server, scope, choice),
             Some(Content::Opaque(why, origin)) => {
-                Chain { clauses: Vec::new(), otherwise: Terminal::Unknown(why.clone().into()), origin: origin.clone() }
+                Chain { clauses: Vec::new(), otherwise: Terminal::unknown(why.clone()), origin: origin.clone() }
             }
         }
     }
@@ -271,11 +266,16 @@ fn chunked() -> Predicate {
     Predicate::Header("transfer-encoding".to_owned(), Lines::Any, Test::NotEmpty)
 }
 
-/// The clause for a body that is too long.
-fn too_long(when: Predicate, limit: u64, at: &Origin) -> Clause {
+/// The clause for a body that is too long, said nowhere yet.
+fn too_long(limit: u64, read: bool) -> Clause {
+    let when = Predicate::All(vec![
+        Predicate::BodyOver(limit),
+        if read { chunked() } else { chunked().negated() },
+        state::is_set(state::DISCARDED).negated(),
+    ]);
     let note = format!("the body is longer than `client_max_body_size` allows ({limit} bytes): 413");
     let steps = vec![state::set(state::DISCARDED, "1")];
-    Clause { steps, ..Clause::new(when, Terminal::Error(413), at.noted(note)) }
+    Clause { steps, ..Clause::new(when, Terminal::Error(413), Origin::default().noted(note)) }
 }
 
 /// Limits, which are asked once for each request of a client.

@@ -104,7 +104,7 @@ impl<'c> Reader<'c> {
                 let named = Predicate::Value(target, Test::Prefix(b"@".to_vec()));
                 let clauses = vec![
                     Clause::new(path, Terminal::Then(inside), Origin::default()),
-                    Clause::new(named, Terminal::Unknown(why.into()), Origin::default()),
+                    Clause::new(named, Terminal::unknown(why), Origin::default()),
                 ];
                 case.chain = self.gateway.add(Chain {
                     clauses,

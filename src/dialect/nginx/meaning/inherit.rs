@@ -6,6 +6,7 @@
 //! [`Reader::inherit_inside`]).
 
 use std::rc::Rc;
+use std::sync::Arc;
 
 use ipnet::IpNet;
 
@@ -83,9 +84,7 @@ impl<'c> Reader<'c> {
                 "limit_req" => limit_req.extend(self.limit_req(line, scope.limit_req_status)),
                 "limit_conn" => limit_conn.extend(self.limit_conn(line, scope.limit_conn_status)),
                 "proxy_set_header" => {
-                    let edit = Edit::Set(self.template(line, line.arg(1)));
-                    let header = HeaderEdit { name: line.text(0).into_owned(), edit };
-                    headers.push(Step::request_header(header, line.silent()));
+                    headers.push(Step::request_header(self.set_header(line), line.silent()));
                 }
                 "proxy_pass_request_headers" => scope.pass_headers = on(line),
                 "proxy_method" => scope.method = Some(Rc::new(self.template(line, line.arg(0)))),
@@ -197,6 +196,21 @@ impl<'c> Reader<'c> {
         scope
     }
 
+    /// What a `proxy_set_header` does; one for all that say the same, since a config has very many.
+    fn set_header(&mut self, line: &Line<'c>) -> Arc<HeaderEdit> {
+        let (name, text) = (line.arg(0), line.arg(1));
+        let known = self.edits.get(&(name, text)).filter(|_| self.same_everywhere());
+        if let Some(known) = known {
+            return known.clone();
+        }
+        let edit = Edit::Set(self.template(line, text));
+        let made = Arc::new(HeaderEdit { name: line.text(0).into_owned(), edit });
+        if !text.contains(&b'$') || self.templates.contains_key(text) {
+            self.edits.insert((name, text), made.clone());
+        }
+        made
+    }
+
     fn pass(&self, line: &Line<'c>, prefix: &[u8]) -> Rc<Pass> {
         let url = String::from_utf8_lossy(line.arg(0));
         let has_uri = url.split_once("://").is_some_and(|(_, rest)| rest.contains('/'));
@@ -208,7 +222,8 @@ impl<'c> Reader<'c> {
         Rc::new(Pass { url: line.arg(0).to_vec(), prefix: prefix.to_vec(), origin: line.origin(note) })
     }
 
-    fn rule(&mut self, line: &Line<'c>) -> Option<Rule> {
+    /// An `allow` or `deny`.
+    pub fn rule(&mut self, line: &Line<'c>) -> Option<Rule> {
         let allow = line.is("allow");
         if line.arg(0) == b"unix:" {
             return None;

@@ -293,6 +293,7 @@ impl<'c> Reader<'c> {
             return;
         }
         let mut select = Select::new(Value::Path, Terminal::Then(location.ids.fall));
+        select.prefixes.reserve(location.children.len());
         for &child in &location.children {
             let child = &server.locations[child];
             match child.kind {

@@ -35,13 +35,17 @@ pub mod users;
 mod variables;
 mod wire;
 
-use std::collections::HashMap;
 use std::path::{Path, PathBuf};
+use std::rc::Rc;
 use std::sync::Arc;
+
+use foldhash::{HashMap, HashMapExt, HashSet, HashSetExt};
 
 use crate::diag::{Diagnostic, Severity, Sink};
 use crate::dialect::{Options, Reading};
-use crate::gateway::{Chain, ChainId, Clause, Condition, Forward, Gateway, Origin, Predicate, Step, Terminal, Value};
+use crate::gateway::{
+    Chain, ChainId, Clause, Condition, Forward, Gateway, HeaderEdit, Origin, Predicate, Step, Terminal, Value,
+};
 
 use super::config::Config;
 use super::context::Context;
@@ -77,14 +81,19 @@ pub fn gateway(config: &Config, options: &Options, sink: &mut Sink) -> Gateway {
         link: None,
         scripts: HashMap::new(),
         upstreams: HashMap::new(),
+        announced: HashSet::new(),
         zones: limits::Zones::default(),
         users: HashMap::new(),
         templates: HashMap::new(),
+        edits: HashMap::new(),
         folders: HashMap::new(),
         body_limits: HashMap::new(),
+        too_long: HashMap::new(),
         conditions: HashMap::new(),
+        begin: vec![state::set(state::MOVED, ""), Step::set(state::PEER.into(), Value::ClientIp, Origin::default())],
         framing: Vec::new(),
         not_passed: None,
+        urls: HashMap::new(),
         forwards: HashMap::new(),
         proxy_hosts: HashMap::new(),
         headers: HashMap::new(),
@@ -94,9 +103,6 @@ pub fn gateway(config: &Config, options: &Options, sink: &mut Sink) -> Gateway {
     reader.gateway.chains.shrink_to_fit();
     reader.gateway
 }
-
-/// A list of headers that is kept alive, the chain that sets them, and the Host header.
-type HeaderChain = (std::rc::Rc<[Step]>, ChainId, Value);
 
 /// The work on one config.
 struct Reader<'c> {
@@ -111,26 +117,36 @@ struct Reader<'c> {
     /// `js_import`: names and files; absent: not to be known.
     scripts: HashMap<String, Option<String>>,
     upstreams: HashMap<Vec<u8>, upstream::Upstream>,
+    /// Where connections begin with a line of the PROXY protocol.
+    announced: HashSet<(std::net::IpAddr, u16)>,
     zones: limits::Zones,
     /// By the file's name as written.
     users: HashMap<Vec<u8>, users::Users>,
     /// Texts with variables that were met.
     templates: HashMap<Box<[u8]>, Value>,
+    /// The `proxy_set_header`s that were met, by name and text.
+    edits: HashMap<(&'c [u8], &'c [u8]), Arc<HeaderEdit>>,
     folders: HashMap<PathBuf, content::Folder>,
     /// Chains that measure bodies: the limit, where it is said, and whether the body is read for that.
     body_limits: HashMap<(u64, usize, usize, bool), ChainId>,
+    /// What they ask, wherever that is said.
+    too_long: HashMap<(u64, bool), Clause>,
     /// Conditions that many clauses have, by what they ask.
     conditions: HashMap<Vec<u8>, Condition>,
+    /// What begins the work of every server.
+    begin: Vec<Step>,
     /// What nginx refuses once it has read the headers.
     framing: Vec<Clause>,
     /// The chain that removes the headers that nginx itself doesn't pass on.
     not_passed: Option<ChainId>,
+    /// The URLs of `proxy_pass` that mean the same in every location.
+    urls: HashMap<Vec<u8>, Rc<proxy::Url>>,
     /// The last forward of each URL of a `proxy_pass`.
     forwards: HashMap<Vec<u8>, Arc<Forward>>,
     /// Chains that set [`state::PROXY_HOST`], by what they set.
     proxy_hosts: HashMap<Vec<u8>, ChainId>,
-    /// Chains that change headers for an upstream, and the Host header.
-    headers: HashMap<(usize, bool), HeaderChain>,
+    /// Changes to headers for an upstream, by where the list lies and whether the client's are passed on.
+    headers: HashMap<(usize, bool), proxy::Headers>,
     /// Chains that say the same settings.
     settings: HashMap<*const settings::Settings, (Arc<settings::Settings>, ChainId)>,
 }
@@ -199,7 +215,7 @@ impl<'c> Reader<'c> {
 
     /// Lets go what only a server had that was read.
     fn forget(&mut self) {
-        self.headers.retain(|_, (list, ..)| std::rc::Rc::strong_count(list) > 1);
+        self.headers.retain(|_, headers| Rc::strong_count(&headers.list) > 1);
         self.settings.retain(|_, (list, _)| Arc::strong_count(list) > 1);
     }
 

@@ -3,6 +3,7 @@
 //! In: a scope and the URL. Out: the chain that makes the content. Invariant: the target is what `ngx_http_proxy_create_request` writes:
 //! the client's own bytes unless the path was changed or the URL has a path (measured on nginx 1.22.1 and 1.31.3).
 
+use std::rc::Rc;
 use std::sync::Arc;
 
 use crate::gateway::value::{Replace, Row};
@@ -16,8 +17,18 @@ use super::scope::{Pass, Scope};
 use super::upstream::with_port;
 use super::{Reader, state};
 
+/// What a list of `proxy_set_header`s became.
+pub struct Headers {
+    /// The list, kept alive.
+    pub list: Rc<[Step]>,
+    /// The chain of its steps; absent: it was met once.
+    chain: Option<ChainId>,
+    /// The Host header.
+    host: Rc<Value>,
+}
+
 /// The parts of a URL that are known.
-struct Url {
+pub struct Url {
     upstream: Value,
     /// What [`state::PROXY_HOST`] is.
     host: Value,
@@ -31,68 +42,73 @@ impl<'c> Reader<'c> {
     pub fn proxy(&mut self, server: &Origin, scope: &Scope, pass: &Pass) -> Chain {
         let line = lone(pass);
         let Some(url) = (match pass.url.contains(&b'$') {
-            true => self.computed(&line, scope, pass),
+            true => self.computed(&line, scope, pass).map(Rc::new),
             false => self.fixed(&line, pass),
         }) else {
             let why = format!("`proxy_pass` at {} is not understood", self.place(&line));
-            return Chain {
-                clauses: Vec::new(),
-                otherwise: Terminal::Unknown(why.into()),
-                origin: pass.origin.clone(),
-            };
+            return Chain { clauses: Vec::new(), otherwise: Terminal::unknown(why), origin: pass.origin.clone() };
         };
         let mut clauses: Vec<Clause> = self.read_limit(server, scope).into_iter().collect();
-        clauses.extend(url.refusals);
-        let mut steps = vec![self.proxy_host(url.host)];
+        clauses.extend(url.refusals.iter().cloned());
+        let mut steps = vec![self.proxy_host(&url.host)];
         if let Some(method) = scope.method.as_deref() {
             let rewrite = Rewrite { method: Some(method.clone()), ..Rewrite::default() };
             steps.push(Step::rewrite(rewrite, pass.origin.noted("`proxy_method` makes the method")));
         }
         let (headers, host) = self.headers(scope);
-        steps.push(Step::Call(headers));
+        steps.extend(headers);
         let target = match url.target.as_literal().is_some() || matches!(url.target, Value::Target) {
-            true => url.target,
+            true => url.target.clone(),
             false => {
-                steps.insert(0, Step::set(" target".into(), url.target, Origin::default()));
+                steps.insert(0, Step::set(" target".into(), url.target.clone(), Origin::default()));
                 state::variable(" target")
             }
         };
         clauses.push(Clause::steps(steps, Origin::default()));
-        let forward = self.forward(&pass.url, Forward { upstream: url.upstream, target, host });
+        let forward = self.forward(&pass.url, &url.upstream, target, &host);
         Chain { clauses, otherwise: Terminal::Forward(forward), origin: pass.origin.clone() }
     }
 
     /// Where a URL leads, one for all locations that pass the same on.
-    fn forward(&mut self, url: &[u8], forward: Forward) -> Arc<Forward> {
-        fn parts(forward: &Forward) -> [&Value; 3] {
-            [&forward.upstream, &forward.target, &forward.host]
+    fn forward(&mut self, url: &[u8], upstream: &Value, target: Value, host: &Value) -> Arc<Forward> {
+        let known = self.forwards.get(url);
+        let same = |known: &&Arc<Forward>| [&known.upstream, &known.target, &known.host] == [upstream, &target, host];
+        if let Some(known) = known.filter(same) {
+            return known.clone();
         }
-        match self.forwards.get(url) {
-            Some(known) if parts(known) == parts(&forward) => known.clone(),
-            _ => {
-                let forward = Arc::new(forward);
-                self.forwards.insert(url.to_vec(), forward.clone());
-                forward
-            }
-        }
+        let forward = Arc::new(Forward { upstream: upstream.clone(), target, host: host.clone() });
+        self.forwards.insert(url.to_vec(), forward.clone());
+        forward
     }
 
     /// Sets [`state::PROXY_HOST`]; many upstreams have the same.
-    fn proxy_host(&mut self, host: Value) -> Step {
-        let key = host.as_literal().map(<[u8]>::to_vec);
-        let set = Step::set(state::PROXY_HOST.into(), host, Origin::default());
-        let Some(key) = key else { return set };
-        if let Some(&known) = self.proxy_hosts.get(&key) {
+    fn proxy_host(&mut self, host: &Value) -> Step {
+        let key = host.as_literal();
+        if let Some(&known) = key.and_then(|key| self.proxy_hosts.get(key)) {
             return Step::Call(known);
         }
+        let set = Step::set(state::PROXY_HOST.into(), host.clone(), Origin::default());
+        let Some(key) = key else { return set };
         let clauses = vec![Clause::steps(vec![set], Origin::default())];
         let chain = self.gateway.add(Chain { clauses, otherwise: Terminal::Return, origin: Origin::default() });
-        self.proxy_hosts.insert(key, chain);
+        self.proxy_hosts.insert(key.to_vec(), chain);
         Step::Call(chain)
     }
 
-    /// A URL without variables.
-    fn fixed(&mut self, line: &Line<'c>, pass: &Pass) -> Option<Url> {
+    /// A URL without variables. What the location has no part in is read once.
+    fn fixed(&mut self, line: &Line<'c>, pass: &Pass) -> Option<Rc<Url>> {
+        if let Some(known) = self.urls.get(&pass.url) {
+            return Some(known.clone());
+        }
+        let told = self.sink.list.len();
+        let url = Rc::new(self.read_url(line, pass)?);
+        if matches!(url.target, Value::Target) && self.sink.list.len() == told {
+            self.urls.insert(pass.url.clone(), url.clone());
+        }
+        Some(url)
+    }
+
+    fn read_url(&mut self, line: &Line<'c>, pass: &Pass) -> Option<Url> {
         let Some((rest, port)) = scheme(&pass.url) else {
             self.error(line, "invalid URL prefix", "begin it with `http://` or `https://`");
             return None;
@@ -181,12 +197,28 @@ impl<'c> Reader<'c> {
         Some(Url { upstream, host, target, refusals })
     }
 
-    /// The chain that changes headers, and the Host header. All values are computed from the headers as the client sent them.
-    fn headers(&mut self, scope: &Scope) -> (ChainId, Value) {
+    /// What changes headers, and the Host header: steps, or from the second time on a chain of these, since most lists are for one location
+    /// and others for very many.
+    fn headers(&mut self, scope: &Scope) -> (Vec<Step>, Rc<Value>) {
         let key = (scope.headers.as_ptr() as usize, scope.pass_headers);
-        if let Some((_, chain, host)) = self.headers.get(&key) {
-            return (*chain, host.clone());
+        let met = self.headers.get(&key);
+        if let Some(Headers { chain: Some(chain), host, .. }) = met {
+            return (vec![Step::Call(*chain)], host.clone());
         }
+        let again = met.is_some();
+        let (mut steps, host) = self.header_steps(scope);
+        let mut chain = None;
+        if again {
+            let clauses = vec![Clause::steps(steps, Origin::default())];
+            let id = self.gateway.add(Chain { clauses, otherwise: Terminal::Return, origin: Origin::default() });
+            (steps, chain) = (vec![Step::Call(id)], Some(id));
+        }
+        self.headers.insert(key, Headers { list: scope.headers.clone(), chain, host: host.clone() });
+        (steps, host)
+    }
+
+    /// The steps that change headers, and the Host header. All values are computed from the headers as the client sent them.
+    fn header_steps(&mut self, scope: &Scope) -> (Vec<Step>, Rc<Value>) {
         let mut host = None;
         let (mut steps, mut edits) = (Vec::new(), Vec::with_capacity(scope.headers.len() + 2));
         let edit = |name: &str, edit: Edit, origin: Origin| {
@@ -198,7 +230,7 @@ impl<'c> Reader<'c> {
         edits.push(self.not_passed());
         for (index, step) in scope.headers.iter().enumerate() {
             let Step::RequestHeader(said) = step else { continue };
-            let HeaderEdit { name, edit: Edit::Set(value) } = &said.what else { continue };
+            let HeaderEdit { name, edit: Edit::Set(value) } = &*said.what else { continue };
             let mut now = None;
             if !is_same_always(value) {
                 let own = format!(" header {index}");
@@ -226,11 +258,7 @@ impl<'c> Reader<'c> {
         } else {
             steps.extend(edits);
         }
-        let clauses = vec![Clause::steps(steps, Origin::default())];
-        let chain = self.gateway.add(Chain { clauses, otherwise: Terminal::Return, origin: Origin::default() });
-        let host = host.unwrap_or(usual);
-        self.headers.insert(key, (scope.headers.clone(), chain, host.clone()));
-        (chain, host)
+        (steps, Rc::new(host.unwrap_or(usual)))
     }
 
     /// Removes the headers that nginx itself doesn't pass on.

@@ -127,9 +127,10 @@ impl<'c> Reader<'c> {
     pub fn refused(&mut self, http: &[Line<'c>]) {
         let mut met = Met::default();
         met.formats.insert(b"combined".to_vec());
-        // What stands in each block that is still to be looked at.
-        let mut open = vec![http.to_vec()];
-        while let Some(lines) = open.pop() {
+        // The blocks that are still to be looked at.
+        let mut open: Vec<Line<'c>> = Vec::new();
+        let mut next = Some(http.to_vec());
+        while let Some(lines) = next {
             let mut zones = HashSet::new();
             for line in &lines {
                 let per_zone = PER_ZONE.contains(&line.name);
@@ -139,10 +140,11 @@ impl<'c> Reader<'c> {
                 }
                 self.refused_line(line, &mut met);
                 if line.block.is_some() && !matches!(line.name, "map" | "geo" | "types" | "split_clients") {
-                    open.push(self.inner(line));
+                    open.push(*line);
                 }
             }
             self.refused_level(&lines);
+            next = open.pop().map(|line| self.inner(&line));
         }
         for line in met.logs {
             if !met.formats.contains(line.arg(1)) {

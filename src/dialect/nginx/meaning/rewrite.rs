@@ -71,7 +71,7 @@ impl<'c> Reader<'c> {
                 "if" if depth < MOST_NESTED => clauses.extend(self.if_(server, line, scope, around, depth)),
                 "if" => {
                     let why = format!("`if` nests too deep at {}", self.place(line));
-                    clauses.push(Clause::new(Predicate::Always, Terminal::Unknown(why.into()), line.silent()));
+                    clauses.push(Clause::new(Predicate::Always, Terminal::unknown(why), line.silent()));
                 }
                 _ => {}
             }
@@ -353,7 +353,7 @@ impl<'c> Reader<'c> {
     /// A rewrite by a module that isn't evaluated.
     pub fn opaque_rewrite(&mut self, scope: &Scope) -> Option<Clause> {
         let (why, origin) = scope.opaque_rewrite.as_deref()?;
-        Some(Clause::new(Predicate::Opaque(why.clone().into()), Terminal::Unknown(why.clone().into()), origin.clone()))
+        Some(Clause::new(Predicate::Opaque(why.clone().into()), Terminal::unknown(why.clone()), origin.clone()))
     }
 }
 

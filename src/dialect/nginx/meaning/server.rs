@@ -3,9 +3,10 @@
 //! In: the blocks of all servers and what holds around them. Out: listeners and chains. Invariant: what a listener refuses to read is its
 //! default server's matter.
 
-use std::collections::{HashMap, HashSet};
 use std::rc::Rc;
 use std::sync::Arc;
+
+use foldhash::{HashMap, HashMapExt, HashSet, HashSetExt};
 
 use crate::gateway::value::Join;
 use crate::gateway::{
@@ -253,9 +254,8 @@ impl<'c> Reader<'c> {
         let mut steps = vec![
             Step::OnError(errors),
             Step::set(state::SERVER_NAME.into(), Value::literal(names.first), Origin::default()),
-            state::set(state::MOVED, ""),
-            Step::set(state::PEER.into(), Value::ClientIp, Origin::default()),
         ];
+        steps.extend_from_slice(&self.begin);
         steps.extend(self.take_referers(&server, &scope));
         if let Some(trust) = scope.trust() {
             let note = format!("a trusted peer says the client's address (`{}`)", scope.real_ip_header);
@@ -265,13 +265,13 @@ impl<'c> Reader<'c> {
         if self.framing.is_empty() {
             self.framing = framing(&origin, self.version);
         }
-        let misdirected =
-            Predicate::All(vec![state::is_set(state::MISDIRECTED), state::is_set(state::INTERNAL).negated()]);
+        let misdirected = self.shared(b"misdirected", || {
+            Predicate::All(vec![state::is_set(state::MISDIRECTED), state::is_set(state::INTERNAL).negated()])
+        });
         let note = "a connection that was opened for this server is no way to the other one (421)";
         clauses.push(Clause::new(misdirected, Terminal::Error(421), origin.noted(note)));
-        let here = |clause: &Clause| Clause { origin: origin.noted(clause.origin.note.clone()), ..clause.clone() };
-        clauses.extend(self.framing.iter().map(here));
-        clauses.extend(tls(&scope, &origin));
+        clauses.extend(self.framing.iter().map(|clause| clause.at(&origin)));
+        clauses.extend(self.tls(&scope, &origin));
         clauses.extend(self.opaque_rewrite(&scope));
         clauses.extend(self.program(&mut server, &lines, &scope, None));
         self.fill(start, Chain { clauses, otherwise: Terminal::Then(find), origin: Origin::default() });
@@ -286,30 +286,33 @@ impl<'c> Reader<'c> {
         self.fill(find, Chain { clauses: vec![clause], otherwise, origin: Origin::default() });
         self.errors(&mut server, &scope).unwrap_or_default()
     }
+
+    /// What nginx refuses where TLS is spoken (`ngx_http_process_request`): its own statuses 496 and 497, which are 400 for the client
+    /// unless an `error_page` handles them.
+    fn tls(&mut self, scope: &Scope, origin: &Origin) -> Vec<Clause> {
+        let asked = |scheme: &'static str| {
+            Predicate::All(vec![
+                state::is_set(state::TLS),
+                Predicate::Value(Value::Scheme, Test::Equals(scheme.into())),
+                state::is_set(state::INTERNAL).negated(),
+            ])
+        };
+        let plain = self.shared(b"plain", || asked("http"));
+        let note = "a request without TLS where TLS is spoken (400, inside 497)";
+        let mut clauses = vec![Clause::new(plain, Terminal::Error(497), origin.noted(note))];
+        // No request here has a certificate.
+        if let Some(origin) = &scope.client_certificate {
+            let encrypted = self.shared(b"encrypted", || asked("https"));
+            clauses.push(Clause::new(encrypted, Terminal::Error(496), origin.clone()));
+        }
+        clauses
+    }
 }
 
 /// The pages for what isn't read.
 fn unread(scope: &Scope) -> Option<*const ErrorPage> {
     let any = scope.errors.iter().any(|page| matches!(page.status, 400 | 414 | 494));
     any.then(|| scope.errors.as_ptr())
-}
-
-/// What nginx refuses where TLS is spoken (`ngx_http_process_request`): its own statuses 496 and 497.
-fn tls(scope: &Scope, origin: &Origin) -> Vec<Clause> {
-    let refused = |status: u16, encrypted: bool, origin: Origin| {
-        let scheme = if encrypted { "https" } else { "http" };
-        let when = Predicate::All(vec![
-            state::is_set(state::TLS),
-            Predicate::Value(Value::Scheme, Test::Equals(scheme.into())),
-            state::is_set(state::INTERNAL).negated(),
-        ]);
-        Clause::new(when, Terminal::Error(status), origin)
-    };
-    let mut clauses =
-        vec![refused(497, false, origin.noted("a request without TLS where TLS is spoken (400, inside 497)"))];
-    // No request here has a certificate.
-    clauses.extend(scope.client_certificate.iter().map(|origin| refused(496, true, origin.clone())));
-    clauses
 }
 
 /// What nginx refuses once it has read the headers (`ngx_http_process_request_header`).

@@ -80,17 +80,22 @@ impl<'c> Reader<'c> {
         if !text.contains(&b'$') {
             return Value::literal(text);
         }
-        // What was said about it, and what `$secure_link` is here, belong to this place alone.
-        let same = groups == Groups::Plain && self.link.is_none() && self.names.open == 0;
+        let same = groups == Groups::Plain && self.same_everywhere();
         if let Some(known) = self.templates.get(text).filter(|_| same) {
             return known.clone();
         }
+        // What is said about it belongs to this place alone.
         let told = self.sink.list.len();
         let value = self.parts(line, text, groups);
         if same && self.sink.list.len() == told {
             self.templates.insert(text.into(), value.clone());
         }
         value
+    }
+
+    /// Whether a text says here what it says elsewhere: `$secure_link` doesn't.
+    pub fn same_everywhere(&self) -> bool {
+        self.link.is_none() && self.names.open == 0
     }
 
     fn parts(&mut self, line: &Line<'c>, text: &[u8], groups: Groups) -> Value {

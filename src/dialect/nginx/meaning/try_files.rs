@@ -69,10 +69,10 @@ impl<'c> Reader<'c> {
                     }
                     Some(status @ 300..=999) => Terminal::Error(status),
                     Some(status @ (201 | 204)) => Terminal::Respond(status),
-                    Some(_) => Terminal::Unknown("`try_files` with a status below 300 sends no answer".into()),
+                    Some(_) => Terminal::unknown("`try_files` with a status below 300 sends no answer"),
                     None => {
                         self.error(&line, format!("`{shown}` is not a status"), "write `=404`");
-                        Terminal::Unknown("`try_files` is not understood".into())
+                        Terminal::unknown("`try_files` is not understood")
                     }
                 };
                 (then, format!("`try_files`: no file is there, so `{shown}`"))

@@ -2,7 +2,7 @@
 //!
 //! In: blocks and URLs. Out: `host:port` of the first server. Invariant: a port is always written.
 
-use std::collections::HashMap;
+use foldhash::{HashMap, HashMapExt};
 
 use super::Reader;
 use super::block::Line;
