@@ -39,7 +39,7 @@
 
 use std::collections::HashSet;
 
-use super::{asked, cause, on_the_way};
+use super::{asked, lets_through, on_the_way};
 use crate::analysis::answer;
 use crate::analysis::survey::{self, Witness};
 use crate::finding::{Finding, Severity};
@@ -64,14 +64,14 @@ fn check(context: &Context<'_>, found: &mut Vec<Finding>) {
     let mut known = HashSet::new();
     for (witness, outcome) in routes.chain(gaps) {
         let raw = context.gateway.listeners.get(witness.listener).is_none_or(|listener| listener.wire.raw);
-        let place = survey::cause(outcome);
+        let place = survey::gap_at(outcome);
         if raw || known.contains(&place) {
             continue;
         }
         let splits = BREAKS.iter().find_map(|text| split(context, witness, text));
         let Some((witness, outcome, what)) = splits else { continue };
         known.insert(place);
-        let Some(place) = cause(context.gateway, &outcome) else { continue };
+        let Some(place) = lets_through(context.gateway, &outcome) else { continue };
         let message =
             format!("a line break in the path reaches the upstream in {what}: a second request fits behind it");
         let finding = Finding::new(RULE.id, RULE.severity, message, place).label("the path goes on unescaped");

@@ -44,7 +44,7 @@ use std::collections::HashSet;
 
 use std::collections::BTreeSet;
 
-use super::{asked, cause, on_the_way};
+use super::{asked, lets_through, on_the_way};
 use crate::analysis::answer;
 use crate::analysis::caller::{Caller, Who};
 use crate::analysis::entry::{self, Entry};
@@ -101,7 +101,7 @@ fn check(context: &Context<'_>, found: &mut Vec<Finding>) {
                     };
                     let outcome = answer::ask(context.gateway, &witness.request);
                     let Some(outcome) = outcome.filter(is_chosen) else { continue };
-                    let place = survey::cause(&outcome);
+                    let place = survey::gap_at(&outcome);
                     if known.contains(&place) {
                         continue;
                     }
@@ -128,7 +128,7 @@ fn finding(context: &Context<'_>, carrier: &Carrier, witness: &Witness, outcome:
     };
     let message = format!("{who} chooses the server that gets the request, by {by}");
     let severity = if witness.caller.who == Who::Client { Severity::Warning } else { RULE.severity };
-    let finding = Finding::new(RULE.id, severity, message, cause(context.gateway, outcome)?);
+    let finding = Finding::new(RULE.id, severity, message, lets_through(context.gateway, outcome)?);
     let finding =
         finding.label("the address is made of what callers write").help("choose among servers that the config names");
     Some(on_the_way(context.gateway, outcome, finding).shown_by(witness, asked(context, witness, outcome)))
