@@ -21,7 +21,8 @@ fn main() -> ExitCode {
     };
     for (dialect, file) in files {
         let megabytes = file.text.len() as f64 / 1e6;
-        let mut speeds: Vec<f64> = (0..rounds).filter_map(|_| seconds(&dialect, &file)).map(|s| megabytes / s).collect();
+        let mut speeds: Vec<f64> =
+            (0..rounds).filter_map(|_| seconds(&dialect, &file)).map(|s| megabytes / s).collect();
         speeds.sort_by(f64::total_cmp);
         match speeds.get(speeds.len() / 2) {
             Some(speed) => println!("{dialect} {megabytes:.1f} {speed:.0f}"),

@@ -250,10 +250,22 @@ impl Json {
     pub fn document(self) -> Document {
         let mut document = Document::default();
         let mut shared = HashMap::new();
+        // Growing would copy them, more than once if there are many.
+        document.nodes.reserve_exact(self.count());
         let root = self.write(&mut document, &mut shared);
         document.root = Some(root);
-        document.nodes.shrink_to_fit();
         document
+    }
+
+    /// How many nodes it becomes at least: what is shared counts once.
+    fn count(&self) -> usize {
+        1 + match &self.value {
+            Value::List(items) => items.iter().map(Json::count).sum(),
+            Value::Map(members) => members.iter().map(|member| member.value.count()).sum(),
+            Value::Null | Value::Bool(_) | Value::Number(_) | Value::Text(_) => 0,
+            Value::Shared(inner) if Rc::strong_count(inner) == 1 => inner.count(),
+            Value::Shared(_) => 0,
+        }
     }
 
     /// Adds it to a document. It is as deep as blocks may be nested in a Caddyfile, which is bounded.
