@@ -250,16 +250,16 @@ impl<'c> Reader<'c> {
 
     fn problem(&mut self, severity: Severity, line: &Line<'_>, message: String, help: &str) {
         let mut problem = Diagnostic::new(severity, message);
-        if let Some(file) = self.config.files.get(line.head.file) {
-            problem = problem.at(file, line.head.span, "");
+        if let Some(file) = self.config.files.get(line.head.file()) {
+            problem = problem.at(file, line.head.span(), "");
         }
         self.sink.push(if help.is_empty() { problem } else { problem.help(help) });
     }
 
     /// `file:line` of a line, for reasons.
     fn place(&self, line: &Line<'_>) -> String {
-        match self.config.files.get(line.head.file) {
-            Some(file) => format!("{}:{}", file.name, file.line_column(line.head.span.start).line),
+        match self.config.files.get(line.head.file()) {
+            Some(file) => format!("{}:{}", file.name, file.line_column(line.head.span().start).line),
             None => String::new(),
         }
     }
