@@ -161,13 +161,14 @@ impl Site {
             TlsOptions { server_name: request.server_name(), ca_pem: None, alpn }
         });
         let target = Target { addr, source: Some(request.client_ip), tls };
+        let before: Vec<usize> = self.world.upstreams.iter().map(|(_, upstream)| upstream.count()).collect();
         let exchange = if request.version == Version::Http2 {
             let (fields, body) = question.fields(id);
             http2::exchange(&target, &fields, &body, DEADLINE)
         } else {
             wire::exchange(&target, &String::from_utf8_lossy(&request.method), &question.bytes(id), DEADLINE)
         };
-        (exchange, self.seen(id))
+        (exchange, self.seen(id, &before))
     }
 
     /// The loopback address of a port.
@@ -176,10 +177,15 @@ impl Site {
         own.map_or(Ipv4Addr::LOCALHOST.into(), |(_, addr)| addr.ip())
     }
 
-    /// What reached the stand-ins under a number.
-    fn seen(&self, id: u64) -> Vec<(SocketAddr, Seen)> {
-        let all = self.world.upstreams.iter();
-        all.flat_map(|(_, upstream)| upstream.seen(id).into_iter().map(|seen| (upstream.addr(), seen))).collect()
+    /// What reached the stand-ins under a number; `before`: how many requests had. One whose number was taken away is this one.
+    fn seen(&self, id: u64, before: &[usize]) -> Vec<(SocketAddr, Seen)> {
+        let own = |seen: &Seen| seen.id.is_none_or(|seen| seen == id);
+        let all = self.world.upstreams.iter().zip(before);
+        all.flat_map(|((_, upstream), before)| {
+            let new = upstream.since(*before).into_iter().filter(own);
+            new.map(|seen| (upstream.addr(), seen))
+        })
+        .collect()
     }
 
     /// Asks every listener every request, and compares. `progress` is told how many are done.
