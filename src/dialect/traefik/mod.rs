@@ -209,14 +209,19 @@ fn read_providers(system: &System, statics: &Static, known: bool, problems: &mut
     all
 }
 
+/// Why it isn't known whether a service is passed over: the label that decides, or one that constraints may ask for, holds a variable.
+fn hangs(set: &LabelSet, passed: &docker::Passed, docker: &Docker) -> Option<String> {
+    let decides = |place: &Place| *place == passed.place || !docker.constraints.is_empty();
+    set.labels.iter().filter(|(.., place)| decides(place)).find_map(|(_, value, _)| unknown_in(value))
+}
+
 fn read_labels(sets: &[LabelSet], docker: &Docker, all: &mut Dynamic, problems: &mut Problems<'_>) {
     let mut exposed = Vec::new();
     for set in sets {
         match docker::expose(set, docker) {
             Ok(found) => exposed.push(found),
-            // Whether it is passed over hangs on variables that aren't known.
-            Err(passed) if set.labels.iter().any(|(_, value, _)| unknown_in(value).is_some()) => {
-                let why = set.labels.iter().find_map(|(_, value, _)| unknown_in(value)).unwrap_or_default();
+            Err(passed) if hangs(set, &passed, docker).is_some() => {
+                let why = hangs(set, &passed, docker).unwrap_or_default();
                 all.opaque.get_or_insert((passed.place, format!("the labels of `{}`: {why}", set.service)));
             }
             Err(passed) if passed.wanted => {}
