@@ -1,14 +1,15 @@
 #!/usr/bin/env python3
 """What reading long configs costs, as a table: time and peak memory by dialect and size, each beside the file's own size.
 
-configs.py [ROUNDS]: `decide` with one request, then `lint` beside other tools for nginx's configs, medians of ROUNDS (default 5), as the page
-docs/speed.md. $LLMGUARD is the program, by default target/release/llmguard; a tool that isn't installed is named and left out, one that needs
-more than a minute is stopped.
+configs.py [ROUNDS]: `decide` with one request, how fast texts are cut, then `lint` beside other tools for nginx's configs, medians of ROUNDS
+(default 5), as the page docs/speed.md; benches/configs.sh installs what that needs and writes it. $LLMGUARD is the program, by default
+target/release/llmguard, $LLMGUARD_LEXING that of benches/lexing.rs; a tool that isn't installed is named and left out, one that needs more than
+a minute is stopped.
 configs.py DIALECT BYTES: such a config on standard output (nginx, caddy, traefik), for other measurements.
 configs.py tree FOLDER [FILES]: nginx.conf in a folder, and 2,000 files with two servers of eight locations each, which it includes.
 
 Sites with a name, a password and eight paths each, no two alike. Wall time hangs on what else the machine does, the time of processors less so.
-Peak memory is the kernel's `ru_maxrss`, which never tells less than the 14 MiB of the Python that starts the program. Aims on a quiet machine: nginx within 50 ms for 1 MiB; memory below ten times the file from 8 MiB on;
+Peak memory is the kernel's `ru_maxrss`, which never tells less than the 14 MiB of the Python that starts the program. Aims on a quiet machine: nginx within 50 ms for 1 MiB; memory below ten times the file from 8 MiB on; nginx's configs and Caddyfiles cut at 100 MB/s, YAML at 25;
 `lint` of one small file within 5 ms, of the tree within 150 ms, of 22 MiB within a second.
 """
 import datetime
@@ -143,6 +144,26 @@ def ran(arguments, statuses):
     return spent, 1000 * (usage.ru_utime + usage.ru_stime), usage.ru_maxrss / 1024
 
 
+def lexing(rounds):
+    """How fast texts are cut, without a look at what they mean."""
+    program = os.environ.get("LLMGUARD_LEXING")
+    print("\n## Cutting texts, on one core\n")
+    if not program:
+        print("Left out: $LLMGUARD_LEXING isn't set.")
+        return
+    print("| | MB | MB/s |\n|---|---:|---:|")
+    with tempfile.TemporaryDirectory() as folder:
+        arguments = []
+        for dialect, name in (("nginx", "nginx"), ("caddy", "caddy"), ("traefik", "yaml")):
+            path = os.path.join(folder, name)
+            with open(path, "w", encoding="ascii") as file:
+                file.write(whole(dialect, 8 << 20))
+            arguments.append(f"{name}={path}")
+        run = subprocess.run([program, str(3 * rounds), *arguments], stdout=subprocess.PIPE, check=True, text=True)
+        for line in run.stdout.splitlines():
+            print("| " + " | ".join(line.split()) + " |", flush=True)
+
+
 def lint(program, rounds):
     """`lint` and what others need for the same nginx config; findings are no failure."""
     nginx_program = os.environ.get("LLMGUARD_NGINX") or shutil.which("nginx")
@@ -209,4 +230,5 @@ if __name__ == "__main__":
     else:
         rounds = int(sys.argv[1]) if len(sys.argv) > 1 else 5
         main(rounds)
+        lexing(rounds)
         lint(os.environ.get("LLMGUARD", os.path.join(os.path.dirname(__file__), "..", "target", "release", "llmguard")), rounds)

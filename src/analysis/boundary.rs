@@ -171,8 +171,8 @@ impl Boundaries {
     }
 
     fn select(&mut self, select: &Select) {
-        let exact = select.exact.keys().cloned();
-        let prefixes = select.prefixes.keys().flat_map(|prefix| begun(prefix));
+        let exact = select.exact.texts().map(<[u8]>::to_vec);
+        let prefixes = select.prefixes.texts().flat_map(|prefix| begun(prefix));
         let keys: Vec<Vec<u8>> = exact.chain(prefixes).collect();
         self.value(&select.on);
         self.compared(&select.on, &keys);

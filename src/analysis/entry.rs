@@ -214,7 +214,7 @@ fn names_of_handshake(gateway: &Gateway, listener: &Listener, whole: &Boundaries
         if let Terminal::Select(select) = terminal
             && select.on.any(&mut |value| *value == Value::ServerName)
         {
-            names.extend(select.exact.keys().cloned());
+            names.extend(select.exact.texts().map(<[u8]>::to_vec));
         }
     }
     names.extend(whole.hosts.iter().cloned());

@@ -153,7 +153,7 @@ impl Met {
                     self.terminal(&way, host);
                     return true;
                 }
-                let mut chains: Vec<ChainId> = select.exact.values().chain(select.prefixes.values()).copied().collect();
+                let mut chains: Vec<ChainId> = select.exact.chains().chain(select.prefixes.chains()).collect();
                 chains.sort_unstable();
                 chains.into_iter().for_each(|chain| self.chain(chain));
                 self.terminal(&select.otherwise, host);

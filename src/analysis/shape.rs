@@ -245,10 +245,8 @@ impl<'g, H: Hasher> Shaper<'g, '_, H> {
                 }
                 self.value(&select.on);
                 for table in [&select.exact, &select.prefixes] {
-                    let mut rows: Vec<(&Vec<u8>, ChainId)> = table.iter().map(|(key, chain)| (key, *chain)).collect();
-                    rows.sort_unstable();
-                    rows.len().hash(&mut self.sum);
-                    for (key, chain) in rows {
+                    table.len().hash(&mut self.sum);
+                    for (key, chain) in table.texts().zip(table.chains()) {
                         key.hash(&mut self.sum);
                         self.chain(chain);
                     }

@@ -595,7 +595,7 @@ fn answer(gateway: &Gateway, request: &Request, caller: &Caller, all: impl Itera
     let through = through.or_else(|| {
         let unknown = |verdict: &Verdict| matches!(verdict, Verdict::Unknown { .. });
         // What a gateway shows of itself reaches no upstream, whatever it is.
-        let own = |outcome: &Outcome| outcome.settings.iter().any(|(setting, _)| matches!(setting, Setting::Shows(_)));
+        let own = |outcome: &Outcome| outcome.settings().any(|(setting, _)| matches!(setting, Setting::Shows(_)));
         let open = |outcome: &Outcome| unknown(&outcome.verdict) && !own(outcome);
         kept.iter().find(|way| open(&way.outcome)).map(|way| way.outcome.clone())
     });

@@ -21,6 +21,8 @@ pub struct NodeId(pub u32);
 pub struct Document {
     /// All nodes.
     pub nodes: Vec<Node>,
+    /// Their tags, such as `!override` or `!!str`: few have one.
+    pub tags: BTreeMap<NodeId, Box<str>>,
     /// The top; absent: an empty file.
     pub root: Option<NodeId>,
     /// The maps that YAML's `<<` merges into a map, in the order in which they are asked: [`Ref::get`] and [`Ref::entries`] do.
@@ -36,8 +38,6 @@ pub struct Node {
     pub place: Place,
     /// What it is.
     pub kind: Kind,
-    /// Its tag, such as `!override` or `!!str`.
-    pub tag: Option<Box<str>>,
 }
 
 /// What a node is.
@@ -48,9 +48,9 @@ pub enum Kind {
     /// A scalar's text and how it was written: what it means is its reader's matter.
     Scalar(Box<str>, Style),
     /// A list.
-    List(Vec<NodeId>),
+    List(Box<[NodeId]>),
     /// A map, in its own order; a repeated key stands twice. Merged maps stand in [`Document::merges`].
-    Map(Vec<Entry>),
+    Map(Box<[Entry]>),
     /// Another node again.
     Alias(NodeId),
 }
@@ -90,13 +90,18 @@ const MOST_ALIASES: usize = 32;
 impl Document {
     /// Adds a node.
     pub fn add(&mut self, place: Place, kind: Kind) -> NodeId {
-        self.nodes.push(Node { place, kind, tag: None });
+        self.nodes.push(Node { place, kind });
         NodeId(u32::try_from(self.nodes.len() - 1).unwrap_or(u32::MAX))
     }
 
     /// A node.
     pub fn node(&self, id: NodeId) -> Option<&Node> {
         self.nodes.get(id.0 as usize)
+    }
+
+    /// The tag of a node.
+    pub fn tag(&self, id: NodeId) -> Option<&str> {
+        self.tags.get(&id).map(|tag| &**tag)
     }
 
     /// A node, to be changed.
@@ -139,7 +144,7 @@ impl<'d> Ref<'d> {
 
     /// Its tag, aliases followed.
     pub fn tag(self) -> Option<&'d str> {
-        self.node()?.tag.as_deref()
+        self.document.tag(self.document.target(self.id)?)
     }
 
     /// The text of a scalar.
@@ -178,8 +183,8 @@ impl<'d> Ref<'d> {
     /// The items of a list; empty for anything else.
     pub fn items(self) -> impl Iterator<Item = Ref<'d>> {
         let items = match self.node().map(|node| &node.kind) {
-            Some(Kind::List(items)) => items.as_slice(),
-            _ => &[],
+            Some(Kind::List(items)) => items,
+            _ => [].as_slice(),
         };
         items.iter().map(move |&id| self.at(id))
     }

@@ -54,7 +54,7 @@ struct Reader<'t> {
 
 impl Reader<'_> {
     fn place(&self, start: usize) -> Place {
-        Place { file: self.file, span: Span::new(start..self.at) }
+        Place::new(self.file, Span::new(start..self.at))
     }
 
     fn peek(&mut self) -> Option<u8> {
@@ -92,7 +92,7 @@ impl Reader<'_> {
                         let entry = Entry { key: key.clone(), key_place, value: done };
                         match known.get(&key) {
                             Some(&at) => {
-                                self.repeated.push((key, key_place.span));
+                                self.repeated.push((key, key_place.span()));
                                 entries[at] = entry;
                             }
                             None => {
@@ -159,8 +159,8 @@ impl Reader<'_> {
 
     fn closed(&mut self, open: &mut Vec<Open>) -> Result<NodeId, Fault> {
         let (start, kind) = match open.pop() {
-            Some(Open::List { start, items }) => (start, Kind::List(items)),
-            Some(Open::Map { start, entries, .. }) => (start, Kind::Map(entries)),
+            Some(Open::List { start, items }) => (start, Kind::List(items.into())),
+            Some(Open::Map { start, entries, .. }) => (start, Kind::Map(entries.into())),
             None => return self.fault("nothing is open here"),
         };
         let place = self.place(start);
@@ -288,9 +288,9 @@ mod tests {
         assert!(sink.list.is_empty());
         let root = document.root().unwrap();
         assert_eq!(shown(root), "{a:[1,-2.5e3,true,null,\"xé😀\\n\"],b:{},c:[]}");
-        let span = root.get("a").unwrap().items().nth(1).unwrap().place().span;
+        let span = root.get("a").unwrap().items().nth(1).unwrap().place().span();
         assert_eq!(&text[span.start..span.end], "-2.5e3");
-        let span = root.get("b").unwrap().place().span;
+        let span = root.get("b").unwrap().place().span();
         assert_eq!(&text[span.start..span.end], "{}");
     }
 

@@ -10,6 +10,7 @@ pub mod document;
 pub mod json;
 pub mod nginx;
 pub mod pcre;
+mod place;
 pub mod re2;
 pub mod scalar;
 pub mod toml;
@@ -22,9 +23,11 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+pub use place::Place;
+
 use crate::diag::Sink;
 use crate::gateway::Gateway;
-use crate::source::{Span, Texts};
+use crate::source::Texts;
 
 /// What a config means, as far as it was understood.
 #[derive(Debug, Default)]
@@ -117,13 +120,4 @@ impl Variables {
             }
         }
     }
-}
-
-/// A place in one of the files of a [`crate::gateway::Gateway`].
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
-pub struct Place {
-    /// Index of the file.
-    pub file: usize,
-    /// The place in it.
-    pub span: Span,
 }

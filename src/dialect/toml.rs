@@ -34,7 +34,7 @@ enum Waiting<'t> {
 
 fn build(file: usize, source: &SourceFile, top: &Spanned<DeTable<'_>>) -> Document {
     let mut document = Document::default();
-    let place = |span: std::ops::Range<usize>| Place { file, span: Span::new(span) };
+    let place = |span: std::ops::Range<usize>| Place::new(file, Span::new(span));
     let root = document.add(place(0..source.text.len()), Kind::Null);
     document.root = Some(root);
     let mut waiting = vec![Waiting::Table(root, top.get_ref())];
@@ -81,7 +81,7 @@ fn entries<'t>(
         .collect();
     // The parser gives keys in the order of the alphabet.
     entries.sort_by_key(|entry| entry.key_place);
-    Kind::Map(entries)
+    Kind::Map(entries.into())
 }
 
 /// A bare value in YAML's spelling, which [`super::scalar`] knows.
@@ -112,7 +112,7 @@ mod tests {
             ["true", "no", "31"]
         );
         let first = root.get("a").unwrap().items().next().unwrap();
-        assert_eq!(source.slice(first.get("k").unwrap().place().span), "'v'");
+        assert_eq!(source.slice(first.get("k").unwrap().place().span()), "'v'");
         assert_eq!(root.get("a").unwrap().items().count(), 2);
     }
 

@@ -97,7 +97,7 @@ impl<'s> Reader<'s> {
         if let Event::UnresolvedAlias(name) = &event {
             sink.push(self.error(&format!("nothing is anchored as `&{name}`"), range));
         }
-        builder.take(&event, Place { file: self.file, span: range });
+        builder.take(&event, Place::new(self.file, range));
         Some(event)
     }
 

@@ -19,6 +19,7 @@ mod pattern;
 pub mod predicate;
 mod state;
 pub mod step;
+mod table;
 mod url;
 pub mod value;
 pub mod wire;
@@ -37,6 +38,7 @@ pub use step::{
     Answers, Edit, ErrorCase, Errors, HeaderEdit, Limit, LimitKind, Log, Own, Per, Rewrite, Said, Setting, Statuses,
     Step, TimeoutOf, Trust,
 };
+pub use table::Table;
 pub use value::{ChangePath, Function, Lookup, QueryChange, Value};
 pub use wire::{PathView, Wire};
 
@@ -166,10 +168,7 @@ pub struct Forward {
     pub host: Value,
 }
 
-/// Chains by texts.
-pub type Table = foldhash::HashMap<Vec<u8>, ChainId>;
-
-/// Chains by a value: exactly, else by the longest prefix, else `otherwise`. Constant time, however many there are.
+/// Chains by a value: exactly, else by the longest prefix, else `otherwise`.
 #[derive(Debug, Clone)]
 pub struct Select {
     /// The value that is looked up.
@@ -208,23 +207,19 @@ impl Listener {
 }
 
 impl Select {
-    /// A table without entries.
-    pub fn new(on: Value, otherwise: Terminal) -> Select {
-        Select { on, exact: Table::default(), prefixes: Table::default(), lengths: Vec::new(), otherwise }
-    }
-
-    /// Adds a prefix; the first of two equal ones stays.
-    pub fn prefix(&mut self, prefix: &[u8], chain: ChainId) {
-        self.prefixes.entry(prefix.to_vec()).or_insert(chain);
-        if let Err(at) = self.lengths.binary_search_by(|length| prefix.len().cmp(length)) {
-            self.lengths.insert(at, prefix.len());
-        }
+    /// A table of whole values and one of their beginnings.
+    pub fn new(on: Value, exact: Table, prefixes: Table, otherwise: Terminal) -> Select {
+        let mut lengths: Vec<usize> = prefixes.texts().map(<[u8]>::len).collect();
+        lengths.sort_unstable_by(|one, two| two.cmp(one));
+        lengths.dedup();
+        lengths.shrink_to_fit();
+        Select { on, exact, prefixes, lengths, otherwise }
     }
 
     /// The chain for a value.
     pub fn find(&self, value: &[u8]) -> Option<ChainId> {
-        let by_prefix = |length: &usize| self.prefixes.get(value.get(..*length)?).copied();
-        self.exact.get(value).copied().or_else(|| self.lengths.iter().find_map(by_prefix))
+        let by_prefix = |length: &usize| self.prefixes.get(value.get(..*length)?);
+        self.exact.get(value).or_else(|| self.lengths.iter().find_map(by_prefix))
     }
 }
 

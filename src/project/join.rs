@@ -123,9 +123,11 @@ fn systems_of(project: &Project, options: &Options, sink: &mut Sink) -> Vec<Syst
             }
             Err(why) => {
                 let why = format!("`{}` is a proxy whose config isn't known: {why}", service.name);
-                if let Some(file) = project.files.get(service.place.file) {
+                if let Some(file) = project.files.get(service.place.file()) {
                     let problem = Diagnostic::new(Severity::Warning, why.clone());
-                    sink.push(problem.at(file, service.place.span, "").help("mount its config as a file of the host"));
+                    sink.push(
+                        problem.at(file, service.place.span(), "").help("mount its config as a file of the host"),
+                    );
                 }
                 roles.insert(&service.name, Role::Unknown(why));
             }

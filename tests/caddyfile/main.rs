@@ -236,9 +236,9 @@ fn every_node_stands_where_its_cause_is() {
         let mut sink = Sink::default();
         let adapted = caddy::adapt(&path, "x", &Options::default(), &mut sink);
         for node in &adapted.document.nodes {
-            let file = &adapted.files[node.place.file];
+            let file = &adapted.files[node.place.file()];
             assert!(
-                file.text.get(node.place.span.start..node.place.span.end).is_some(),
+                file.text.get(node.place.span().start..node.place.span().end).is_some(),
                 "{}: {node:?}",
                 path.display()
             );

@@ -30,12 +30,12 @@ impl Parser<'_> {
         let Some(last) = self.tokens.token().cloned() else { return Ok(()) };
         let (imported, origins) = match self.snippets.get(&*pattern) {
             Some(tokens) => {
-                let origin = tokens.first().map(|token| (token.place.file, token.snippet));
+                let origin = tokens.first().map(|token| (token.place.file(), token.snippet));
                 (Rc::clone(tokens), origin.into_iter().collect())
             }
-            None => self.import_files(&pattern, last.place.file)?,
+            None => self.import_files(&pattern, last.place.file())?,
         };
-        self.connect((last.place.file, last.snippet), &origins)?;
+        self.connect((last.place.file(), last.snippet), &origins)?;
         let put = Put { args: Args(&args), block: &block, blocks: &blocks, last: &last };
         let tokens = self.put(&imported, put, nesting)?;
         // A block's own braces stay behind, where nobody looks again.
@@ -117,7 +117,7 @@ impl Parser<'_> {
     /// The way through one more import.
     fn way(&mut self, via: Via, put: &Put<'_>, snippet: Option<u32>) -> Via {
         let number = Via(u32::try_from(self.ways.len() + 1).unwrap_or(u32::MAX));
-        *self.ways.entry((via, put.last.place.file, put.last.line, snippet)).or_insert(number)
+        *self.ways.entry((via, put.last.place.file(), put.last.line, snippet)).or_insert(number)
     }
 
     /// Remembers who imports whom.

@@ -247,37 +247,54 @@ impl Json {
     }
 
     /// The document of it.
-    pub fn document(&self) -> Document {
+    pub fn document(self) -> Document {
         let mut document = Document::default();
         let mut shared = HashMap::new();
+        // Growing would copy them, more than once if there are many.
+        document.nodes.reserve_exact(self.count());
         let root = self.write(&mut document, &mut shared);
         document.root = Some(root);
         document
     }
 
+    /// How many nodes it becomes at least: what is shared counts once.
+    fn count(&self) -> usize {
+        1 + match &self.value {
+            Value::List(items) => items.iter().map(Json::count).sum(),
+            Value::Map(members) => members.iter().map(|member| member.value.count()).sum(),
+            Value::Null | Value::Bool(_) | Value::Number(_) | Value::Text(_) => 0,
+            Value::Shared(inner) if Rc::strong_count(inner) == 1 => inner.count(),
+            Value::Shared(_) => 0,
+        }
+    }
+
     /// Adds it to a document. It is as deep as blocks may be nested in a Caddyfile, which is bounded.
-    fn write(&self, document: &mut Document, shared: &mut HashMap<*const Json, NodeId>) -> NodeId {
-        let kind = match &self.value {
+    fn write(self, document: &mut Document, shared: &mut HashMap<*const Json, (Rc<Json>, NodeId)>) -> NodeId {
+        let kind = match self.value {
             Value::Null => Kind::Null,
-            Value::Bool(value) => Kind::Scalar(if *value { "true" } else { "false" }.into(), Style::Plain),
-            Value::Number(number) => Kind::Scalar(number.clone(), Style::Plain),
-            Value::Text(text) => Kind::Scalar((**text).into(), Style::Quoted),
-            Value::List(items) => Kind::List(items.iter().map(|item| item.write(document, shared)).collect()),
+            Value::Bool(value) => Kind::Scalar(if value { "true" } else { "false" }.into(), Style::Plain),
+            Value::Number(number) => Kind::Scalar(number, Style::Plain),
+            Value::Text(text) => Kind::Scalar((*text).into(), Style::Quoted),
+            Value::List(items) => Kind::List(items.into_iter().map(|item| item.write(document, shared)).collect()),
             Value::Map(members) => {
                 let mut entries = Vec::with_capacity(members.len());
                 for member in members {
                     let value = member.value.write(document, shared);
                     entries.push(Entry { key: (*member.key).into(), key_place: member.place, value });
                 }
-                Kind::Map(entries)
+                Kind::Map(entries.into())
             }
-            Value::Shared(inner) => match shared.get(&Rc::as_ptr(inner)) {
-                Some(id) => Kind::Alias(*id),
-                None => {
-                    let id = inner.write(document, shared);
-                    shared.insert(Rc::as_ptr(inner), id);
-                    Kind::Alias(id)
-                }
+            Value::Shared(inner) => match shared.get(&Rc::as_ptr(&inner)) {
+                Some((_, id)) => Kind::Alias(*id),
+                None => Kind::Alias(match Rc::try_unwrap(inner) {
+                    Ok(only) => only.write(document, shared),
+                    Err(inner) => {
+                        let id = Json::clone(&inner).write(document, shared);
+                        // Kept alive, so that its address stays its own.
+                        shared.insert(Rc::as_ptr(&inner), (inner, id));
+                        id
+                    }
+                }),
             },
         };
         document.add(self.place, kind)

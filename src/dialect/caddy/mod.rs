@@ -82,8 +82,8 @@ pub fn adapt_text(main: SourceFile, options: &Options, sink: &mut Sink) -> Adapt
     }
     for (severity, kind, fault) in problems {
         let mut diagnostic = Diagnostic::new(severity, fault.message).kind(kind);
-        if let Some(file) = files.get(fault.place.file) {
-            diagnostic = diagnostic.at(file, fault.place.span, "");
+        if let Some(file) = files.get(fault.place.file()) {
+            diagnostic = diagnostic.at(file, fault.place.span(), "");
         }
         sink.push(diagnostic);
     }

@@ -117,10 +117,10 @@ impl<'o> Parser<'o> {
         }
         let text = std::sync::Arc::clone(&self.files[file].0.text);
         let expanded = variables::expand(&text, file, &self.options.variables, &mut self.facts.variables);
-        let place = |range| Place { file, span: expanded.original(range) };
+        let place = |range| Place::new(file, expanded.original(range));
         if expanded.text.is_empty() {
             let span = Span::new(0..0);
-            return Err(Fault { message: "the file is empty".into(), place: Place { file, span } });
+            return Err(Fault { message: "the file is empty".into(), place: Place::new(file, span) });
         }
         let mut lexer = Lexer::new(&expanded.text);
         let mut tokens = Vec::new();
@@ -134,7 +134,7 @@ impl<'o> Parser<'o> {
             for name in variables::late(&word.text) {
                 let value = Known::from(self.options.variables.get(name));
                 // What an unknown `{$NAME}` was replaced by is already told.
-                if self.files[file].0.slice(place.span).contains("{env.") {
+                if self.files[file].0.slice(place.span()).contains("{env.") {
                     self.facts.variables.push(Named { name: name.into(), place, value, default: None, late: true });
                 }
             }

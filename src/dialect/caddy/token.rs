@@ -103,7 +103,7 @@ impl Token {
 
     /// Whether `next` stands on a line of its own behind this one (Caddy 2.11 `isNextOnNewLine`).
     pub fn ends_line_before(&self, next: &Token) -> bool {
-        if self.place.file != next.place.file || self.via != next.via {
+        if self.place.file() != next.place.file() || self.via != next.via {
             return true;
         }
         // A heredoc's marker and the line end before its closing marker aren't in its text.

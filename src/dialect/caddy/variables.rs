@@ -83,7 +83,7 @@ pub fn expand(text: &Arc<str>, file: usize, variables: &Variables, named: &mut V
         pieces.push(Piece { new: start..out.len(), old: begin..end });
         named.push(Named {
             name: name.to_owned(),
-            place: Place { file, span: Span::new(begin..end) },
+            place: Place::new(file, Span::new(begin..end)),
             value: variable.into(),
             default: default.map(str::to_owned),
             late: false,

@@ -54,7 +54,7 @@ impl Loader<'_> {
             let value = self.whole(&entry, &there, variables, &mut cache);
             whole.push(Entry { value, ..entry });
         }
-        let services = self.tree.add(self.place(services), Kind::Map(whole));
+        let services = self.tree.add(self.place(services), Kind::Map(whole.into()));
         let entries = self.entries(top).into_iter();
         let entries = entries.map(|entry| match &*entry.key {
             "services" => Entry { value: services, ..entry },

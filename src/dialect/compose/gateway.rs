@@ -151,7 +151,7 @@ fn address_of(text: &str) -> (Option<IpAddr>, Option<u16>) {
 
 impl Open {
     fn listen(self, service: &Service, unknown: Option<String>, gateway: &mut Gateway) {
-        let Place { file, span } = self.place;
+        let (file, span) = (self.place.file(), self.place.span());
         let origin = Origin::new(file, span, self.note);
         let otherwise = match unknown {
             Some(why) => Terminal::unknown(why),

@@ -47,7 +47,7 @@ impl Loader<'_> {
                 }
             }
         }
-        self.tree.add(self.place(top), Kind::Map(entries))
+        self.tree.add(self.place(top), Kind::Map(entries.into()))
     }
 
     fn included(&self, item: NodeId) -> Include {
@@ -131,7 +131,7 @@ impl Loader<'_> {
                 None => own.push(entry),
             }
         }
-        let value = self.tree.add(place, Kind::Map(own));
+        let value = self.tree.add(place, Kind::Map(own.into()));
         match at {
             Some(at) => entries[at].value = value,
             None => entries.push(Entry { key: resource.into(), key_place: place, value }),

@@ -107,8 +107,8 @@ impl<'s> Loader<'s> {
     /// Appends a document's nodes, without those that are reset.
     fn append(&mut self, document: Document, first: u32, with_resets: bool) {
         let moved = |id: NodeId| NodeId(id.0 + first);
-        let tags: Vec<bool> = document.nodes.iter().map(|node| node.tag.as_deref() == Some(reset::RESET)).collect();
-        let stays = |id: &NodeId| !with_resets || !tags.get(id.0 as usize).is_some_and(|reset| *reset);
+        let tags = document.tags;
+        let stays = |id: &NodeId| !with_resets || tags.get(id).is_none_or(|tag| &**tag != reset::RESET);
         for node in document.nodes {
             let kind = match node.kind {
                 Kind::List(items) => Kind::List(items.into_iter().filter(stays).map(moved).collect()),
@@ -121,6 +121,7 @@ impl<'s> Loader<'s> {
             };
             self.tree.nodes.push(Node { kind, ..node });
         }
+        self.tree.tags.extend(tags.into_iter().map(|(id, tag)| (moved(id), tag)));
         let merges = document.merges.into_iter();
         self.tree.merges.extend(merges.map(|(id, maps)| (moved(id), maps.into_iter().map(moved).collect())));
         self.tree.comments.extend(document.comments);
@@ -201,7 +202,7 @@ impl<'s> Loader<'s> {
 
     /// The folder that a relative path at a place starts from.
     pub(super) fn folder(&self, place: Place) -> &Path {
-        self.folders.get(place.file).map_or(Path::new(""), PathBuf::as_path)
+        self.folders.get(place.file()).map_or(Path::new(""), PathBuf::as_path)
     }
 
     pub(super) fn error(&mut self, place: Place, message: &str) {
@@ -214,7 +215,7 @@ impl<'s> Loader<'s> {
 
     pub(super) fn problem(&mut self, severity: Severity, place: Option<Place>, message: String) {
         let problem = Diagnostic::new(severity, message);
-        self.sink.push(match place.and_then(|place| Some((self.files.get(place.file)?, place.span))) {
+        self.sink.push(match place.and_then(|place| Some((self.files.get(place.file())?, place.span()))) {
             Some((file, span)) => problem.at(file, span, ""),
             None => problem,
         });

@@ -9,6 +9,7 @@ use super::super::Place;
 use super::super::document::{Entry, Kind, NodeId, Style};
 use super::load::Loader;
 use super::reset::Pattern;
+use crate::source::Span;
 
 /// Where values are not merged by their kind.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -78,7 +79,7 @@ impl Loader<'_> {
                 let mut items = self.pairs(base);
                 items.extend(self.pairs(over));
                 self.count(items.len(), self.place(over));
-                self.tree.add(self.place(over), Kind::List(items))
+                self.tree.add(self.place(over), Kind::List(items.into()))
             }
             Some(Rule::Names) => {
                 let (base, over) = (self.names(base), self.names(over));
@@ -111,7 +112,7 @@ impl Loader<'_> {
             let items: Vec<NodeId> = old.items().chain(new.items()).map(|item| item.id).collect();
             let place = new.place();
             self.count(items.len(), place);
-            return self.tree.add(place, Kind::List(items));
+            return self.tree.add(place, Kind::List(items.into()));
         }
         if old.is_map() || old.is_list() {
             let message = format!("can't be laid over `{}`: it is {} there", path.join("."), old.kind_name());
@@ -143,7 +144,7 @@ impl Loader<'_> {
             }
         }
         self.count(entries.len(), self.place(over));
-        self.tree.add(self.place(over), Kind::Map(entries))
+        self.tree.add(self.place(over), Kind::Map(entries.into()))
     }
 
     /// Counts what merges have made.
@@ -173,7 +174,7 @@ impl Loader<'_> {
             let value = if self.at(entry.value).is_map() { self.without(entry.value, &below) } else { entry.value };
             entries.push(Entry { value, ..entry });
         }
-        self.tree.add(self.place(map), Kind::Map(entries))
+        self.tree.add(self.place(map), Kind::Map(entries.into()))
     }
 
     /// The items of a list, or the entries of a map as `NAME=VALUE` texts in the order of the alphabet, or the one text.
@@ -199,8 +200,9 @@ impl Loader<'_> {
     /// A new text in the place of an entry.
     fn scalar(&mut self, text: String, entry: &Entry) -> NodeId {
         let mut place = self.place(entry.value);
-        if place.file == entry.key_place.file {
-            place.span.start = place.span.start.min(entry.key_place.span.start);
+        if place.file() == entry.key_place.file() {
+            let start = place.span().start.min(entry.key_place.span().start);
+            place = Place::new(place.file(), Span { start, ..place.span() });
         }
         let id = self.tree.add(place, Kind::Scalar(text.into(), Style::Quoted));
         if let Some(unknown) = self.tree.target(entry.value).and_then(|id| self.unknown.get(&id)).cloned() {
@@ -220,7 +222,7 @@ impl Loader<'_> {
             let value = self.tree.add(key_place, Kind::Null);
             entries.push(Entry { key: name.into(), key_place, value });
         }
-        self.tree.add(self.place(id), Kind::Map(entries))
+        self.tree.add(self.place(id), Kind::Map(entries.into()))
     }
 
     /// A text as a map with this key; a map as it is.
@@ -229,6 +231,6 @@ impl Loader<'_> {
             return id;
         }
         let place = self.place(id);
-        self.tree.add(place, Kind::Map(vec![Entry { key: key.into(), key_place: place, value: id }]))
+        self.tree.add(place, Kind::Map(Box::new([Entry { key: key.into(), key_place: place, value: id }])))
     }
 }

@@ -30,7 +30,7 @@ pub(super) fn project(files: &[PathBuf], folder: &Path, options: &Options, sink:
 pub(super) fn text(file: SourceFile, options: &Options, sink: &mut Sink) -> Project {
     let folder = Path::new("");
     read(folder, options, sink, &|variables| said(&file, variables), |loader, variables| {
-        let top = loader.tree.add(Place::default(), Kind::Map(Vec::new()));
+        let top = loader.tree.add(Place::default(), Kind::Map(Box::default()));
         let documents = loader.source(file.clone(), folder, variables);
         loader.lay(top, documents, folder, variables, &[])
     })
@@ -75,7 +75,7 @@ impl Loader<'_> {
         variables: &Variables,
         above: &[PathBuf],
     ) -> NodeId {
-        let mut top = self.tree.add(Place::default(), Kind::Map(Vec::new()));
+        let mut top = self.tree.add(Place::default(), Kind::Map(Box::default()));
         let mut above = above.to_vec();
         for file in files {
             above.push(file.clone());

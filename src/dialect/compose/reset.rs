@@ -15,8 +15,8 @@ pub(super) type Pattern = Vec<Box<str>>;
 
 /// The paths of everything with such a tag.
 pub(super) fn patterns(document: &Document) -> Vec<Pattern> {
-    let tagged = |tag: Option<&str>| matches!(tag, Some(RESET | OVERRIDE));
-    if !document.nodes.iter().any(|node| tagged(node.tag.as_deref())) {
+    let tagged = |tag: &str| matches!(tag, RESET | OVERRIDE);
+    if !document.tags.values().any(|tag| tagged(tag)) {
         return Vec::new();
     }
     let mut found = Vec::new();
@@ -30,7 +30,7 @@ pub(super) fn patterns(document: &Document) -> Vec<Pattern> {
             path.push(key);
         }
         let node = Ref { document, id };
-        if tagged(node.tag()) {
+        if node.tag().is_some_and(tagged) {
             found.push(path.clone());
             continue;
         }

@@ -68,7 +68,7 @@ pub fn unknown_keys(map: Ref<'_>, known: &[&str], source: &SourceFile, severity:
         let message = format!("unknown key `{}`", entry.key);
         let near = |name: &&&str| strsim::osa_distance(name, &entry.key);
         let nearest = known.iter().min_by_key(near).filter(|name| near(name) * 3 <= name.len().max(3));
-        let problem = Diagnostic::new(severity, message).at(source, entry.key_place.span, "not known here");
+        let problem = Diagnostic::new(severity, message).at(source, entry.key_place.span(), "not known here");
         sink.push(match nearest {
             Some(nearest) => problem.help(format!("did you mean `{nearest}`?")),
             None => problem,

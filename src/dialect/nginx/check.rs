@@ -8,7 +8,7 @@ use std::collections::HashMap;
 use crate::diag::{self, Diagnostic, Severity, Sink};
 use crate::source::Span;
 
-use super::super::{Options, Place};
+use super::super::Options;
 use super::config::{Config, Directive};
 use super::context::{Context, Contexts};
 use super::table::{Kind, Rule, TABLE, Version};
@@ -222,16 +222,16 @@ impl Check<'_> {
     /// What to do where a directive begins on a later line among the words of this one: the `;` before it is missing.
     fn missing_end(&self, directive: &Directive, context: Context) -> Option<String> {
         let (name, args) = self.config.words(directive).split_first()?;
-        let file = self.config.files.get(name.place().file)?;
-        let mut end = name.place().span.end;
+        let file = self.config.files.get(name.place().file())?;
+        let mut end = name.place().span().end;
         for word in args {
-            let start = word.place().span.start;
+            let start = word.place().span().start;
             let between = file.bytes().get(end..start).unwrap_or_default();
             let begins_line = !word.quoted() && between.contains(&b'\n');
             if begins_line && TABLE.find(self.config.value(*word)).any(|(_, rule)| rule.fits(context)) {
                 return Some(format!("end line {} with `;`", file.line_column(end).line));
             }
-            end = word.place().span.end;
+            end = word.place().span().end;
         }
         None
     }
@@ -243,7 +243,7 @@ impl Check<'_> {
 
     fn push(&mut self, directive: &Directive, problem: Diagnostic) {
         self.told += 1;
-        let Some(file) = self.config.files.get(self.config.place(directive).file) else { return };
+        let Some(file) = self.config.files.get(self.config.place(directive).file()) else { return };
         self.sink.push(problem.at(file, self.last_line(directive), ""));
         if self.told == MOST {
             self.sink.push(Diagnostic::new(Severity::Error, format!("{} has more problems than are told", file.name)));
@@ -252,8 +252,9 @@ impl Check<'_> {
 
     /// The directive as far as its `;` or `{`, from the beginning of that line on.
     fn last_line(&self, directive: &Directive) -> Span {
-        let Place { file, span: Span { start, end } } = self.config.place(directive);
-        let bytes = self.config.files.get(file).map_or(&b""[..], |file| file.bytes());
+        let place = self.config.place(directive);
+        let Span { start, end } = place.span();
+        let bytes = self.config.files.get(place.file()).map_or(&b""[..], |file| file.bytes());
         let end = if directive.block().is_some() { self.opening(directive, bytes) } else { end };
         let text = bytes.get(start..end).unwrap_or_default();
         let line = text.iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1);
@@ -263,7 +264,7 @@ impl Check<'_> {
 
     /// Behind the `{` of a directive.
     fn opening(&self, directive: &Directive, bytes: &[u8]) -> usize {
-        let last = self.config.words(directive).last().map_or(0, |word| word.place().span.end);
+        let last = self.config.words(directive).last().map_or(0, |word| word.place().span().end);
         let mut at = last;
         let mut comment = false;
         while let Some(&byte) = bytes.get(at) {

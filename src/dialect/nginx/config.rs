@@ -79,7 +79,7 @@ impl Word {
     /// Its place, quotes included.
     pub fn place(&self) -> Place {
         let span = Span { start: self.start as usize, end: (self.end & !(QUOTED | ESCAPED)) as usize };
-        Place { file: self.file as usize, span }
+        Place::new(self.file as usize, span)
     }
 }
 
@@ -136,7 +136,7 @@ impl Config {
     /// A directive from its first word to the `;` or the closing brace.
     pub fn place(&self, directive: &Directive) -> Place {
         let first = self.words(directive).first().map(Word::place).unwrap_or_default();
-        Place { span: Span { end: directive.end as usize, ..first.span }, ..first }
+        first.until(directive.end as usize)
     }
 
     /// The bytes that a word stands for: quotes gone, escapes resolved.
@@ -149,8 +149,9 @@ impl Config {
 
     /// What stands between a word's quotes.
     fn bare(&self, word: Word) -> &[u8] {
-        let Place { file, span: Span { start, end } } = word.place();
-        let bytes = self.files.get(file).and_then(|file| file.bytes().get(start..end)).unwrap_or_default();
+        let Span { start, end } = word.place().span();
+        let bytes =
+            self.files.get(word.file as usize).and_then(|file| file.bytes().get(start..end)).unwrap_or_default();
         if word.quoted() && bytes.len() >= 2 { &bytes[1..bytes.len() - 1] } else { bytes }
     }
 

@@ -295,10 +295,13 @@ impl Reader<'_> {
         let mut chain = Vec::new();
         let mut at = Some(by);
         while let Some(place) = at {
-            let Some(source) = self.config.files.get(place.file) else { break };
-            chain.push(format!("{}:{}", source.name, source.line_column(place.span.start).line));
-            at =
-                if place.file == file { None } else { self.files.get(place.file).and_then(|file| file.open.flatten()) };
+            let Some(source) = self.config.files.get(place.file()) else { break };
+            chain.push(format!("{}:{}", source.name, source.line_column(place.span().start).line));
+            at = if place.file() == file {
+                None
+            } else {
+                self.files.get(place.file()).and_then(|file| file.open.flatten())
+            };
         }
         chain.reverse();
         let name = self.config.files.get(file).map_or("", |file| file.name.as_str());
@@ -312,8 +315,8 @@ impl Reader<'_> {
 
     fn problem(&mut self, severity: Severity, kind: Kind, place: Place, message: &str, help: &str) {
         let mut problem = Diagnostic::new(severity, message).kind(kind);
-        if let Some(file) = self.config.files.get(place.file) {
-            problem = problem.at(file, place.span, "");
+        if let Some(file) = self.config.files.get(place.file()) {
+            problem = problem.at(file, place.span(), "");
         }
         self.sink.push(if help.is_empty() { problem } else { problem.help(help) });
     }

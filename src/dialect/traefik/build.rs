@@ -38,7 +38,7 @@ pub struct Builder<'c> {
 
 /// The place of something, with a note.
 pub fn origin(place: Place, note: impl Into<crate::gateway::Note>) -> Origin {
-    Origin::new(place.file, place.span, note)
+    Origin::new(place.file(), place.span(), note)
 }
 
 /// A clause that ends a request which meets a condition.

@@ -131,7 +131,7 @@ fn settings(entry: &EntryPoint, log: Option<&Log>, at: &Origin) -> Vec<Step> {
     let times = of.into_iter().zip(entry.timeouts).zip(entry.timeouts_at);
     let mut steps: Vec<Step> = times
         .map(|((of, time), own)| {
-            let at = own.map_or_else(|| at.clone(), |own| Origin::new(own.file, own.span, ""));
+            let at = own.map_or_else(|| at.clone(), |own| Origin::new(own.file(), own.span(), ""));
             Step::setting(Setting::Timeout(of, time), at)
         })
         .collect();

@@ -48,9 +48,11 @@ pub fn read_dynamic(index: usize, file: &SourceFile, options: &Options, sink: &m
             }
             if let DynamicFile::Loaded(document) = &mut read {
                 for node in &mut document.nodes {
-                    node.place.span = back(node.place.span);
+                    node.place = Place::new(node.place.file(), back(node.place.span()));
                     if let crate::dialect::document::Kind::Map(entries) = &mut node.kind {
-                        entries.iter_mut().for_each(|entry| entry.key_place.span = back(entry.key_place.span));
+                        for entry in entries {
+                            entry.key_place = Place::new(entry.key_place.file(), back(entry.key_place.span()));
+                        }
                     }
                 }
             }
@@ -64,7 +66,7 @@ pub fn read_dynamic(index: usize, file: &SourceFile, options: &Options, sink: &m
         Err(Trouble::Opaque(at, why)) => {
             let why = format!("the template: {why}");
             sink.push(Diagnostic::new(Severity::Warning, why.clone()).at(file, Span::new(at..at), ""));
-            DynamicFile::Opaque(Place { file: index, span: Span::new(at..at) }, why)
+            DynamicFile::Opaque(Place::new(index, Span::new(at..at)), why)
         }
     }
 }
@@ -72,6 +74,11 @@ pub fn read_dynamic(index: usize, file: &SourceFile, options: &Options, sink: &m
 fn read(index: usize, file: &SourceFile, sink: &mut Sink) -> DynamicFile {
     let mut problems = Sink::default();
     let document = document(index, file, &mut problems);
+    judged(document, problems, sink)
+}
+
+/// A dynamic file that was read, and what is wrong with it.
+fn judged(document: Document, mut problems: Sink, sink: &mut Sink) -> DynamicFile {
     let refused = problems.list.iter().any(|problem| problem.severity == Severity::Error);
     sink.list.append(&mut problems.list);
     if refused { DynamicFile::Refused } else { DynamicFile::Loaded(document) }
@@ -180,9 +187,11 @@ pub fn read_system(paths: &[(PathBuf, String)], options: &Options, sink: &mut Si
                     .filter(|(_, name, folder)| name.is_some() || folder.is_some())
             });
             system.configuration = Some(plain);
-        } else {
+        } else if text.contains("{{") {
             let read = read_dynamic(index, &file, options, sink);
             system.dynamic.push(read);
+        } else {
+            system.dynamic.push(judged(plain, quiet, sink));
         }
     }
     if let Some((folder, filename, directory)) = provider.filter(|_| system.dynamic.is_empty()) {
@@ -212,14 +221,14 @@ fn label_list(index: usize, file: &SourceFile) -> LabelSet {
     let mut at = 0;
     for line in file.text.split_inclusive('\n') {
         let text = line.trim_end_matches(['\n', '\r']);
-        let place = Place { file: index, span: Span::new(at..at + text.len()) };
+        let place = Place::new(index, Span::new(at..at + text.len()));
         if let Some((name, value)) = text.split_once('=').filter(|_| !text.starts_with('#')) {
             labels.push((name.to_owned(), value.to_owned(), place));
         }
         at += line.len();
     }
     let service = file.path.file_stem().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-    let place = Place { file: index, span: Span::new(0..0) };
+    let place = Place::new(index, Span::new(0..0));
     LabelSet { service, labels, place, ..LabelSet::default() }
 }
 

@@ -117,7 +117,7 @@ fn preflight(node: &Node, at: &Origin) -> Clause {
 
 fn request_headers(node: &Node) -> Vec<Step> {
     let steps = node.named_texts("customRequestHeaders").into_iter().map(|(name, value, place)| {
-        let origin = Origin::new(place.file, place.span, format!("the request header {name} is set"));
+        let origin = Origin::new(place.file(), place.span(), format!("the request header {name} is set"));
         let known = |value: &str| match unknown_in(value) {
             Some(why) => Value::Opaque(why.into()),
             None => Value::literal(value),
@@ -164,7 +164,7 @@ fn cors_headers(node: &Node, at: &Origin) -> Vec<(String, Edit, Origin)> {
     if !(origins.is_empty() && patterns.is_empty()) {
         // The origin is looked at when the answer is there: a later middleware that takes it away takes this away too.
         let said = patterns.first().or(origins.first()).map(|(_, place)| *place);
-        let at = said.map_or_else(|| at.clone(), |said| Origin::new(said.file, said.span, at.note.clone()));
+        let at = said.map_or_else(|| at.clone(), |said| Origin::new(said.file(), said.span(), at.note.clone()));
         let edit = Edit::SetLate(allowed_origin(&origins, &patterns));
         edits.push(("Access-Control-Allow-Origin".to_owned(), edit, at));
     }

@@ -75,8 +75,8 @@ struct Problems<'p> {
 impl Problems<'_> {
     fn add(&mut self, severity: Severity, place: Place, message: impl Into<String>, help: Option<&str>) {
         let problem = Diagnostic::new(severity, message);
-        let problem = match self.files.get(place.file) {
-            Some(file) => problem.at(file, place.span, ""),
+        let problem = match self.files.get(place.file()) {
+            Some(file) => problem.at(file, place.span(), ""),
             None => problem,
         };
         self.sink.push(match help {

@@ -133,7 +133,7 @@ pub fn strip_prefix(builder: &mut Builder<'_>, node: &Node, origin: &Origin) -> 
     let slash = node.flag("forceSlash");
     let clauses = node.list("prefixes").into_iter().map(|(prefix, place)| {
         let origin =
-            Origin::new(place.file, place.span, format!("`stripPrefix` takes `{prefix}` from the path, which is"));
+            Origin::new(place.file(), place.span(), format!("`stripPrefix` takes `{prefix}` from the path, which is"));
         let mut steps = moved(cut(Value::literal(prefix), slash), &origin);
         steps.push(add("X-Forwarded-Prefix", Value::literal(prefix), &origin));
         let when = Predicate::Value(decoded(), Test::Prefix(prefix.into()));
@@ -151,7 +151,8 @@ pub fn strip_prefix_regex(builder: &mut Builder<'_>, node: &Node, origin: &Origi
     let mut clauses = vec![Clause::new(text.negated(), Terminal::unknown(why), origin.noted(""))];
     for (expression, place) in node.list("regex") {
         let pattern = re2::compile(expression).map_err(|why| format!("the expression `{expression}`: {why}"))?;
-        let origin = Origin::new(place.file, place.span, "`stripPrefixRegex` takes its match from the path, which is");
+        let origin =
+            Origin::new(place.file(), place.span(), "`stripPrefixRegex` takes its match from the path, which is");
         let found = Predicate::Value(decoded(), Test::Regex(pattern, Captures::Numbered));
         let when = Predicate::All(vec![
             found,

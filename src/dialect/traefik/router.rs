@@ -267,8 +267,9 @@ impl Muxer<'_, '_> {
     /// Asks routers in the order of their priorities.
     fn ask(&mut self, mut routes: Vec<Route>, nobody: &'static str) -> ChainId {
         routes.sort_by(|left, right| right.priority.cmp(&left.priority).then(left.rank.cmp(&right.rank)));
-        let mut clauses = Vec::with_capacity(routes.len());
         let wants: Vec<Wanted<'_>> = routes.iter().map(|route| wanted(&route.when)).collect();
+        // Beside each, the conditions of those that may be asked before it.
+        let mut all_rivals = Vec::with_capacity(routes.len());
         for (index, route) in routes.iter().enumerate() {
             // Traefik's own routers have no rank among the others (measured on 3.7.15: now the one is asked first, now the other).
             let own = PROVIDERS.len() - 1;
@@ -277,11 +278,15 @@ impl Muxer<'_, '_> {
             let behind =
                 routes[index + 1..].iter().zip(&wants[index + 1..]).take_while(level).filter(tied).take(MOST_TIES);
             let rivals = behind.filter(|(_, wants_other)| !apart(&wants[index], wants_other));
-            let rivals: Vec<Predicate> = rivals.map(|(other, _)| other.when.clone()).collect();
+            all_rivals.push(rivals.map(|(other, _)| other.when.clone()).collect::<Vec<_>>());
+        }
+        drop(wants);
+        let mut clauses = Vec::with_capacity(routes.len());
+        for (route, rivals) in routes.into_iter().zip(all_rivals) {
             let why = if route.by_length { "the length of its rule" } else { "set" };
             let priority = format!("priority {} ({why})", route.priority);
             let note = format!("router `{}`, {priority}, takes the request: `{}`", route.name, shortened(&route.rule));
-            let mut when = route.when.clone();
+            let mut when = route.when;
             if !rivals.is_empty() {
                 let tie = format!("depends on which of several routers with {priority} Traefik asks first");
                 let sure = Predicate::Any(vec![Predicate::Any(rivals).negated(), Predicate::Opaque(tie.into())]);
@@ -303,8 +308,16 @@ fn shortened(rule: &str) -> String {
     }
 }
 
-/// The texts that a condition wants values to be, as far as that is plain.
-type Wanted<'p> = Vec<(&'p Value, &'p [Vec<u8>])>;
+/// What a condition wants values to be, as far as that is plain.
+type Wanted<'p> = Vec<(&'p Value, Texts<'p>)>;
+
+/// What a value may be.
+enum Texts<'p> {
+    /// One of these.
+    Whole(&'p [Vec<u8>]),
+    /// It begins so.
+    Begun(&'p [u8]),
+}
 
 fn wanted(predicate: &Predicate) -> Wanted<'_> {
     let mut out = Vec::new();
@@ -312,8 +325,9 @@ fn wanted(predicate: &Predicate) -> Wanted<'_> {
     while let Some(next) = open.pop() {
         match next {
             Predicate::All(parts) => open.extend(parts),
-            Predicate::Value(value, Test::Equals(text)) => out.push((value, std::slice::from_ref(text))),
-            Predicate::Value(value, Test::OneOf(texts)) => out.push((value, &**texts)),
+            Predicate::Value(value, Test::Equals(text)) => out.push((value, Texts::Whole(std::slice::from_ref(text)))),
+            Predicate::Value(value, Test::OneOf(texts)) => out.push((value, Texts::Whole(texts))),
+            Predicate::Value(value, Test::Prefix(start)) => out.push((value, Texts::Begun(start))),
             _ => {}
         }
     }
@@ -322,7 +336,18 @@ fn wanted(predicate: &Predicate) -> Wanted<'_> {
 
 /// Whether two conditions can't both hold: each wants another host, path or method.
 fn apart(left: &Wanted<'_>, right: &Wanted<'_>) -> bool {
-    left.iter().any(|(value, texts)| {
-        right.iter().any(|(other, others)| other == value && !texts.iter().any(|text| others.contains(text)))
-    })
+    left.iter().any(|(value, texts)| right.iter().any(|(other, others)| other == value && !texts.meet(others)))
+}
+
+impl Texts<'_> {
+    /// Whether a text can be both.
+    fn meet(&self, other: &Texts<'_>) -> bool {
+        match (self, other) {
+            (Texts::Whole(one), Texts::Whole(two)) => one.iter().any(|text| two.contains(text)),
+            (Texts::Whole(texts), Texts::Begun(start)) | (Texts::Begun(start), Texts::Whole(texts)) => {
+                texts.iter().any(|text| text.starts_with(start))
+            }
+            (Texts::Begun(one), Texts::Begun(two)) => one.starts_with(two) || two.starts_with(one),
+        }
+    }
 }

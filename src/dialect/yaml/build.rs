@@ -90,11 +90,11 @@ impl<'s> Builder<'s> {
                 self.put(id);
             }
             Event::SequenceStart(style, anchor, tag) => {
-                let id = self.add(place, Kind::List(Vec::new()), tag.as_deref().map(tag_text));
+                let id = self.add(place, Kind::List(Box::default()), tag.as_deref().map(tag_text));
                 self.begin(id, false, *style, *anchor);
             }
             Event::MappingStart(style, anchor, tag) => {
-                let id = self.add(place, Kind::Map(Vec::new()), tag.as_deref().map(tag_text));
+                let id = self.add(place, Kind::Map(Box::default()), tag.as_deref().map(tag_text));
                 self.begin(id, true, *style, *anchor);
             }
             Event::SequenceEnd | Event::MappingEnd => self.end(place),
@@ -108,13 +108,13 @@ impl<'s> Builder<'s> {
     pub(super) fn finish(self, sink: &mut Sink) -> Document {
         let source = self.source;
         for (message, place) in self.problems {
-            sink.push(Diagnostic::new(Severity::Error, message).at(source, place.span, ""));
+            sink.push(Diagnostic::new(Severity::Error, message).at(source, place.span(), ""));
         }
         for (key, again, first) in self.repeated {
-            let line = source.line_column(first.span.start).line;
+            let line = source.line_column(first.span().start).line;
             let message = format!("the key `{key}` stands twice in one map");
             let problem = Diagnostic::new(Severity::Error, message);
-            sink.push(problem.at(source, again.span, format!("it stands on line {line} already")));
+            sink.push(problem.at(source, again.span(), format!("it stands on line {line} already")));
         }
         self.document
     }
@@ -128,7 +128,7 @@ impl<'s> Builder<'s> {
     fn plain_key(&mut self, text: &str, style: ScalarStyle, tag: Option<&Tag>, place: Place) -> Key {
         let bare = style == ScalarStyle::Plain;
         let tag = tag.map(tag_text);
-        if bare && place.span.is_empty() && tag.is_none() {
+        if bare && place.span().is_empty() && tag.is_none() {
             self.problems.push((NO_KEY.to_owned(), place));
         }
         let merges = bare && text == MERGE && tag.is_none() || tag.as_deref() == Some("!!merge");
@@ -156,9 +156,7 @@ impl<'s> Builder<'s> {
 
     fn add(&mut self, place: Place, kind: Kind, tag: Option<Box<str>>) -> NodeId {
         let id = self.document.add(place, kind);
-        if let (Some(tag), Some(node)) = (tag, self.document.node_mut(id)) {
-            node.tag = Some(tag);
-        }
+        self.document.tags.extend(tag.map(|tag| (id, tag)));
         id
     }
 
@@ -181,7 +179,7 @@ impl<'s> Builder<'s> {
 
     /// Whether something is the first on its line with a tab before it.
     fn indented_by_tab(&self, place: Place) -> bool {
-        let before = &self.source.text.as_bytes()[..place.span.start];
+        let before = &self.source.text.as_bytes()[..place.span().start];
         let blanks = before.iter().rev().take_while(|byte| matches!(byte, b' ' | b'\t')).count();
         let (line, blanks) = before.split_at(before.len() - blanks);
         matches!(line.last(), None | Some(b'\n' | b'\r')) && blanks.contains(&b'\t')
@@ -191,13 +189,13 @@ impl<'s> Builder<'s> {
         let Some(done) = self.open.pop() else { return };
         self.flows -= usize::from(done.flow);
         let last = done.items.last().or(done.entries.last().map(|entry| &entry.value));
-        let last = last.and_then(|&id| self.document.node(id)).map_or(0, |node| node.place.span.end);
+        let last = last.and_then(|&id| self.document.node(id)).map_or(0, |node| node.place.span().end);
         self.find_repeated(&done.entries);
         if let Some(node) = self.document.node_mut(done.id) {
             // A block has no mark of its own at its end: there it is where the next thing begins.
-            let end = if place.span.is_empty() { last } else { place.span.end };
-            node.place.span.end = end.max(node.place.span.end);
-            node.kind = if done.is_map { Kind::Map(done.entries) } else { Kind::List(done.items) };
+            let end = if place.span().is_empty() { last } else { place.span().end };
+            node.place = node.place.until(end.max(node.place.span().end));
+            node.kind = if done.is_map { Kind::Map(done.entries.into()) } else { Kind::List(done.items.into()) };
         }
         self.put(done.id);
     }
@@ -230,7 +228,7 @@ impl<'s> Builder<'s> {
         let Some(into) = self.open.last().map(|open| open.id) else { return };
         let target = self.document.target(id).unwrap_or(id);
         let maps = match self.document.node(target).map(|node| &node.kind) {
-            Some(Kind::List(items)) => items.clone(),
+            Some(Kind::List(items)) => items.to_vec(),
             _ => vec![id],
         };
         let is_map = |id: &NodeId| {
@@ -273,13 +271,13 @@ impl<'s> Builder<'s> {
 /// A node as a key. Errors: it can't be one.
 fn key(document: &Document, id: NodeId) -> Result<Key, Place> {
     let place = document.node(id).map(|node| node.place).unwrap_or_default();
-    let target = document.target(id).and_then(|id| document.node(id));
-    match target.map(|node| (&node.kind, node.tag.as_deref())) {
+    let target = document.target(id);
+    match target.and_then(|id| Some((&document.node(id)?.kind, document.tag(id)))) {
         Some((Kind::Scalar(text, style), tag)) => {
             let merges = &**text == MERGE && *style == Style::Plain || tag == Some("!!merge");
             Ok(Key { text: text.clone(), place, merges })
         }
-        Some((Kind::Null, _)) if !place.span.is_empty() => Ok(Key { text: "".into(), place, merges: false }),
+        Some((Kind::Null, _)) if !place.span().is_empty() => Ok(Key { text: "".into(), place, merges: false }),
         _ => Err(place),
     }
 }

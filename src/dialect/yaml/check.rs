@@ -36,7 +36,7 @@ pub(super) fn aliases(document: &mut Document, source: &SourceFile, sink: &mut S
     };
     let place = document.node(problem.0).map(|node| node.place).unwrap_or_default();
     let message = format!("not valid YAML: {}", problem.1);
-    sink.push(Diagnostic::new(Severity::Error, message).at(source, place.span, ""));
+    sink.push(Diagnostic::new(Severity::Error, message).at(source, place.span(), ""));
     *document = Document { comments: std::mem::take(&mut document.comments), ..Document::default() };
 }
 
@@ -78,8 +78,8 @@ fn size(document: &Document, root: NodeId) -> Result<u64, NodeId> {
 
 fn children(document: &Document, id: NodeId) -> impl Iterator<Item = NodeId> {
     let (items, entries, alias) = match document.node(id).map(|node| &node.kind) {
-        Some(Kind::List(items)) => (items.as_slice(), [].as_slice(), None),
-        Some(Kind::Map(entries)) => ([].as_slice(), entries.as_slice(), None),
+        Some(Kind::List(items)) => (&**items, [].as_slice(), None),
+        Some(Kind::Map(entries)) => ([].as_slice(), &**entries, None),
         Some(Kind::Alias(target)) => ([].as_slice(), [].as_slice(), Some(*target)),
         Some(Kind::Null | Kind::Scalar(..)) | None => ([].as_slice(), [].as_slice(), None),
     };

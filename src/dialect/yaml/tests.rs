@@ -18,7 +18,7 @@ fn maps_lists_and_their_places() {
     let (document, problems) = document(source);
     assert!(problems.is_empty(), "{problems:?}");
     let root = document.root().unwrap();
-    let slice = |node: Ref<'_>| &source[node.place().span.start..node.place().span.end];
+    let slice = |node: Ref<'_>| &source[node.place().span().start..node.place().span().end];
     assert_eq!(slice(root.get("a").unwrap()), "ä");
     let items: Vec<_> = root.get("b").unwrap().items().collect();
     assert_eq!(slice(items[0]), "'x y'");
@@ -26,7 +26,7 @@ fn maps_lists_and_their_places() {
     assert_eq!(root.get("c").unwrap().tag(), Some("!override"));
     assert_eq!(slice(root.get("c").unwrap()), "{k: [1]}");
     assert!(slice(root.get("b").unwrap()).ends_with("lines\r\n"));
-    let comment = document.comments[0].span;
+    let comment = document.comments[0].span();
     assert_eq!(&source[comment.start..comment.end], "# top");
 }
 

@@ -45,7 +45,7 @@ pub fn deployment(project: &Project, role: &dyn Fn(&model::Service) -> Option<Ro
         ..Deployment::default()
     };
     for used in &project.variables {
-        let raw = project.files.get(used.place.file).map(|file| file.slice(used.place.span)).unwrap_or_default();
+        let raw = project.files.get(used.place.file()).map(|file| file.slice(used.place.span())).unwrap_or_default();
         let own = origin(used.place);
         if HASH.as_ref().is_some_and(|hash| hash.is_match(raw)) {
             if !out.broken_hashes.contains(&own) {
@@ -66,7 +66,7 @@ pub fn deployment(project: &Project, role: &dyn Fn(&model::Service) -> Option<Ro
 }
 
 fn origin(place: Place) -> Origin {
-    Origin::new(place.file, place.span, "")
+    Origin::new(place.file(), place.span(), "")
 }
 
 fn names(service: &model::Service) -> BTreeSet<String> {
@@ -126,9 +126,9 @@ fn key(project: &Project, variable: &model::Variable) -> Option<Stands> {
     if !made || !KEYS.iter().any(|end| name.ends_with(end)) {
         return None;
     }
-    let file = project.files.get(variable.place.file)?;
+    let file = project.files.get(variable.place.file())?;
     // The place may be that of the name alone.
-    let line = file.text.get(variable.place.span.start..).and_then(|rest| rest.lines().next()).unwrap_or_default();
+    let line = file.text.get(variable.place.span().start..).and_then(|rest| rest.lines().next()).unwrap_or_default();
     Some(if line.contains(value) { Stands::Here } else { Stands::InFile })
 }
 
@@ -192,6 +192,6 @@ fn devices(project: &Project, service: &model::Service) -> Option<Place> {
 fn health(service: &model::Service) -> Option<Health> {
     let check = service.healthcheck.as_ref().filter(|check| !check.disabled && !check.test.is_empty())?;
     let words: Vec<&str> = check.test.iter().map(|word| word.text.as_str()).collect();
-    let place = check.test.iter().map(|word| word.place).find(|place| place.span.end > place.span.start);
+    let place = check.test.iter().map(|word| word.place).find(|place| place.span().end > place.span().start);
     Some(Health { command: words.join(" "), origin: origin(place.unwrap_or(check.place)) })
 }

@@ -27,7 +27,7 @@ pub(super) fn keys_at(source: &SourceFile, at: usize) -> Option<Vec<String>> {
             let value = document.node(entry.value)?;
             let holds = |span: Span| span.start <= at && at < span.end;
             let is_table = matches!(value.kind, Kind::Map(_));
-            if holds(entry.key_place.span) || holds(value.place.span) && !is_table {
+            if holds(entry.key_place.span()) || holds(value.place.span()) && !is_table {
                 best = best.filter(|best| best.len() > keys.len()).or(Some(keys.clone()));
             }
             waiting.push((entry.value, keys));

@@ -40,7 +40,7 @@ impl<'s> Yaml<'s> {
     }
 
     pub(super) fn span(&self, id: NodeId) -> Span {
-        self.node(id).place().span
+        self.node(id).place().span()
     }
 
     /// What stands at a byte.
@@ -53,9 +53,9 @@ impl<'s> Yaml<'s> {
             };
             match &self.document.node(found.node)?.kind {
                 Kind::Map(entries) => {
-                    let begun = |entry: &&Entry| entry.key_place.span.start <= at;
+                    let begun = |entry: &&Entry| entry.key_place.span().start <= at;
                     let Some(entry) = entries.iter().rfind(begun) else { return Some(found) };
-                    let on_key = at < entry.key_place.span.end;
+                    let on_key = at < entry.key_place.span().end;
                     if !on_key && !holds(entry.value) {
                         return Some(found);
                     }
@@ -89,11 +89,11 @@ impl<'s> Yaml<'s> {
             };
             at = entry.value;
             if matches!(self.document.node(at)?.kind, Kind::Null) && depth + 1 < keys.len() {
-                let end = self.line_end(entry.key_place.span.end);
-                if !self.source.text[entry.key_place.span.end..end].trim().trim_end_matches(':').is_empty() {
+                let end = self.line_end(entry.key_place.span().end);
+                if !self.source.text[entry.key_place.span().end..end].trim().trim_end_matches(':').is_empty() {
                     return None;
                 }
-                let column = self.column(entry.key_place.span.start) + 2;
+                let column = self.column(entry.key_place.span().start) + 2;
                 return self.checked(Change {
                     span: Span { start: end, end },
                     text: self.nested(column, &keys[depth + 1..], value),
@@ -132,13 +132,13 @@ impl<'s> Yaml<'s> {
         let text: &str = &self.source.text;
         let span = self.span(map);
         if text[span.start..].starts_with('{') {
-            let start = first.key_place.span.start;
+            let start = first.key_place.span().start;
             let text = format!("{}: {value}{}, ", keys.join(": {"), "}".repeat(keys.len() - 1));
             return Some(Change { span: Span { start, end: start }, text });
         }
         let end = text[..self.end(last)].trim_end().len();
         let end = self.line_end(end);
-        let column = self.column(first.key_place.span.start);
+        let column = self.column(first.key_place.span().start);
         Some(Change { span: Span { start: end, end }, text: self.nested(column, keys, value) })
     }
 
@@ -166,8 +166,8 @@ impl<'s> Yaml<'s> {
     /// The entry or item at a place goes, if it has its lines for itself.
     pub(super) fn remove(&self, at: usize) -> Option<Change> {
         let found = self.find(at)?;
-        let start = found.entry.map_or(self.span(found.node).start, |entry| entry.key_place.span.start);
-        let end = self.span(found.node).end.max(found.entry.map_or(0, |entry| entry.key_place.span.end));
+        let start = found.entry.map_or(self.span(found.node).start, |entry| entry.key_place.span().start);
+        let end = self.span(found.node).end.max(found.entry.map_or(0, |entry| entry.key_place.span().end));
         let text: &str = &self.source.text;
         let from = self.line_start(start);
         let before = text[from..start].trim();
@@ -187,7 +187,7 @@ impl<'s> Yaml<'s> {
     }
 
     fn end(&self, entry: &Entry) -> usize {
-        self.span(entry.value).end.max(entry.key_place.span.end)
+        self.span(entry.value).end.max(entry.key_place.span().end)
     }
 
     fn column(&self, at: usize) -> usize {

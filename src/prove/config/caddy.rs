@@ -217,10 +217,10 @@ impl Mover<'_> {
         }
         let here = Place::default();
         let issuer = map(self.document, here, &[("module", "internal", Style::Quoted)]);
-        let issuers = self.document.add(here, Kind::List(vec![issuer]));
+        let issuers = self.document.add(here, Kind::List(Box::new([issuer])));
         let policy = map(self.document, here, &[]);
         put(self.document, policy, "issuers", issuers);
-        let policies = self.document.add(here, Kind::List(vec![policy]));
+        let policies = self.document.add(here, Kind::List(Box::new([policy])));
         if let Some(automation) = made(self.document, &["apps", "tls", "automation"]) {
             remove(self.document, automation, &["on_demand", "ocsp_interval", "renew_interval"]);
             put(self.document, automation, "policies", policies);
@@ -247,7 +247,7 @@ impl Mover<'_> {
             remove(self.document, handler, &["dynamic_upstreams"]);
             let addr = self.world.upstream("an upstream that the config computes")?.to_string();
             let upstream = map(self.document, Place::default(), &[("dial", &addr, Style::Quoted)]);
-            let upstreams = self.document.add(Place::default(), Kind::List(vec![upstream]));
+            let upstreams = self.document.add(Place::default(), Kind::List(Box::new([upstream])));
             put(self.document, handler, "upstreams", upstreams);
         }
         if let Some(transport) = get(self.document, handler, "transport") {

@@ -53,16 +53,14 @@ pub fn set(document: &mut Document, id: NodeId, value: impl Into<String>) {
 
 /// A new node of texts.
 pub fn list(document: &mut Document, place: Place, texts: &[String]) -> NodeId {
-    let items = texts
-        .iter()
-        .map(|text| document.add(place, Kind::Scalar(text.as_str().into(), Style::Quoted)))
-        .collect::<Vec<_>>();
+    let items =
+        texts.iter().map(|text| document.add(place, Kind::Scalar(text.as_str().into(), Style::Quoted))).collect();
     document.add(place, Kind::List(items))
 }
 
 /// A new map with plain or quoted scalars in it.
 pub fn map(document: &mut Document, place: Place, scalars: &[(&str, &str, Style)]) -> NodeId {
-    let id = document.add(place, Kind::Map(Vec::new()));
+    let id = document.add(place, Kind::Map(Box::default()));
     for (key, value, style) in scalars {
         let value = document.add(place, Kind::Scalar((*value).into(), *style));
         put(document, id, key, value);
@@ -77,7 +75,8 @@ pub fn put(document: &mut Document, map: NodeId, key: &str, value: NodeId) {
     if let Some(node) = document.node_mut(id) {
         let key_place = node.place;
         if let Kind::Map(entries) = &mut node.kind {
-            entries.push(Entry { key: key.into(), key_place, value });
+            let own = std::mem::take(entries).into_iter();
+            *entries = own.chain([Entry { key: key.into(), key_place, value }]).collect();
         }
     }
 }
@@ -86,7 +85,8 @@ pub fn put(document: &mut Document, map: NodeId, key: &str, value: NodeId) {
 pub fn remove(document: &mut Document, map: NodeId, keys: &[&str]) {
     let id = document.target(map).unwrap_or(map);
     if let Some(Kind::Map(entries)) = document.node_mut(id).map(|node| &mut node.kind) {
-        entries.retain(|entry| !keys.contains(&&*entry.key));
+        let own = std::mem::take(entries).into_iter();
+        *entries = own.filter(|entry| !keys.contains(&&*entry.key)).collect();
     }
 }
 
@@ -98,7 +98,7 @@ pub fn made(document: &mut Document, keys: &[&str]) -> Option<NodeId> {
             Some(found) if (Ref { document, id: found }).is_map() => found,
             _ => {
                 let place = (Ref { document, id: at }).place();
-                let made = document.add(place, Kind::Map(Vec::new()));
+                let made = document.add(place, Kind::Map(Box::default()));
                 put(document, at, key, made);
                 made
             }

@@ -18,7 +18,7 @@ pub struct Edits {
 impl Edits {
     /// Something else stands in a place.
     pub fn replace(&mut self, place: Place, with: impl Into<Vec<u8>>) {
-        self.list.insert((place.file, place.span.start, true, Reverse(place.span.end)), with.into());
+        self.list.insert((place.file(), place.span().start, true, Reverse(place.span().end)), with.into());
     }
 
     /// Something stands before a byte.
@@ -28,7 +28,7 @@ impl Edits {
 
     /// Nothing stands in a place but its line ends.
     pub fn remove(&mut self, place: Place, bytes: &[u8]) {
-        let gone = bytes.get(place.span.start..place.span.end).unwrap_or_default();
+        let gone = bytes.get(place.span().start..place.span().end).unwrap_or_default();
         self.replace(place, gone.iter().copied().filter(|&byte| byte == b'\n').collect::<Vec<u8>>());
     }
 
@@ -58,7 +58,7 @@ mod tests {
     #[test]
     fn what_is_not_changed_stays() {
         let text = b"a b {\n c;\n d e;\n}\n";
-        let place = |start: usize, end: usize| Place { file: 1, span: Span::new(start..end) };
+        let place = |start: usize, end: usize| Place::new(1, Span::new(start..end));
         let mut edits = Edits::default();
         edits.replace(place(2, 3), "B");
         edits.insert(1, 5, " x;");

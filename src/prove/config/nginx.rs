@@ -104,8 +104,8 @@ impl Mover<'_> {
         let place = self.config.place(directive);
         self.config
             .files
-            .get(place.file)
-            .map_or(String::new(), |file| format!("{}:{}", file.name, file.line_column(place.span.start).line))
+            .get(place.file())
+            .map_or(String::new(), |file| format!("{}:{}", file.name, file.line_column(place.span().start).line))
     }
 
     fn named_upstreams(&self) -> BTreeSet<String> {
@@ -218,7 +218,7 @@ impl Mover<'_> {
 
     fn insert_inside(&mut self, directive: &Directive, text: &str) {
         let Some(last) = self.config.words(directive).last().map(Word::place) else { return };
-        let (file, after) = (last.file, last.span.end);
+        let (file, after) = (last.file(), last.span().end);
         let Some(opens) = self.opens.get(file) else { return };
         if let Some((_, end)) = opens.get(opens.partition_point(|(start, _)| *start < after)) {
             self.edits.insert(file, *end, text);
@@ -256,7 +256,7 @@ impl Mover<'_> {
                 self.put_path(first, &path);
             }
             Act::Cache => {
-                let path = self.world.path(&format!("cache/{}/x", first.place().span.start))?;
+                let path = self.world.path(&format!("cache/{}/x", first.place().span().start))?;
                 self.put_path(first, path.parent().unwrap_or(&path));
             }
             Act::Certificate => {
@@ -295,7 +295,7 @@ impl Mover<'_> {
 
     fn remove(&mut self, directive: &Directive) {
         let place = self.config.place(directive);
-        if let Some(file) = self.config.files.get(place.file) {
+        if let Some(file) = self.config.files.get(place.file()) {
             self.edits.remove(place, file.bytes());
         }
     }
@@ -312,7 +312,7 @@ impl Mover<'_> {
     fn listen(&mut self, directive: &Directive, value: &str) -> Result<(), String> {
         let Some(first) = self.config.args(directive).first().copied() else { return Ok(()) };
         if value.starts_with("unix:") {
-            let path = self.world.path(&format!("{}.sock", first.place().span.start))?;
+            let path = self.world.path(&format!("{}.sock", first.place().span().start))?;
             self.world.notes.push(format!("{}: `listen {value}` is not asked: it is no port", self.at(directive)));
             self.put(first, &format!("unix:{}", path.display()));
             return Ok(());
@@ -428,7 +428,8 @@ impl Mover<'_> {
         let path = if own.is_empty() && !self.own_path(value).exists() {
             self.world.path("users/none")?
         } else {
-            self.world.write(&format!("users/{}-{}", word.place().file, word.place().span.start), text.as_bytes())?
+            self.world
+                .write(&format!("users/{}-{}", word.place().file(), word.place().span().start), text.as_bytes())?
         };
         self.put_path(word, &path);
         Ok(())

@@ -37,6 +37,8 @@
 //!
 //! Caddy and Traefik escape paths, and refuse to send a header with a line break.
 
+use std::collections::HashSet;
+
 use super::{asked, lets_through, on_the_way};
 use crate::analysis::answer;
 use crate::analysis::survey::{self, Witness};
@@ -59,7 +61,7 @@ fn check(context: &Context<'_>, found: &mut Vec<Finding>) {
     }
     let routes = context.survey.routes.iter().map(|route| (&route.witness, &route.outcome));
     let gaps = context.survey.gaps.iter().map(|gap| (&gap.witness, &gap.actual));
-    let mut known = Vec::new();
+    let mut known = HashSet::new();
     for (witness, outcome) in routes.chain(gaps) {
         let raw = context.gateway.listeners.get(witness.listener).is_none_or(|listener| listener.wire.raw);
         let place = survey::gap_at(outcome);
@@ -68,7 +70,7 @@ fn check(context: &Context<'_>, found: &mut Vec<Finding>) {
         }
         let splits = BREAKS.iter().find_map(|text| split(context, witness, text));
         let Some((witness, outcome, what)) = splits else { continue };
-        known.push(place);
+        known.insert(place);
         let Some(place) = lets_through(context.gateway, &outcome) else { continue };
         let message =
             format!("a line break in the path reaches the upstream in {what}: a second request fits behind it");

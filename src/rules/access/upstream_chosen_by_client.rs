@@ -40,6 +40,8 @@
 //!
 //! Traefik's servers are fixed.
 
+use std::collections::HashSet;
+
 use std::collections::BTreeSet;
 
 use super::{asked, lets_through, on_the_way};
@@ -89,7 +91,7 @@ fn check(context: &Context<'_>, found: &mut Vec<Finding>) {
     if carriers.is_empty() {
         return;
     }
-    let mut known = Vec::new();
+    let mut known = HashSet::new();
     for entry in entry::entries(context.gateway).iter().filter(|entry| entry.forwards(context.gateway)) {
         for caller in callers(context, entry) {
             for (carrier, text) in carriers.iter().flat_map(|carrier| CHOSEN.map(|text| (carrier, text))) {
@@ -103,7 +105,7 @@ fn check(context: &Context<'_>, found: &mut Vec<Finding>) {
                     if known.contains(&place) {
                         continue;
                     }
-                    known.push(place);
+                    known.insert(place);
                     found.extend(finding(context, carrier, &witness, &outcome));
                 }
             }

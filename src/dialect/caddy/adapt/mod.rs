@@ -142,12 +142,12 @@ impl Adapter<'_> {
     /// Tells a fault. What hangs on a variable that isn't known is a warning: with the right value Caddy takes it.
     fn error(&mut self, mut fault: Fault) {
         let unknown = self.facts.variables.iter().find(|named| {
-            let (place, span) = (named.place, named.place.span);
-            let overlaps = fault.place.span.start < span.end && span.start < fault.place.span.end;
+            let (place, span) = (named.place, named.place.span());
+            let overlaps = fault.place.span().start < span.end && span.start < fault.place.span().end;
             named.value == Known::Unknown
                 && named.default.is_none()
                 && !named.late
-                && place.file == fault.place.file
+                && place.file() == fault.place.file()
                 && overlaps
         });
         match unknown {
@@ -217,7 +217,7 @@ impl Adapter<'_> {
 
     /// The paths of the files that tokens come from, in order.
     fn files_of(&self, segments: &[Vec<Token>]) -> Rc<[String]> {
-        let files: BTreeSet<usize> = segments.iter().flatten().map(|token| token.place.file).collect();
+        let files: BTreeSet<usize> = segments.iter().flatten().map(|token| token.place.file()).collect();
         let paths: BTreeSet<&String> = files.iter().filter_map(|file| self.paths.get(*file)).collect();
         paths.into_iter().cloned().collect()
     }

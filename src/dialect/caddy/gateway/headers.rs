@@ -151,7 +151,7 @@ impl<'d> Compiler<'d, '_> {
             if edit.name.contains('{') {
                 let message =
                     format!("the header name `{}` holds a placeholder, which is not followed here", edit.name);
-                let place = crate::dialect::Place { file: origin.file(), span: origin.span() };
+                let place = crate::dialect::Place::new(origin.file(), origin.span());
                 self.problem(crate::diag::Severity::Warning, place, message, "");
             }
         }

@@ -167,21 +167,21 @@ impl<'d> Compiler<'d, '_> {
 
     /// A place, with what happens there.
     fn origin(&self, place: Place, note: impl Into<crate::gateway::Note>) -> Origin {
-        Origin::new(place.file, place.span, note)
+        Origin::new(place.file(), place.span(), note)
     }
 
     /// `file:line` of a place.
     fn shown(&self, place: Place) -> String {
-        match self.gateway.files.get(place.file) {
-            Some(file) => format!("{}:{}", file.name, file.line_column(place.span.start).line),
+        match self.gateway.files.get(place.file()) {
+            Some(file) => format!("{}:{}", file.name, file.line_column(place.span().start).line),
             None => "the config".to_owned(),
         }
     }
 
     fn problem(&mut self, severity: Severity, place: Place, message: impl Into<String>, help: &str) {
         let mut diagnostic = Diagnostic::new(severity, message);
-        if let Some(file) = self.gateway.files.get(place.file) {
-            diagnostic = diagnostic.at(file, place.span, "");
+        if let Some(file) = self.gateway.files.get(place.file()) {
+            diagnostic = diagnostic.at(file, place.span(), "");
         }
         if !help.is_empty() {
             diagnostic = diagnostic.help(help);

@@ -7,7 +7,6 @@ use std::borrow::Cow;
 use crate::dialect::Place;
 use crate::dialect::nginx::config::{Block, Config, Directive, Word};
 use crate::gateway::{Note, Origin};
-use crate::source::Span;
 
 use super::Reader;
 
@@ -64,7 +63,7 @@ impl<'c> Args<'c> {
 impl<'c> Line<'c> {
     /// A directive that stands nowhere by itself: what is said at this place.
     pub fn lone(name: &'static str, args: &'static [&'static [u8]], at: &Origin) -> Line<'c> {
-        Line { name, args: Args::Fixed(args), head: Place { file: at.file(), span: at.span() }, block: None }
+        Line { name, args: Args::Fixed(args), head: Place::new(at.file(), at.span()), block: None }
     }
 
     /// Whether it has this name.
@@ -109,7 +108,7 @@ impl<'c> Line<'c> {
 
     /// Its place, and what happens there.
     pub fn origin(&self, note: impl Into<Note>) -> Origin {
-        Origin::new(self.head.file, self.head.span, note)
+        Origin::new(self.head.file(), self.head.span(), note)
     }
 
     /// Its place, without a word.
@@ -141,7 +140,7 @@ impl<'c> Reader<'c> {
         Line {
             name: std::str::from_utf8(config.name(directive)).unwrap_or("\u{fffd}"),
             args: Args::Words(config, words),
-            head: Place { span: Span { end: last.span.end, ..start.span }, ..start },
+            head: start.until(last.span().end),
             block: directive.block(),
         }
     }

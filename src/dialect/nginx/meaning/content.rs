@@ -7,7 +7,9 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use crate::diag::{Diagnostic, Severity};
-use crate::gateway::{Chain, ChainId, Clause, Lines, Origin, Predicate, Select, Setting, Step, Terminal, Test, Value};
+use crate::gateway::{
+    Chain, ChainId, Clause, Lines, Origin, Predicate, Select, Setting, Step, Table, Terminal, Test, Value,
+};
 
 use super::block::Line;
 use super::location::Kind;
@@ -104,8 +106,8 @@ impl<'c> Reader<'c> {
         let mut tail = self.tail(server, &scope);
         if !around.ifs.is_empty() {
             let own = self.gateway.add(tail);
-            let mut select = Select::new(state::variable(state::IF), Terminal::Then(own));
-            select.exact.extend(around.ifs);
+            let ifs = around.ifs.into_iter().collect();
+            let select = Select::new(state::variable(state::IF), ifs, Table::default(), Terminal::Then(own));
             let otherwise = Terminal::Select(Arc::new(select));
             tail = Chain { clauses: Vec::new(), otherwise, origin: Origin::default() };
         }
@@ -146,18 +148,18 @@ impl<'c> Reader<'c> {
             content.clauses.insert(0, Clause::new(proxied, Terminal::Error(500), content.origin.noted(note)));
         }
         let mut chain = self.try_files(server, scope, content);
-        chain.clauses.insert(0, Clause::steps(vec![Step::Call(gate)], Origin::default()));
+        let steps = vec![Step::Call(self.settings_chain(&scope.settings)), Step::Call(gate)];
+        chain.clauses.insert(0, Clause::steps(steps, Origin::default()));
         chain
     }
 
-    /// Settings, limits and access; locations that say nothing of these share one.
+    /// Limits and access; locations that say nothing of these share one.
     fn gate(&mut self, server: &mut Server<'c>, scope: &Scope) -> ChainId {
         let key = scope.gate();
         if let Some((_, chain)) = server.gates.get(&key) {
             return *chain;
         }
-        let mut clauses =
-            vec![Clause::steps(vec![Step::Call(self.settings_chain(&scope.settings))], Origin::default())];
+        let mut clauses = Vec::new();
         let own_trust = server.locations.first().is_none_or(|null| !Rc::ptr_eq(&null.scope.trusted, &scope.trusted));
         if let Some(trust) = scope.trust().filter(|_| own_trust) {
             let origin = server.origin.noted("a trusted peer says the client's address");

@@ -11,6 +11,8 @@ use std::borrow::Cow;
 use std::rc::Rc;
 use std::sync::Arc;
 
+use foldhash::{HashMap, HashMapExt};
+
 use crate::gateway::{
     Captures, Chain, ChainId, Clause, Origin, Pattern, Predicate, Select, Step, Terminal, Test, Value,
 };
@@ -292,19 +294,20 @@ impl<'c> Reader<'c> {
         if location.ids.level == location.ids.fall {
             return;
         }
-        let mut select = Select::new(Value::Path, Terminal::Then(location.ids.fall));
-        select.prefixes.reserve(location.children.len());
+        let (mut exact, mut prefixes) = (HashMap::new(), HashMap::new());
         for &child in &location.children {
             let child = &server.locations[child];
             match child.kind {
                 Kind::Exact => {
-                    select.exact.insert(child.name.clone(), child.ids.enter);
+                    exact.insert(child.name.clone(), child.ids.enter);
                 }
-                Kind::Prefix(_) => select.prefix(&child.name, child.ids.level),
+                Kind::Prefix(_) => {
+                    prefixes.entry(child.name.clone()).or_insert(child.ids.level);
+                }
                 _ => {}
             }
         }
-        let level = location.ids.level;
+        let (level, fall) = (location.ids.level, location.ids.fall);
         let mut redirects: std::collections::BTreeMap<Vec<u8>, usize> = std::collections::BTreeMap::new();
         for &at in &location.children {
             let child = &server.locations[at];
@@ -313,7 +316,7 @@ impl<'c> Reader<'c> {
             else {
                 continue;
             };
-            if select.exact.contains_key(short) || select.prefixes.contains_key(short) || !passes(&child.scope) {
+            if exact.contains_key(short) || prefixes.contains_key(short) || !passes(&child.scope) {
                 continue;
             }
             // Of `= /x/` and `/x/` the first's settings hold, whichever passes requests on.
@@ -325,8 +328,10 @@ impl<'c> Reader<'c> {
         }
         for (short, at) in redirects {
             let chain = self.redirect_to_folder(server, at);
-            select.exact.insert(short, chain);
+            exact.insert(short, chain);
         }
+        let (exact, prefixes) = (exact.into_iter().collect(), prefixes.into_iter().collect());
+        let select = Select::new(Value::Path, exact, prefixes, Terminal::Then(fall));
         self.fill(
             level,
             Chain { clauses: Vec::new(), otherwise: Terminal::Select(Arc::new(select)), origin: Origin::default() },

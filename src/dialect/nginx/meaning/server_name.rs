@@ -5,7 +5,11 @@
 
 use std::sync::Arc;
 
-use crate::gateway::{Captures, Chain, ChainId, Clause, Function, Origin, Predicate, Select, Terminal, Test, Value};
+use foldhash::{HashMap, HashMapExt};
+
+use crate::gateway::{
+    Captures, Chain, ChainId, Clause, Function, Origin, Predicate, Select, Table, Terminal, Test, Value,
+};
 
 use super::Reader;
 use super::block::Line;
@@ -92,7 +96,7 @@ impl<'c> Reader<'c> {
             By::Host => (Value::Host, Captures::Numbered),
             By::Handshake => (Value::Apply(Function::Lower, Box::new(Value::ServerName)), Captures::Dropped),
         };
-        let mut select = Select::new(on.clone(), Terminal::Then(default));
+        let mut exact: HashMap<&[u8], ChainId> = HashMap::new();
         let mut suffixes: Vec<(Vec<u8>, ChainId, Origin)> = Vec::new();
         let mut prefixes: Vec<(Vec<u8>, ChainId, Origin)> = Vec::new();
         let mut patterns: Vec<Clause> = Vec::new();
@@ -115,14 +119,14 @@ impl<'c> Reader<'c> {
                     [b'*', suffix @ ..] if !suffix.is_empty() => suffixes.push((suffix.to_vec(), chain, at.clone())),
                     [b'.', host @ ..] => {
                         // Where the name itself is taken, nginx overlooks all of `.name`.
-                        if !select.exact.contains_key(host) {
-                            select.exact.insert(host.to_vec(), chain);
+                        if !exact.contains_key(host) {
+                            exact.insert(host, chain);
                             suffixes.push((name.clone(), chain, at.clone()));
                         }
                     }
                     [prefix @ .., b'*'] if !prefix.is_empty() => prefixes.push((prefix.to_vec(), chain, at.clone())),
                     name => {
-                        select.exact.entry(name.to_vec()).or_insert(chain);
+                        exact.entry(name).or_insert(chain);
                     }
                 }
             }
@@ -146,7 +150,7 @@ impl<'c> Reader<'c> {
             true => default,
             false => self.gateway.add(Chain { clauses, otherwise: Terminal::Then(default), origin: Origin::default() }),
         };
-        select.otherwise = Terminal::Then(others);
+        let select = Select::new(on, exact.into_iter().collect(), Table::default(), Terminal::Then(others));
         self.end(Terminal::Select(Arc::new(select)), origin.noted(""))
     }
 }
