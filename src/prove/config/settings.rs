@@ -53,7 +53,7 @@ fn group(document: &mut Document, node: &Node, field: &Field) -> NodeId {
             entries.push(Entry { key: inner.name.into(), key_place: child.place, value });
         }
     }
-    document.add(node.place, What::Map(entries))
+    document.add(node.place, What::Map(entries.into()))
 }
 
 fn value(document: &mut Document, node: &Node, field: &Field) -> Option<NodeId> {
