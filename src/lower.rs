@@ -14,13 +14,14 @@ pub fn gateway(plan: &Plan, file: &SourceFile) -> Gateway {
     let mut chains = Chains { plan, list: Vec::new(), headers: ChainId(0) };
     chains.headers = chains.upstream_headers();
     let entry = chains.entry();
+    let handshake = chains.handshake(entry);
     let listener = Listener {
         address: plan.listen.address,
         both: true,
         port: plan.listen.port,
         tls: plan.listen.tls != Tls::Off,
         wire: Wire::strict(plan.limits.header),
-        handshake: None,
+        handshake,
         chain: entry,
         origin: at(
             plan.places.at("listen.address"),
@@ -76,6 +77,21 @@ impl Chains<'_> {
         steps.push(edit("X-Real-IP", Edit::Set(Value::ClientIp)));
         let clause = Clause::steps(steps, Origin::default());
         self.add(vec![clause], Terminal::Return, Origin::default())
+    }
+
+    /// Where TLS is spoken, an unknown name in the handshake ends it.
+    fn handshake(&mut self, entry: ChainId) -> Option<ChainId> {
+        let plan = self.plan;
+        if !plan.listen.names_decide_handshakes() {
+            return None;
+        }
+        let name = Value::Apply(Function::Lower, Box::new(Value::ServerName));
+        let unknown = Clause::new(
+            is_one_of(name, &plan.listen.server_names).negated(),
+            Terminal::Respond(444),
+            self.origin("listen.server_names", "the name in the TLS handshake is none of the server names"),
+        );
+        Some(self.add(vec![unknown], Terminal::Then(entry), Origin::default()))
     }
 
     /// Lines 2 to 5: unknown Host, preflight, health, then what is counted.

@@ -21,7 +21,7 @@ use llmguard::gateway::outcome::Outcome;
 use llmguard::gateway::{Setting, TimeoutOf};
 use llmguard::http::line::Line;
 use llmguard::project;
-use llmguard::project::repair::{Repair, repair};
+use llmguard::project::repair::{Repair, Workbench};
 use llmguard::prove::server::{Launch, Running};
 use llmguard::source::{SourceFile, Span};
 
@@ -78,7 +78,7 @@ impl Config {
     fn changes(&self, text: &str, at: &str, wanted: &Repair) -> Option<Vec<project::repair::Change>> {
         let start = text.rfind(at).unwrap();
         let file = SourceFile::new(self.name, self.path(), text);
-        repair(&[file], 0, Span { start, end: start + at.len() }, wanted)
+        Workbench::new(&[file]).repair(0, Span { start, end: start + at.len() }, wanted)
     }
 
     /// What a request gets that somebody with a key sends.

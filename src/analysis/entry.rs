@@ -74,6 +74,12 @@ impl Entry {
         })
     }
 
+    /// A plain request that comes this way.
+    pub fn request(&self, gateway: &Gateway, method: &str, target: &str) -> Request {
+        let plain = request(&gateway.listeners[self.listener], self.host.as_deref(), method, target);
+        Request { sni: self.sni.clone(), ..plain }
+    }
+
     /// Its boundaries.
     pub fn boundaries(&self, gateway: &Gateway) -> &Boundaries {
         &self.apart(gateway).boundaries
@@ -168,12 +174,21 @@ fn of_listener(gateway: &Gateway, index: usize, listener: &Listener, ipv6: Optio
     found.sort_unstable_by_key(|(at, _)| *at);
     let names = names_of_handshake(gateway, listener, &whole);
     let fronted = side_by_side::each(&found, |(at, _)| fronted(gateway, listener, hosts[*at].as_deref(), &names));
-    let entry = |at: usize, live: &Live, sni: Sni| {
-        let (host, live) = (hosts[at].clone(), live.clone());
-        Entry { listener: index, host, sni, ipv6, live, apart: OnceLock::new() }
+    let entry = |at: usize, live: Live, sni: Sni| Entry {
+        listener: index,
+        host: hosts[at].clone(),
+        sni,
+        ipv6,
+        live,
+        apart: OnceLock::new(),
     };
-    let plain = found.iter().map(|(at, live)| entry(*at, live, Sni::AsHost));
-    let through = found.iter().zip(fronted).filter_map(|((at, live), sni)| Some(entry(*at, live, sni?)));
+    let through = found.iter().zip(fronted).filter_map(|((at, _), sni)| {
+        let sni = sni?;
+        let request = Request { sni: sni.clone(), ..request(listener, hosts[*at].as_deref(), "GET", "/") };
+        Some(entry(*at, Live::by_host(gateway, listener, &request), sni))
+    });
+    let through: Vec<Entry> = through.collect();
+    let plain = found.into_iter().map(|(at, live)| entry(at, live, Sni::AsHost));
     plain.chain(through).collect()
 }
 

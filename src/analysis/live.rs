@@ -39,17 +39,23 @@ pub struct Behind<'g> {
 impl Live {
     /// What requests to a listener with this one's host may come to.
     pub fn by_host(gateway: &Gateway, listener: &Listener, request: &Request) -> Live {
-        Live::walk(gateway, listener.chain, ByHost::new(listener, request))
+        Live::walk(gateway, listener.chain, None, ByHost::new(listener, request))
+    }
+
+    /// What the handshake of its connection may come to, before the listener's own chain.
+    pub fn opening(gateway: &Gateway, listener: &Listener, request: &Request) -> Live {
+        let walk = |start| Live::walk(gateway, start, Some(listener.chain), ByHost::new(listener, request));
+        listener.handshake.map(walk).unwrap_or_default()
     }
 
     /// What any request may come to from a chain.
     pub fn from(gateway: &Gateway, start: ChainId) -> Live {
-        Live::walk(gateway, start, None)
+        Live::walk(gateway, start, None, None)
     }
 
-    fn walk(gateway: &Gateway, start: ChainId, mut host: Option<ByHost<'_>>) -> Live {
+    fn walk(gateway: &Gateway, start: ChainId, until: Option<ChainId>, mut host: Option<ByHost<'_>>) -> Live {
         let mut live = Live::default();
-        let mut met = Met { next: vec![start], seen: HashSet::from([start]) };
+        let mut met = Met { next: vec![start], seen: until.into_iter().chain([start]).collect() };
         let mut at = 0;
         while let Some(id) = met.next.get(at).copied() {
             at += 1;
@@ -91,8 +97,8 @@ impl Live {
     }
 
     /// Each chain with the clauses that may be reached, and whether its end may.
-    pub fn parts<'g>(&'g self, gateway: &'g Gateway) -> impl Iterator<Item = (&'g Chain, Vec<&'g Clause>, bool)> + 'g {
-        self.parts.iter().filter_map(|part| {
+    pub fn parts<'g>(&self, gateway: &'g Gateway) -> impl Iterator<Item = (&'g Chain, Vec<&'g Clause>, bool)> {
+        self.parts.iter().filter_map(move |part| {
             let chain = gateway.chains.get(part.chain.0)?;
             let clauses = part.clauses.iter().filter_map(|index| chain.clauses.get(*index as usize));
             Some((chain, clauses.collect(), part.end))

@@ -8,7 +8,8 @@ use std::collections::{HashMap, HashSet};
 use std::hash::{Hash, Hasher, RandomState};
 use std::sync::Arc;
 
-use super::entry::{self, Entry};
+use super::entry::Entry;
+use super::live::Live;
 use super::measure::Measure;
 use crate::gateway::by_host::ByHost;
 use crate::gateway::value::{ChangePath, QueryChange, Row};
@@ -23,7 +24,7 @@ use crate::source::Span;
 pub fn shape(gateway: &Gateway, measure: &Measure, every_upstream: bool, entry: &Entry, keys: &RandomState) -> u64 {
     use std::hash::BuildHasher as _;
     let listener = &gateway.listeners[entry.listener];
-    let plain = entry::request(listener, entry.host.as_deref(), "GET", "/");
+    let plain = entry.request(gateway, "GET", "/");
     let mut found = Shaper {
         gateway,
         measure,
@@ -36,6 +37,8 @@ pub fn shape(gateway: &Gateway, measure: &Measure, every_upstream: bool, entry: 
         reasons: HashMap::new(),
         tables: HashSet::new(),
         names: false,
+        upstreams: Vec::new(),
+        any_header: Vec::new(),
         edits: Vec::new(),
         read: HashSet::new(),
         sets: Vec::new(),
@@ -63,6 +66,10 @@ struct Shaper<'g, 'h, H> {
     tables: HashSet<*const Lookup>,
     /// Whether a decision may depend on the host or the port.
     names: bool,
+    /// Servers that are computed.
+    upstreams: Vec<&'g Value>,
+    /// Tests that every header passes through.
+    any_header: Vec<&'g Test>,
     /// What request headers are set to, by their names in lower case.
     edits: Vec<(String, &'g Value)>,
     /// Request headers, in lower case, that are looked at.
@@ -77,11 +84,15 @@ impl<'g, H: Hasher> Shaper<'g, '_, H> {
     fn entry(&mut self, entry: &'g Entry) {
         let listener = &self.gateway.listeners[entry.listener];
         (entry.listener, entry.host.is_some(), &entry.sni).hash(&mut self.sum);
-        // What the handshake decides is by its name, which is the host's.
-        self.names |= listener.handshake.is_some();
-        for (id, (chain, clauses, end)) in entry.live.chains().zip(entry.live.parts(self.gateway)) {
-            self.part(id, &chain.origin, &clauses, end.then_some(&chain.otherwise));
+        self.live(&entry.live);
+        let opening = Live::opening(self.gateway, listener, &entry.request(self.gateway, "GET", "/"));
+        for id in opening.chains() {
+            let next = self.order.len();
+            self.order.entry(id).or_insert(next);
         }
+        self.live(&opening);
+        self.any_header();
+        self.computed();
         self.host = None;
         let mut at = 0;
         while let Some(id) = self.beyond.get(at).copied() {
@@ -89,6 +100,7 @@ impl<'g, H: Hasher> Shaper<'g, '_, H> {
             let Some(chain) = self.gateway.chains.get(id.0) else { continue };
             self.part(id, &chain.origin, &chain.clauses.iter().collect::<Vec<_>>(), Some(&chain.otherwise));
         }
+        self.computed();
         // A server's own name stands in variables and headers that hardly anybody looks at.
         loop {
             let looked = |(name, _): &(&str, &Value)| self.looked.contains(name);
@@ -106,10 +118,81 @@ impl<'g, H: Hasher> Shaper<'g, '_, H> {
         }
     }
 
+    fn live(&mut self, live: &Live) {
+        for (id, (chain, clauses, end)) in live.chains().zip(live.parts(self.gateway)) {
+            self.part(id, &chain.origin, &clauses, end.then_some(&chain.otherwise));
+        }
+    }
+
+    /// Servers that were met and are computed.
+    fn computed(&mut self) {
+        for upstream in std::mem::take(&mut self.upstreams) {
+            self.upstream(upstream);
+        }
+    }
+
+    /// Whether a server that is computed is one that is guarded; of a variable, all that it is set to.
+    fn upstream(&mut self, value: &'g Value) {
+        let (function, name) = match value {
+            Value::Variable(name) => (None, Some(name)),
+            Value::Apply(function, inner) => match &**inner {
+                Value::Variable(name) => (Some(function), Some(name)),
+                _ => (None, None),
+            },
+            _ => (None, None),
+        };
+        let of_set = |set: &Value| match function {
+            Some(function) => Value::Apply(function.clone(), Box::new(set.clone())),
+            None => set.clone(),
+        };
+        let set =
+            self.sets.iter().filter(|(own, _)| name.is_some_and(|name| *own == &**name)).map(|(_, set)| of_set(set));
+        let set: Vec<Value> = set.collect();
+        let known: Option<Vec<Vec<u8>>> = set.iter().map(|set| self.host.as_mut()?.value(set)).collect();
+        match known.filter(|known| !known.is_empty()) {
+            Some(known) => {
+                let guarded = |own: &Vec<u8>| self.every_upstream || self.measure.guards(&String::from_utf8_lossy(own));
+                known.iter().map(guarded).collect::<Vec<bool>>().hash(&mut self.sum);
+            }
+            None => self.value(value),
+        }
+    }
+
+    /// What headers that the host decides make of tests that every header passes through.
+    fn any_header(&mut self) {
+        let edits: Vec<&Value> = self.edits.iter().map(|(_, value)| *value).collect();
+        for test in std::mem::take(&mut self.any_header) {
+            for value in std::iter::once(&Value::Authority).chain(edits.iter().copied()) {
+                self.passes(value, test);
+            }
+        }
+    }
+
+    /// Whether a value passes a test; of a variable, all that it is set to.
+    fn passes(&mut self, value: &'g Value, test: &'g Test) {
+        if let Value::Variable(name) = value
+            && self.sets.iter().all(|(own, value)| *own != &**name || !matches!(value, Value::Variable(_)))
+        {
+            let set: Vec<&Value> = self.sets.iter().filter(|(own, _)| *own == &**name).map(|(_, set)| *set).collect();
+            return set.into_iter().for_each(|value| self.passes(value, test));
+        }
+        let mut passes = || {
+            let host = self.host.as_mut()?;
+            let value = host.value(value)?;
+            host.passes(test, &value)
+        };
+        let passes = passes();
+        passes.hash(&mut self.sum);
+        if passes.is_none() {
+            self.value(value);
+        }
+    }
+
     fn part(&mut self, id: ChainId, origin: &Origin, clauses: &[&'g Clause], end: Option<&'g Terminal>) {
         if let Some(errors) = self.gateway.refusals.get(&id) {
             self.errors(errors);
         }
+        self.gateway.wires.get(&id).hash(&mut self.sum);
         clauses.len().hash(&mut self.sum);
         for clause in clauses {
             self.place(&clause.origin);
@@ -178,7 +261,7 @@ impl<'g, H: Hasher> Shaper<'g, '_, H> {
     fn forward(&mut self, forward: &'g Forward) {
         match forward.upstream.as_literal().map(String::from_utf8_lossy) {
             Some(upstream) => (self.every_upstream || self.measure.guards(&upstream)).hash(&mut self.sum),
-            None => self.value(&forward.upstream),
+            None => self.upstreams.push(&forward.upstream),
         }
         self.value(&forward.target);
     }
@@ -269,7 +352,10 @@ impl<'g, H: Hasher> Shaper<'g, '_, H> {
                 self.test(test);
             }
             Predicate::Header(name, lines, test) => {
-                self.header(name);
+                match &**name {
+                    "*" if self.host.is_some() => self.any_header.push(test),
+                    name => self.header(name),
+                }
                 (name, lines).hash(&mut self.sum);
                 self.test(test);
             }

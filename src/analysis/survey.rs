@@ -510,9 +510,7 @@ pub fn asked(gateway: &Gateway, entry: &Entry, caller: &Caller, ask: &Ask) -> (W
 
 /// The request that a caller sends.
 fn sent(gateway: &Gateway, entry: &Entry, caller: &Caller, ask: &Ask) -> Request {
-    let listener = &gateway.listeners[entry.listener];
-    let mut request = entry::request(listener, entry.host.as_deref(), &ask.method, &ask.target);
-    request.sni.clone_from(&entry.sni);
+    let mut request = entry.request(gateway, &ask.method, &ask.target);
     request.client_ip = entry.apart(gateway).from;
     if caller.http2 {
         request.version = Version::Http2;
@@ -533,7 +531,7 @@ fn sent(gateway: &Gateway, entry: &Entry, caller: &Caller, ask: &Ask) -> Request
 /// The witness of an entry as one of another that is like it.
 fn moved(gateway: &Gateway, witness: &Witness, entry: &Entry) -> Witness {
     let mut request = witness.request.clone();
-    let plain = entry::request(&gateway.listeners[entry.listener], entry.host.as_deref(), "", "");
+    let plain = entry.request(gateway, "", "");
     (request.port, request.tls) = (plain.port, plain.tls);
     let hosts = request.headers.iter_mut().filter(|(name, _)| name == b"Host");
     hosts.zip(plain.headers).for_each(|(line, own)| *line = own);

@@ -15,7 +15,7 @@ use crate::finding::{self, Severity, baseline, ignore};
 use crate::project::deployment::{Role, Service};
 use crate::project::{Dialect, System};
 use crate::report::{Format, Look, Report};
-use crate::rules::{self, Context, Deployed, Rule};
+use crate::rules::{self, Context, Deployed, Rule, Workbench};
 use crate::source::{SourceFile, Texts};
 
 /// The columns of a report that goes into a file.
@@ -222,8 +222,15 @@ fn judged(
     }
     let nothing = Survey::default();
     let empty = crate::gateway::Gateway::default();
-    let mut found =
-        rules::check(&Context { gateway: &empty, measure, survey: &nothing, unset: None, problems, deployed: None });
+    let mut found = rules::check(&Context {
+        gateway: &empty,
+        workbench: &Workbench::new(&[]),
+        measure,
+        survey: &nothing,
+        unset: None,
+        problems,
+        deployed: None,
+    });
     for (system, own) in asked.iter().zip(&surveys) {
         let twin = unset.and_then(|all| all.iter().find(|other| other.name == system.name));
         let open = twin.map(|twin| (&twin.gateway, survey(&twin.gateway, measure, every && may_be_any(twin))));
@@ -234,7 +241,9 @@ fn judged(
                 all.filter(|(other, _)| other.deployment.as_ref().is_some_and(|other| Arc::ptr_eq(other, deployment)));
             Deployed { deployment, parts: same.map(|(other, survey)| (&other.gateway, survey)).collect() }
         });
-        let context = Context { gateway: &system.gateway, measure, survey: own, unset, problems: &[], deployed };
+        let workbench = &Workbench::new(&system.gateway.files);
+        let context =
+            Context { gateway: &system.gateway, workbench, measure, survey: own, unset, problems: &[], deployed };
         found.extend(rules::check(&context));
     }
     let others = surveys.iter().flat_map(|survey| survey.others.keys().cloned()).collect();

@@ -1,5 +1,7 @@
 //! `llmguard prove PATH`: a config that exists, on its server, on loopback: its real answers beside what its files say.
 
+use std::collections::BTreeSet;
+
 use super::configs::ConfigArgs;
 use super::load::count;
 use super::{Exit, Global, fail, print, say};
@@ -22,60 +24,104 @@ const SHOWN: usize = 20;
 /// How many reasons for what can't be known.
 const REASONS: usize = 10;
 
-/// Proves each config on its server.
+/// Proves each config on its server. What can't be proven doesn't keep the others from it.
 pub(super) fn run(configs: &ConfigArgs, most: usize, keep: bool, global: &Global) -> Exit {
     let systems = match configs.systems(global) {
         Ok(systems) => systems,
         Err(exit) => return exit,
     };
-    let mut exit = Exit::Done;
     // What is wrong with the variables was said when the configs were read.
     let options = configs.options(&mut Sink::default());
-    for system in &systems {
-        match one(system, &options, most, keep, global) {
-            Ok(true) => {}
-            Ok(false) => exit = Exit::Differs,
-            Err(failed) => return failed,
+    let proven = systems.iter().filter_map(|system| Some((system, proxy(system.dialect)?)));
+    let proven: Vec<(&System, Proxy)> = proven.collect();
+    if proven.is_empty() {
+        let names: Vec<String> = systems.iter().map(|system| format!("`{}`", system.name)).collect();
+        let help = "name a config of nginx, Caddy or Traefik, or a compose project in which one of them runs";
+        return fail(&format!("no server runs {}", names.join(", ")), Some(help));
+    }
+    let mut exits = Vec::new();
+    for (system, proxy) in &proven {
+        let run = Run { system, proxy: *proxy, options: &options, most, keep, named: systems.len() > 1 };
+        exits.push(match run.prove(global) {
+            Ok(true) => Exit::Done,
+            Ok(false) => Exit::Differs,
+            Err(exit) => exit,
+        });
+    }
+    for system in systems.iter().filter(|system| proxy(system.dialect).is_none() && !global.quiet) {
+        let ports: BTreeSet<u16> = system.gateway.listeners.iter().map(|listener| listener.port).collect();
+        let ports: Vec<String> = ports.into_iter().map(|port| port.to_string()).collect();
+        if !ports.is_empty() {
+            let what = if ports.len() == 1 { "the published port" } else { "the published ports" };
+            let verb = if ports.len() == 1 { "leads" } else { "lead" };
+            let ports = ports.join(", ");
+            say(&format!("{}: {what} {ports} {verb} past the proxies: no server here to ask", system.name));
         }
     }
-    exit
+    let any = |wanted: Exit| exits.contains(&wanted);
+    match () {
+        () if any(Exit::Failed) => Exit::Failed,
+        () if any(Exit::Differs) => Exit::Differs,
+        () => Exit::Done,
+    }
 }
 
-/// Proves one config; says whether its server answers as its files say.
-fn one(system: &System, options: &Options, most: usize, keep: bool, global: &Global) -> Result<bool, Exit> {
-    let Some(proxy) = proxy(system.dialect) else {
-        return Err(fail(
-            &format!("no server runs `{}`", system.name),
-            Some("name a config of nginx, Caddy or Traefik"),
-        ));
-    };
-    let program = server::program(proxy);
-    let names = program.names.first().copied().unwrap_or("server");
-    let Some(path) = server::find(program.names, program.variable) else {
-        let help = format!("install it, or name its program with {}=PATH", program.variable);
-        return Err(fail(&format!("no {names} on this machine"), Some(&help)));
-    };
-    let version = server::version(&path, proxy).map_err(|reason| fail(&reason, None))?;
-    let started = std::time::Instant::now();
-    let failed = |reason: String| fail(&format!("`{}` can't be proven: {reason}", system.name), None);
-    let mut site = config::start(proxy, &system.gateway, &path, &version, options).map_err(failed)?;
-    if site.listeners().is_empty() {
-        return Err(failed("it has no listener that speaks HTTP over TCP".to_owned()));
+/// One config and how it is proven.
+struct Run<'r> {
+    system: &'r System,
+    proxy: Proxy,
+    options: &'r Options,
+    most: usize,
+    keep: bool,
+    /// Whether its name is told.
+    named: bool,
+}
+
+impl Run<'_> {
+    /// Proves it; says whether its server answers as its files say.
+    fn prove(&self, global: &Global) -> Result<bool, Exit> {
+        let system = self.system;
+        let program = server::program(self.proxy);
+        let names = program.names.first().copied().unwrap_or("server");
+        let failed =
+            |reason: String, help: Option<&str>| fail(&format!("`{}` can't be proven: {reason}", system.name), help);
+        let Some(path) = server::find(program.names, program.variable) else {
+            let help = format!("install it, or name its program with {}=PATH", program.variable);
+            return Err(failed(format!("no {names} on this machine"), Some(&help)));
+        };
+        let version = server::version(&path, self.proxy).map_err(|reason| fail(&reason, None))?;
+        let started = std::time::Instant::now();
+        let site = config::start(self.proxy, system, &path, &version, self.options);
+        let mut site = site.map_err(|reason| {
+            let help = format!(
+                "{names} {version} was started; where the config is for another build, name that with {}=PATH",
+                program.variable
+            );
+            failed(reason.clone(), Some(&help).filter(|_| reason.contains("the server ended")).map(String::as_str))
+        })?;
+        if site.listeners().is_empty() {
+            let reached = match &system.inside {
+                Some(inside) if !inside.published.is_empty() => " at a published port",
+                _ => "",
+            };
+            return Err(failed(format!("it has no listener that speaks HTTP over TCP{reached}"), None));
+        }
+        let list = requests(&boundaries(&site.gateway), self.most);
+        site.settle(&list);
+        let report = site.compare(&list, |_| {});
+        let alive = site.alive();
+        let answers = Told { site: &site, report: &report };
+        let name = if self.named { format!("{}: ", system.name) } else { String::new() };
+        print(&answers.page(&format!("{name}{names} {version}"), started.elapsed(), global));
+        if let Err(log) = alive {
+            say(&format!("{names} ended while it was asked; the end of its log:\n{log}"));
+        }
+        let world = site.stop();
+        if self.keep {
+            say(&format!("what it ran is in {}", world.folder.keep().display()));
+        }
+        Ok(report.wrong.is_empty())
     }
-    let list = requests(&boundaries(&site.gateway), most);
-    site.settle(&list);
-    let report = site.compare(&list, |_| {});
-    let alive = site.alive();
-    let answers = Told { site: &site, report: &report };
-    print(&answers.page(&format!("{names} {version}"), started.elapsed(), global));
-    if let Err(log) = alive {
-        say(&format!("{names} ended while it was asked; the end of its log:\n{log}"));
-    }
-    let world = site.stop();
-    if keep {
-        say(&format!("what it ran is in {}", world.folder.keep().display()));
-    }
-    Ok(report.wrong.is_empty())
 }
 
 fn proxy(dialect: Dialect) -> Option<Proxy> {
@@ -96,8 +142,12 @@ struct Told<'a> {
 impl Told<'_> {
     fn page(&self, server: &str, took: std::time::Duration, global: &Global) -> String {
         let report = self.report;
+        let unknown: usize = report.unknown.iter().map(|(_, number)| number).sum();
+        let told = report.asked - unknown;
         let verdict = match report.wrong.len() {
-            0 => "every answer is what the files say".to_owned(),
+            0 if unknown == 0 => "every answer is what the files say".to_owned(),
+            0 if told == 0 => "the files tell none of the answers".to_owned(),
+            0 => format!("{told} answers are what the files say, {unknown} can't be told from them"),
             number => format!("{} from what the files say", count(number, "difference")),
         };
         let listeners = self.site.listeners().len();
@@ -124,7 +174,7 @@ impl Told<'_> {
             text.push_str(&format!("  {} met a limit and got its refusal\n", report.limited));
         }
         for (reason, number) in report.unknown.iter().take(REASONS) {
-            text.push_str(&format!("  {number} can't be told from the files: {}\n", self.own(reason)));
+            text.push_str(&format!("  {number} unknown: {}\n", self.own(reason)));
         }
         for note in &self.site.world.notes {
             text.push_str(&format!("  {note}\n"));

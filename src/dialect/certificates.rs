@@ -11,10 +11,17 @@ use rustls::pki_types::pem::PemObject as _;
 use x509_parser::prelude::{FromDer as _, GeneralName, X509Certificate};
 
 use crate::gateway::Pattern;
+use crate::source::SourceFile;
 
-/// The names in a certificate; absent: it can't be read here.
-pub fn names(path: &Path) -> Option<Vec<String>> {
-    names_in(&crate::source::read_bytes(path).ok()?.0)
+/// The names in a certificate that a config names; absent: it can't be read here. An absolute path lies below the root that stands for the
+/// server's own, another one beside the config, since servers are mostly started there.
+pub fn names(config: &[SourceFile], root: Option<&Path>, path: &str) -> Option<Vec<String>> {
+    let folder = config.first().and_then(|file| file.path.parent()).unwrap_or(Path::new(""));
+    let path = match root {
+        Some(root) if path.starts_with('/') => root.join(path.trim_start_matches('/')),
+        _ => folder.join(path),
+    };
+    names_in(&crate::source::read_bytes(&path).ok()?.0)
 }
 
 /// The names in the bytes of a certificate; absent: they are none.

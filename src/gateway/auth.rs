@@ -16,7 +16,7 @@ use crate::secret::Secret;
 pub const UNLISTED: &str = "some-user";
 
 /// How callers show who they are.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, Hash)]
 pub struct Authenticate {
     /// `Authorization: Bearer KEY` counts.
     pub bearer: bool,

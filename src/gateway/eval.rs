@@ -289,7 +289,7 @@ impl Run<'_> {
         }
         let errors = walk.errors.clone().filter(|_| !walk.handling);
         let case = errors.as_ref().and_then(|errors| errors.cases.iter().find(|case| case.statuses.contain(status)));
-        let Some(case) = case else { return Go::End(by_itself(status)) };
+        let Some(case) = case else { return Go::End(by_itself(self.shown(status))) };
         walk.handling = errors.as_ref().is_some_and(|errors| !errors.recursive);
         walk.state.error = Some(status);
         note(walk, &case.origin, None);
@@ -311,6 +311,11 @@ impl Run<'_> {
             }
         }
         Go::At(Frame { chain: case.chain, clause: 0, step: 0 })
+    }
+
+    /// The status that a client gets for an error that nobody handles.
+    fn shown(&self, status: u16) -> u16 {
+        self.gateway.shown.iter().find(|(own, _)| *own == status).map_or(status, |(_, shown)| *shown)
     }
 
     /// Whether a condition holds; what can't be known is asked from the assumptions.

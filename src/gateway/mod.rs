@@ -73,6 +73,11 @@ pub struct Gateway {
     /// Who handles what a listener refuses to read, by the chain where its requests start, and, once the request line is in order, by
     /// the chain that the host leads to; absent: nobody.
     pub refusals: HashMap<ChainId, Arc<Errors>>,
+    /// Who reads requests otherwise than the listener, by the chain that the handshake leads to, and, for what stands behind the host, by
+    /// the chain that this one leads to.
+    pub wires: HashMap<ChainId, Arc<Wire>>,
+    /// Statuses of errors that are another one for the client where nobody handles them.
+    pub shown: &'static [(u16, u16)],
 }
 
 /// Index of a chain.

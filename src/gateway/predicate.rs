@@ -11,7 +11,7 @@ use ipnet::IpNet;
 use super::{Authenticate, ChainId, Pattern, Statuses, Value};
 
 /// A condition.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Hash)]
 pub enum Predicate {
     /// Holds.
     Always,

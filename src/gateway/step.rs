@@ -96,7 +96,7 @@ pub enum Edit {
 }
 
 /// Who handles which of the gateway's own errors.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct Errors {
     /// The first that lists the status.
     pub cases: Vec<ErrorCase>,

@@ -262,8 +262,7 @@ impl Hash for Lookup {
         for (row, value) in rows {
             match row {
                 Row::Test(test) => test.hash(sum),
-                // What else holds about a request is seldom short.
-                Row::When(_) => std::ptr::hash(row, sum),
+                Row::When(predicate) => predicate.hash(sum),
             }
             value.hash(sum);
         }

@@ -129,6 +129,14 @@ pub struct Listen {
     pub trusted_proxies: Vec<IpNet>,
 }
 
+impl Listen {
+    /// Whether an unknown name is refused in the TLS handshake: there are names, and none is an address, which clients never send there.
+    pub fn names_decide_handshakes(&self) -> bool {
+        let is_address = |name: &String| name.parse::<IpAddr>().is_ok();
+        self.tls != Tls::Off && !self.server_names.is_empty() && !self.server_names.iter().any(is_address)
+    }
+}
+
 /// How the listener speaks TLS.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Tls {

@@ -8,6 +8,8 @@ use std::path::{Component, Path, PathBuf};
 
 use tempfile::TempDir;
 
+use super::inside::{Given, Inside};
+
 use crate::diag::Sink;
 use crate::dialect::compose::model::{Service, Source, Variable};
 use crate::dialect::{Options, Variables};
@@ -132,6 +134,12 @@ impl<'s> Container<'s> {
         let own = (self.folder.path().to_owned(), format!("{}:", self.service.name));
         let names = mounted.chain(made).chain([own]).collect();
         Options { root: Some(self.folder.path().to_owned()), variables, names, ..options.clone() }
+    }
+
+    /// What a server is started with that is given this.
+    pub fn inside(self, given: Given, options: &Options) -> Inside {
+        let options = self.options(options);
+        Inside { given, options, published: Vec::new(), _files: Some(self.folder) }
     }
 
     /// Gives the files of a gateway and of problems the names that they have on the host.

@@ -4,19 +4,18 @@
 //! service's ports are published and nowhere else; a proxy whose config isn't known answers `unknown`.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::{IpAddr, Ipv4Addr};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::container::Container;
 use super::discover::Config;
+use super::inside::{Given, publish};
 use super::read::real;
 use super::{Dialect, System, deployment, entrypoint, image, read, stock, traefik};
 use crate::diag::{Diagnostic, Severity, Sink};
 use crate::dialect::Options;
-use crate::dialect::compose::model::{NetworkMode, Project, Protocol, Service};
+use crate::dialect::compose::model::{Project, Service};
 use crate::dialect::compose::{self, Role};
-use crate::gateway::{Gateway, Listener};
 use crate::source::SourceFile;
 
 /// What a service runs.
@@ -116,7 +115,8 @@ fn systems_of(project: &Project, options: &Options, sink: &mut Sink) -> Vec<Syst
         match read {
             Ok(mut system) => {
                 labelled |= proxy == Proxy::Traefik;
-                publish(project, service, &mut system.gateway);
+                let published = publish(project, service, &mut system.gateway);
+                system.inside.iter_mut().for_each(|inside| inside.published.clone_from(&published));
                 system.name = format!("{} ({})", name(project), service.name);
                 systems.push(system);
                 roles.insert(&service.name, Role::Proxy);
@@ -183,8 +183,8 @@ fn system(
 ) -> Result<System, String> {
     let inside = container.options(options);
     let mut problems = Sink::default();
-    let mut system = match proxy {
-        Proxy::Traefik => return Ok(traefik::read(project, Some((service, &container)), options, sink)),
+    let (mut system, file) = match proxy {
+        Proxy::Traefik => return Ok(traefik::read(project, Some((service, container)), options, sink)),
         Proxy::Nginx => {
             // A relative name starts from nginx's own folder.
             let prefix = option(service, "-p").unwrap_or_else(|| "/etc/nginx".to_owned());
@@ -200,20 +200,23 @@ fn system(
             let inside = container.options(options);
             let mounted = stock::MAIN.iter().rev().find(|path| container.has(path)).map(|path| (*path).to_owned());
             let main = own.or(mounted).unwrap_or_default();
-            read::nginx(container.read(&main).map_err(|reason| format!("`{main}`: {reason}"))?, &inside, &mut problems)
+            let file = container.read(&main).map_err(|reason| format!("`{main}`: {reason}"))?;
+            (read::nginx(file.clone(), &inside, &mut problems), file)
         }
         Proxy::Caddy => {
             let main = option(service, "--config").unwrap_or_else(|| "/etc/caddy/Caddyfile".to_owned());
             let main = container.path(&main, "/srv");
             let file = container.read(&main).map_err(|reason| format!("`{main}`: {reason}"))?;
-            match Path::new(&main).extension().is_some_and(|extension| extension == "json") {
-                true => read::caddy_json(file, &inside, &mut problems),
-                false => read::caddyfile(file, &inside, &mut problems),
-            }
+            let system = match Path::new(&main).extension().is_some_and(|extension| extension == "json") {
+                true => read::caddy_json(file.clone(), &inside, &mut problems),
+                false => read::caddyfile(file.clone(), &inside, &mut problems),
+            };
+            (system, file)
         }
     };
     container.rename(&mut system.gateway, &mut problems);
     sink.list.append(&mut problems.list);
+    system.inside = Some(container.inside(Given::Main(file), options));
     Ok(system)
 }
 
@@ -224,37 +227,5 @@ fn option(service: &Service, name: &str) -> Option<String> {
     match words[at].split_once('=') {
         Some((_, value)) => Some(value.to_owned()),
         None => words.get(at + 1).map(|word| (*word).to_owned()),
-    }
-}
-
-/// Puts a proxy's listeners where its service publishes them. One that publishes nothing is reached from its networks, as it listens.
-fn publish(project: &Project, service: &Service, gateway: &mut Gateway) {
-    let owner = match &service.network {
-        NetworkMode::Host(_) => return,
-        NetworkMode::Service(name, _) => project.service(name).unwrap_or(service),
-        NetworkMode::Networks(_)
-        | NetworkMode::Container(..)
-        | NetworkMode::None(_)
-        | NetworkMode::Bridge(_)
-        | NetworkMode::Other(_) => service,
-    };
-    let ports: Vec<_> = owner.ports.iter().filter(|port| port.protocol == Protocol::Tcp).collect();
-    if ports.is_empty() {
-        return;
-    }
-    let inside = std::mem::take(&mut gateway.listeners);
-    for port in ports {
-        for listener in inside.iter().filter(|listener| listener.port == port.target && !listener.address.is_loopback())
-        {
-            let note = format!("{}; published by `{}`", listener.origin.note, owner.name);
-            gateway.listeners.push(Listener {
-                address: port.address.unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED)),
-                // Docker hands on what comes over IPv6 from an address of its own network.
-                both: false,
-                port: port.published.map_or(0, |(first, _)| first),
-                origin: listener.origin.noted(note),
-                ..listener.clone()
-            });
-        }
     }
 }

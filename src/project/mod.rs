@@ -10,6 +10,7 @@ pub mod discover;
 mod dockerfile;
 mod entrypoint;
 mod image;
+pub mod inside;
 mod join;
 mod read;
 pub mod repair;
@@ -27,6 +28,7 @@ pub use crate::dialect::compose::Neighbour;
 use crate::gateway::Gateway;
 use classify::What;
 use deployment::Deployment;
+use inside::Inside;
 use read::real;
 
 /// The languages that configs are written in.
@@ -57,12 +59,14 @@ pub struct System {
     pub neighbours: Option<Vec<Neighbour>>,
     /// The compose project that it is a part of, the same for all of its parts; absent: it is in none.
     pub deployment: Option<Arc<Deployment>>,
+    /// What its container holds; absent: it is in none, and its server reads the files of [`System::gateway`] where they lie.
+    pub inside: Option<Inside>,
 }
 
 impl System {
     /// Configs that are in no compose project.
     fn new(dialect: Dialect, name: String, gateway: Gateway) -> System {
-        System { dialect, name, gateway, neighbours: None, deployment: None }
+        System { dialect, name, gateway, neighbours: None, deployment: None, inside: None }
     }
 }
 

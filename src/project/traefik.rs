@@ -6,6 +6,7 @@
 use std::path::{Path, PathBuf};
 
 use super::container::Container;
+use super::inside::{Given, Inside};
 use super::{Dialect, System};
 use crate::diag::Sink;
 use crate::dialect::compose::model::{NetworkMode, Project, Service};
@@ -22,42 +23,55 @@ pub fn has_labels(service: &Service) -> bool {
 }
 
 /// What Traefik makes of a project.
-pub fn read(project: &Project, own: Option<(&Service, &Container<'_>)>, options: &Options, sink: &mut Sink) -> System {
+pub fn read(project: &Project, own: Option<(&Service, Container<'_>)>, options: &Options, sink: &mut Sink) -> System {
     let mut system = traefik::System { files: project.files.clone(), ..traefik::System::default() };
     let enabled = project.services.iter().filter(|service| service.enabled);
     system.labels = enabled.map(|service| labels(project, service)).collect();
     let mut inner = Sink::default();
     let mut seen = options.clone();
-    if let Some((service, container)) = own {
+    if let Some((service, container)) = &own {
         seen = container.options(options);
         settings(&mut system, service, container, &seen, &mut inner);
     }
+    let given = Given::Traefik(Box::new(system.clone()));
     let mut gateway = traefik::gateway(system, &seen, &mut inner);
-    if let Some((_, container)) = own {
-        container.rename(&mut gateway, &mut inner);
-    }
+    let inside = match own {
+        Some((_, container)) => {
+            container.rename(&mut gateway, &mut inner);
+            container.inside(given, options)
+        }
+        None => Inside { given, options: seen, published: Vec::new(), _files: None },
+    };
     sink.list.append(&mut inner.list);
     let main = project.files.first().map(|file| file.name.clone()).unwrap_or_default();
-    System::new(Dialect::Traefik, main, gateway)
+    System { inside: Some(inside), ..System::new(Dialect::Traefik, main, gateway) }
 }
 
 fn labels(project: &Project, service: &Service) -> LabelSet {
     let pairs = service.labels.iter();
+    let host_network = matches!(service.network, NetworkMode::Host(_));
     let own_name = service.container_name.as_ref().map(|name| name.text.clone());
     LabelSet {
         service: service.name.clone(),
-        container: own_name.unwrap_or_else(|| format!("{}_{}", service.name, project.name)),
+        container: own_name.unwrap_or_else(|| format!("{}-{}-1", project.name, service.name)),
+        project: project.name.clone(),
         place: service.place,
         labels: pairs.map(|label| (label.name.clone(), label.value.text.clone(), label.value.place)).collect(),
-        ports: service
-            .expose
-            .iter()
-            .filter_map(|port| port.text.split('/').next()?.parse().ok())
-            .chain(service.ports.iter().map(|port| port.target))
-            .chain(exposed_by_image(service))
-            .collect(),
-        host_network: matches!(service.network, NetworkMode::Host(_)),
+        // On the host's network Docker tells of none.
+        ports: if host_network { Vec::new() } else { exposed(service) },
+        host_network,
     }
+}
+
+/// The ports that a container exposes.
+fn exposed(service: &Service) -> Vec<u16> {
+    service
+        .expose
+        .iter()
+        .filter_map(|port| port.text.split('/').next()?.parse().ok())
+        .chain(service.ports.iter().map(|port| port.target))
+        .chain(exposed_by_image(service))
+        .collect()
 }
 
 /// The port that the image of a model server exposes by itself (Ollama's does, the others' don't).

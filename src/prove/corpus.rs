@@ -9,8 +9,10 @@ use base64::Engine as _;
 use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 
-use crate::http::Request;
+use super::question::usual_name;
 use crate::http::line::Line;
+use crate::http::{Request, Sni};
+use crate::policy::plan::Plan;
 
 /// One request and what must become of it.
 #[derive(Debug, Clone)]
@@ -139,6 +141,11 @@ impl Entry {
 }
 
 impl Ask {
+    /// The name in the TLS handshake.
+    pub fn sni(&self, plan: &Plan) -> Sni {
+        self.sni.clone().map_or_else(|| usual_name(plan), |name| name.map_or(Sni::Absent, Sni::Name))
+    }
+
     /// The request as bytes, placeholders replaced by what `secret` gives, a body that only has a length made of `x`.
     /// `host` is the Host of a request that names none. Errors: a placeholder without a value, or what can't be sent.
     pub fn request(&self, host: &str, secret: impl Fn(Wanted<'_>) -> Option<String>) -> Result<Request, String> {

@@ -149,10 +149,11 @@ impl Engine {
     /// A connection to the server from an address of 127/8.
     pub fn target(&self, question: &Question) -> wire::Target {
         let names = &self.moved.plan.listen.server_names;
+        let server_name = question.request.server_name();
         let tls = (self.moved.plan.listen.tls != Tls::Off).then(|| TlsOptions {
-            server_name: question.sni.clone().unwrap_or_else(|| names.first().cloned()),
             // Without a name of its own there is none that a certificate could be checked for.
-            ca_pem: self.ca.clone().filter(|_| question.sni.is_none() && !names.is_empty()),
+            ca_pem: self.ca.clone().filter(|_| server_name.as_ref().is_some_and(|name| names.contains(name))),
+            server_name,
             alpn: Vec::new(),
         });
         wire::Target { addr: self.addr, source: Some(question.request.client_ip), tls }

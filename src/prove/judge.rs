@@ -126,9 +126,9 @@ impl Judge<'_> {
         match status {
             // Line 1: the server's own refusal, whatever it is.
             400 | 431 if self.status() >= 400 => return,
-            421 if self.expect_status(&[421, 404, 444]) && self.status() == 444 => {
-                return;
-            }
+            421 | 444 if self.expect_status(&[421, 404, 444]) && self.status() == 444 => return,
+            // Line 2 as well: where the handshake refuses nobody, the Host does.
+            444 => {}
             // Behind a failed handshake there are no headers to look at.
             _ if !self.expect_status(&[status]) => return,
             _ => {}

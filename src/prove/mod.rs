@@ -88,7 +88,7 @@ pub fn ask(engine: &mut Engine, file: &SourceFile, questions: &[Question], mut p
         let expected = evaluator.decide(question);
         let Answer::Observed(observed) = engine.ask(question) else { continue };
         let observed = Observed { exchange: observed.0, seen: observed.1, whole: true };
-        let complaints = expectations(&plan, question, &expected, &observed);
+        let complaints = judge::complaints(&plan, question, &expected, &observed);
         if complaints.is_empty() {
             continue;
         }
@@ -107,24 +107,6 @@ pub fn ask(engine: &mut Engine, file: &SourceFile, questions: &[Question], mut p
         }
     }
     report
-}
-
-/// Complaints about an answer; an unknown SNI is refused in the handshake, whatever the request.
-fn expectations(
-    plan: &crate::policy::plan::Plan,
-    question: &Question,
-    expected: &Outcome,
-    observed: &Observed,
-) -> Vec<String> {
-    if question.sni.is_some() && !plan.listen.server_names.is_empty() {
-        let refused = matches!(observed.exchange.end, wire::End::Handshake(_)) || observed.exchange.status == Some(421);
-        return if refused {
-            Vec::new()
-        } else {
-            vec![format!("an unknown SNI was served: {:?}", observed.exchange.status)]
-        };
-    }
-    judge::complaints(plan, question, expected, observed)
 }
 
 /// Keys, passwords and queries that stand in what a server wrote.

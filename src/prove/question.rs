@@ -6,6 +6,7 @@
 use super::http2::Field;
 use super::upstream::{PROBE, SCRIPT};
 use crate::http::{Request, Sni, Version};
+use crate::policy::plan::Plan;
 
 /// One question.
 #[derive(Debug, Clone)]
@@ -16,10 +17,13 @@ pub struct Question {
     pub request: Request,
     /// Whether the body goes out in chunks, without Content-Length.
     pub chunked: bool,
-    /// The name sent as SNI: `None` the first server name, `Some(None)` none at all.
-    pub sni: Option<Option<String>>,
     /// How the stand-in upstream answers.
     pub script: &'static str,
+}
+
+/// The name that clients of a policy ask for in the TLS handshake: its first.
+pub fn usual_name(plan: &Plan) -> Sni {
+    plan.listen.server_names.first().cloned().map_or(Sni::Absent, Sni::Name)
 }
 
 impl Question {
@@ -39,7 +43,7 @@ impl Question {
             sni: Sni::AsHost,
             as_client: None,
         };
-        Question { name: name.into(), request, chunked: false, sni: None, script: "plain" }
+        Question { name: name.into(), request, chunked: false, script: "plain" }
     }
 
     /// The same question with a body.

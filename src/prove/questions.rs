@@ -9,10 +9,10 @@ use std::net::IpAddr;
 use base64::Engine as _;
 use serde::Deserialize;
 
-use super::question::Question;
+use super::question::{Question, usual_name};
 use crate::analysis::witness;
 use crate::catalog::Kind;
-use crate::http::Version;
+use crate::http::{Sni, Version};
 use crate::policy::plan::{Client, Endpoint, ModelPlace, PathPattern, Plan, Segment};
 
 /// Longer bodies aren't sent: a limit beyond this would take the proof's memory and time.
@@ -60,6 +60,9 @@ pub fn questions(plan: &Plan, passwords: &Passwords) -> Result<Vec<Question>, St
     let mut list = asker.list;
     for (index, question) in list.iter_mut().enumerate() {
         question.request.client_ip = address(index);
+        if question.request.sni == Sni::AsHost {
+            question.request.sni = usual_name(plan);
+        }
     }
     Ok(list)
 }
@@ -556,8 +559,8 @@ impl Asker<'_> {
                 self.ask("HTTP/2, blank behind the key", &endpoint.method, &path, vec![(name.clone(), padded)]);
             question.request.version = Version::Http2;
         }
-        for sni in [None, Some("evil.example".to_owned())] {
-            self.ask("unknown SNI", &endpoint.method, &path, client.clone()).sni = Some(sni);
+        for sni in [Sni::Absent, Sni::Name("evil.example".to_owned())] {
+            self.ask("unknown SNI", &endpoint.method, &path, client.clone()).request.sni = sni;
         }
     }
 }

@@ -27,6 +27,11 @@ const LOOK: Duration = Duration::from_millis(10);
 /// How much of the log an error shows.
 const TAIL: u64 = 4 * 1024;
 
+/// The variables that are inherited, with their values.
+fn inherited() -> impl Iterator<Item = (&'static str, OsString)> {
+    INHERITED.iter().filter_map(|name| Some((*name, std::env::var_os(name)?)))
+}
+
 /// What is started.
 #[derive(Debug, Clone)]
 pub struct Launch {
@@ -56,9 +61,8 @@ impl Running {
         let no_log = |error: std::io::Error| format!("the log `{}` can't be written: {error}", launch.log.display());
         let output = File::options().create(true).append(true).open(&launch.log).map_err(no_log)?;
         let errors = output.try_clone().map_err(no_log)?;
-        let inherited = INHERITED.iter().filter_map(|name| Some((*name, std::env::var_os(name)?)));
         let mut command = Command::new(&launch.program);
-        command.args(&launch.args).env_clear().envs(inherited);
+        command.args(&launch.args).env_clear().envs(inherited());
         command.envs(launch.env.iter().map(|(name, value)| (name, value)));
         command.current_dir(&launch.cwd).stdin(Stdio::null()).stdout(output).stderr(errors).process_group(0);
         Running::spawn(command, Some(launch.log.clone()))

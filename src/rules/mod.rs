@@ -23,7 +23,8 @@ use crate::diag::Diagnostic;
 use crate::finding::{Edit, Finding, Fix, Place, Severity};
 use crate::gateway::{Gateway, Origin};
 use crate::project::deployment::Deployment;
-pub use crate::project::repair::{self, Repair};
+use crate::project::repair::Change;
+pub use crate::project::repair::{Repair, Workbench};
 
 /// A rule.
 #[derive(Debug)]
@@ -124,6 +125,8 @@ pub const RULES: &[Rule] = &[
 pub struct Context<'a> {
     /// What the config means, its secrets hidden.
     pub gateway: &'a Gateway,
+    /// Its files, where they are repaired.
+    pub workbench: &'a Workbench<'a>,
     /// The policy.
     pub measure: &'a Measure,
     /// What becomes of every request that matters.
@@ -156,8 +159,8 @@ impl Context<'_> {
     /// safe is the repair's own word; a rule that knows better says `Fix { safe: …, ..fix }`.
     pub fn repair(&self, repair: Repair, origin: &Origin) -> Option<Fix> {
         let file = self.gateway.files.get(origin.file())?;
-        let changes = repair::repair(&self.gateway.files, origin.file(), origin.span(), &repair)?;
-        let edit = |change: repair::Change| Edit { file: file.name.clone(), span: change.span, text: change.text };
+        let changes = self.workbench.repair(origin.file(), origin.span(), &repair)?;
+        let edit = |change: Change| Edit { file: file.name.clone(), span: change.span, text: change.text };
         let edits = changes.into_iter().map(edit).collect();
         Some(Fix { description: repair.description(), safe: repair.is_safe(), edits })
     }

@@ -14,7 +14,7 @@ use llmguard::finding::Finding;
 use llmguard::gateway::Gateway;
 use llmguard::policy::{env_file, validate, variables};
 use llmguard::project::{self, System};
-use llmguard::rules::{self, Context};
+use llmguard::rules::{self, Context, Workbench};
 use llmguard::source::SourceFile;
 
 /// A case.
@@ -119,8 +119,16 @@ impl Case {
     /// What the rules find in a gateway as it is.
     pub fn findings_of(&self, gateway: &Gateway) -> Vec<Finding> {
         let survey = survey(gateway, &self.measure, true);
-        let context =
-            Context { gateway, measure: &self.measure, survey: &survey, unset: None, problems: &[], deployed: None };
+        let workbench = &Workbench::new(&gateway.files);
+        let context = Context {
+            gateway,
+            workbench,
+            measure: &self.measure,
+            survey: &survey,
+            unset: None,
+            problems: &[],
+            deployed: None,
+        };
         rules::check(&context)
     }
 }

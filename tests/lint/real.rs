@@ -57,10 +57,7 @@ pub fn site(system: &System, case: &Case, old: bool) -> Result<Site, String> {
     let variable = if old { "LLMGUARD_NGINX_OLD" } else { server::program(proxy).variable };
     let path = super::common::server("lint", variable).ok_or_else(|| format!("{variable} isn't here"))?;
     let version = server::version(&path, proxy).unwrap();
-    config::start(proxy, &system.gateway, &path, &version, &case.options).map_err(|why| match why {
-        why if why.contains("its static file isn't named") => "Traefik reads labels from a Docker engine".to_owned(),
-        why => why,
-    })
+    config::start(proxy, system, &path, &version, &case.options)
 }
 
 /// Asks about all findings of a case.

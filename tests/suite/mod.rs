@@ -154,9 +154,9 @@ fn ask_by_hand(engine: &mut Engine, policy: &Policy, wrong: &mut Vec<String>) ->
         // The generated questions come from 127.1 and on.
         let [_, _, middle, low] = (index as u32 + 1).to_be_bytes();
         request.client_ip = std::net::IpAddr::from([127, 100, middle, low]);
+        request.sni = entry.ask.sni(&plan);
         let name = entry.name.clone();
-        let question =
-            Question { name, request, chunked: entry.ask.chunked, sni: entry.ask.sni.clone(), script: "plain" };
+        let question = Question { name, request, chunked: entry.ask.chunked, script: "plain" };
         let Answer::Observed(observed) = engine.ask(&question) else { continue };
         let (exchange, seen) = *observed;
         let server = match engine.form.proxy {

@@ -95,6 +95,11 @@ impl Block {
     pub fn is_empty(self) -> bool {
         self.start >= self.end
     }
+
+    /// Whether the directive with this index is one of them.
+    pub fn holds(self, index: usize) -> bool {
+        (self.start as usize..self.end as usize).contains(&index)
+    }
 }
 
 impl Config {

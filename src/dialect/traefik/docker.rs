@@ -19,8 +19,10 @@ use crate::gateway::Pattern;
 pub struct LabelSet {
     /// The service's name, as other services reach it.
     pub service: String,
-    /// The name that default rules and default services have: `SERVICE_PROJECT`, or the container's name; empty: the service's.
+    /// The container's name; empty: the service's.
     pub container: String,
+    /// The compose project; empty: it is in none.
+    pub project: String,
     /// Where the service stands.
     pub place: Place,
     /// Its labels: name, value, place.
@@ -29,6 +31,22 @@ pub struct LabelSet {
     pub ports: Vec<u16>,
     /// Whether it shares the host's network, where Traefik reaches it at 127.0.0.1.
     pub host_network: bool,
+}
+
+impl LabelSet {
+    /// The name of the container.
+    pub fn container(&self) -> &str {
+        if self.container.is_empty() { &self.service } else { &self.container }
+    }
+
+    /// The name that default rules and default services have: in a project whatever the container is called
+    /// (facts: pkg/provider/docker/shared.go, `getServiceName`).
+    fn own_name(&self) -> String {
+        match self.project.as_str() {
+            "" => normalized(self.container()),
+            project => normalized(&format!("{}_{project}", self.service)),
+        }
+    }
 }
 
 /// What the labels of one service make.
@@ -108,7 +126,7 @@ fn complete(top: &mut Node, set: &LabelSet, docker: &Docker) -> Result<(), Strin
     if others && top.get("http").is_none() {
         return Ok(());
     }
-    let name = normalized(if set.container.is_empty() { &set.service } else { &set.container });
+    let name = set.own_name();
     let place = set.place;
     let http = part(top, "http", place);
     let services = part(http, "services", place);
@@ -195,7 +213,7 @@ fn default_rule(template: &str, name: &str, set: &LabelSet) -> Option<String> {
             ["trimPrefix", prefix, ".Name"] => {
                 out.push_str(name.strip_prefix(prefix.trim_matches(['`', '"'])).unwrap_or(name));
             }
-            [".ContainerName"] => out.push_str(if set.container.is_empty() { &set.service } else { &set.container }),
+            [".ContainerName"] => out.push_str(set.container()),
             ["index", ".Labels", key] => out.push_str(label(key)),
             _ => return Some("\u{f5a5a}defaultRule\u{f5a5b}".to_owned()),
         }

@@ -103,13 +103,17 @@ pub fn provider_of(name: &str) -> &str {
 
 impl Dynamic {
     /// The names that certificates are for; absent: not all are known here.
-    pub fn certificate_names(&self, root: Option<&std::path::Path>) -> Option<Vec<String>> {
+    pub fn certificate_names(
+        &self,
+        config: &[crate::source::SourceFile],
+        root: Option<&std::path::Path>,
+    ) -> Option<Vec<String>> {
         if self.other_certificates || self.routers.values().any(|router| router.resolved) {
             return None;
         }
         let each = self.certificates.iter().map(|file| match file.contains("-----BEGIN") {
             true => crate::dialect::certificates::names_in(file.as_bytes()),
-            false => crate::dialect::certificates::names(&super::auth::below(root, file)),
+            false => crate::dialect::certificates::names(config, root, file),
         });
         let all: Option<Vec<Vec<String>>> = each.collect();
         // Whoever comes by an address needs no name.

@@ -14,7 +14,7 @@ use crate::dialect::{Options, Place, Reading, toml, yaml};
 use crate::source::{SourceFile, Span};
 
 /// A file of the file provider.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub enum DynamicFile {
     /// Its settings.
     Loaded(Document),
@@ -158,6 +158,13 @@ pub fn environment(variables: &[(String, String, Place)]) -> Vec<(String, String
 /// file provider names are read too.
 pub fn read_gateway(paths: &[(PathBuf, String)], options: &Options) -> Reading {
     let mut sink = Sink::default();
+    let system = read_system(paths, options, &mut sink);
+    let gateway = gateway(system, options, &mut sink);
+    Reading { gateway, problems: sink }
+}
+
+/// The same files as the parts of one Traefik.
+pub fn read_system(paths: &[(PathBuf, String)], options: &Options, sink: &mut Sink) -> System {
     let mut system = System::default();
     let mut provider = None;
     for (path, text) in paths {
@@ -181,17 +188,16 @@ pub fn read_gateway(paths: &[(PathBuf, String)], options: &Options) -> Reading {
             });
             system.configuration = Some(plain);
         } else if text.contains("{{") {
-            let read = read_dynamic(index, &file, options, &mut sink);
+            let read = read_dynamic(index, &file, options, sink);
             system.dynamic.push(read);
         } else {
-            system.dynamic.push(judged(plain, quiet, &mut sink));
+            system.dynamic.push(judged(plain, quiet, sink));
         }
     }
     if let Some((folder, filename, directory)) = provider.filter(|_| system.dynamic.is_empty()) {
-        follow(&mut system, &folder, filename, directory, options, &mut sink);
+        follow(&mut system, &folder, filename, directory, options, sink);
     }
-    let gateway = gateway(system, options, &mut sink);
-    Reading { gateway, problems: sink }
+    system
 }
 
 /// Whether a key of the top is one of the static configuration alone.

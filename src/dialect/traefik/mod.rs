@@ -33,8 +33,9 @@ pub mod v2;
 
 use std::collections::{BTreeMap, HashMap};
 
+pub use auth::below;
 pub use docker::LabelSet;
-pub use files::{DynamicFile, read_dynamic, read_gateway, read_path};
+pub use files::{DynamicFile, read_dynamic, read_gateway, read_path, read_system};
 
 use super::document::Document;
 use super::{Options, Place};
@@ -49,7 +50,7 @@ use statics::{Docker, EntryPoint, Static};
 use tls::Choice;
 
 /// Everything that one Traefik reads.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct System {
     /// The files that places point into.
     pub files: Vec<SourceFile>,
@@ -105,6 +106,27 @@ pub fn gateway(mut system: System, options: &Options, sink: &mut Sink) -> Gatewa
     gateway
 }
 
+/// The entry points of a Traefik whose static configuration isn't here, with their ports; absent: it is here.
+pub fn assumed(system: &System) -> Option<Vec<(String, u16)>> {
+    let mut sink = Sink::default();
+    let mut problems = Problems { files: &system.files, sink: &mut sink };
+    let (mut statics, known) = read_static(system, &mut problems);
+    if known {
+        return None;
+    }
+    let all = read_providers(system, &statics, known, &mut problems);
+    assume_entry_points(&mut statics, &all, &mut problems);
+    Some(statics.entry_points.into_iter().map(|entry| (entry.name, entry.port)).collect())
+}
+
+/// The static configuration's names and values where it stands in no file.
+pub fn names(system: &System) -> Vec<(String, String, Place)> {
+    match system.flags.is_empty() {
+        true => files::environment(&system.environment),
+        false => files::flags(&system.flags),
+    }
+}
+
 /// The static configuration, and whether there is one.
 fn read_static(system: &System, problems: &mut Problems<'_>) -> (Static, bool) {
     let known = &fields::STATIC;
@@ -117,15 +139,8 @@ fn read_static(system: &System, problems: &mut Problems<'_>) -> (Static, bool) {
             }
         }
         Node::of_document(document, known)
-    } else if !system.flags.is_empty() {
-        names = files::flags(&system.flags);
-        Node::of_names(
-            names.iter().map(|(name, value, place)| (name.as_str(), value.as_str(), *place)),
-            "traefik",
-            known,
-        )
     } else {
-        names = files::environment(&system.environment);
+        names = self::names(system);
         Node::of_names(
             names.iter().map(|(name, value, place)| (name.as_str(), value.as_str(), *place)),
             "traefik",

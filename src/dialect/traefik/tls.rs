@@ -130,7 +130,7 @@ impl Choice {
         let mut clauses = vec![Clause::steps(vec![set], Origin::default())];
         let named: BTreeSet<&str> = self.hosts.values().map(String::as_str).chain([DEFAULT]).collect();
         let root = builder.options.root.as_deref();
-        let covered = if entry.resolved { None } else { dynamic.certificate_names(root) };
+        let covered = if entry.resolved { None } else { dynamic.certificate_names(&builder.gateway.files, root) };
         for own in named {
             let found = if own == DEFAULT { Some(&default) } else { dynamic.tls_options.get(own) };
             let these = Predicate::Value(Value::Variable(OPTIONS.into()), Test::Equals(own.as_bytes().to_vec()));

@@ -16,6 +16,8 @@ struct Opened {
     variables: HashMap<Arc<str>, Option<Vec<u8>>>,
     /// Who handles what isn't read; absent: whoever does without TLS.
     errors: Option<Arc<Errors>>,
+    /// How requests are read; absent: as without TLS.
+    wire: Option<Arc<Wire>>,
 }
 
 impl Run<'_> {
@@ -40,11 +42,17 @@ impl Run<'_> {
                 None => return outcome,
             }
         }
-        let read = match listener.wire.read(request) {
+        let own = opened.wire.clone();
+        let wire = own.as_deref().unwrap_or(&listener.wire);
+        let behind = self.behind_host(listener, request, wire, &opened);
+        let read = match wire.read(request, behind.as_deref()) {
             Ok(read) => read,
             Err((status, why)) => {
                 outcome.steps.push(listener.origin.noted(why));
-                return self.refused(listener, request, status, opened, outcome);
+                // The body's length isn't known before the whole head is read (nginx 1.22.1 and 1.31.3: no 413 then).
+                let bare = Request { body: None, body_bytes: 0, ..request.clone() };
+                let read = wire.remains(&bare, behind.as_deref());
+                return self.refused(listener, &bare, read, status, opened, outcome);
             }
         };
         let state = State::new(request, listener, read).with(opened.variables);
@@ -61,13 +69,14 @@ impl Run<'_> {
     ) -> Option<Opened> {
         let state = State::new(request, listener, Read::nothing());
         let mut walk = Walk::new(state, std::mem::replace(outcome, nothing()), self.noted);
-        let mut errors = None;
+        let (mut errors, mut wire) = (None, None);
         let mut at = Frame { chain: start, clause: 0, step: 0 };
         let verdict = loop {
             if at.chain == listener.chain {
                 break None;
             }
             errors = self.gateway.refusals.get(&at.chain).cloned().or(errors);
+            wire = self.gateway.wires.get(&at.chain).cloned().or(wire);
             self.work += 1;
             match self.advance(&mut walk, at) {
                 Go::End(verdict) => break Some(verdict),
@@ -77,7 +86,7 @@ impl Run<'_> {
         };
         *outcome = walk.outcome;
         match verdict {
-            None => Some(Opened { variables: walk.state.variables, errors }),
+            None => Some(Opened { variables: walk.state.variables, errors, wire }),
             Some(verdict) => {
                 outcome.verdict = verdict;
                 None
@@ -90,30 +99,45 @@ impl Run<'_> {
         &mut self,
         listener: &Listener,
         request: &Request,
+        read: Read<'_>,
         status: u16,
         opened: Opened,
         mut outcome: Outcome,
     ) -> Outcome {
-        let Some(errors) = opened.errors.as_ref().or_else(|| self.gateway.refusals.get(&listener.chain)) else {
-            outcome.verdict = by_itself(status);
+        let Some(errors) =
+            opened.errors.as_ref().or_else(|| self.gateway.refusals.get(&listener.chain)).filter(|_| status != 444)
+        else {
+            outcome.verdict = by_itself(self.shown(status));
             return outcome;
         };
-        // The body's length isn't known before the whole head is read (nginx 1.22.1 and 1.31.3: no 413 then).
-        let bare = Request { body: None, body_bytes: 0, ..request.clone() };
-        let read = listener.wire.remains(&bare);
-        let state = State::new(&bare, listener, read).with(opened.variables);
+        let state = State::new(request, listener, read).with(opened.variables);
         // Without a host that was read nothing is chosen by it (nginx 1.22.1 and 1.31.3).
         let known = state.path.as_ref().is_some_and(|path| !path.is_empty()) && !state.host.is_empty();
-        let by_host = if known { self.by_host(state.clone(), listener.chain) } else { None };
+        let by_host = if known { self.by_host(state.clone(), listener.chain, &self.gateway.refusals) } else { None };
         let mut walk = Walk::new(state, outcome, self.noted);
         walk.errors = Some(by_host.unwrap_or_else(|| errors.clone()));
         let go = self.error(&mut walk, status);
         self.finish(walk, go)
     }
 
-    /// Who handles refusals where the host leads to.
-    fn by_host(&mut self, state: State<'_>, chain: ChainId) -> Option<Arc<Errors>> {
-        let refusals = &self.gateway.refusals;
+    /// How the server of the host reads what stands behind the host, if that is another one.
+    fn behind_host(
+        &mut self,
+        listener: &Listener,
+        request: &Request,
+        wire: &Wire,
+        opened: &Opened,
+    ) -> Option<Arc<Wire>> {
+        if self.gateway.wires.is_empty() {
+            return None;
+        }
+        let read = Read { host: Some(wire.host_of(request)?), ..Read::nothing() };
+        let state = State::new(request, listener, read).with(opened.variables.clone());
+        self.by_host(state, listener.chain, &self.gateway.wires)
+    }
+
+    /// What there is where the host leads to.
+    fn by_host<T>(&mut self, state: State<'_>, chain: ChainId, there: &HashMap<ChainId, Arc<T>>) -> Option<Arc<T>> {
         let mut walk = Walk::new(state, nothing(), Noted::Places);
         let mut at = Frame { chain, clause: 0, step: 0 };
         for _ in 0..WORK / 100 {
@@ -121,29 +145,22 @@ impl Run<'_> {
                 Go::At(next) => at = next,
                 Go::End(_) => return None,
             }
-            if let Some(errors) = refusals.get(&at.chain).filter(|_| at.chain != chain) {
-                return Some(errors.clone());
+            if let Some(found) = there.get(&at.chain).filter(|_| at.chain != chain) {
+                return Some(found.clone());
             }
         }
         None
     }
 
     /// A listener that passes on bytes: the upstream sees whatever arrives.
-    fn raw(&mut self, listener: &Listener, request: &Request, mut outcome: Outcome) -> Outcome {
-        let chain = self.gateway.chains.get(listener.chain.0);
-        outcome.verdict = match chain.map(|chain| (&chain.otherwise, &chain.origin)) {
-            Some((Terminal::Forward(forward), origin)) => {
-                outcome.steps.push(origin.clone());
-                let upstream = forward.upstream.as_literal().unwrap_or_default();
-                Verdict::Proxied {
-                    upstream: String::from_utf8_lossy(upstream).into_owned(),
-                    target: request.target.clone(),
-                    host: request.header("host").next().map(String::from_utf8_lossy).unwrap_or_default().into_owned(),
-                }
-            }
-            Some((Terminal::Unknown(why), _)) => unknown(Cow::clone(why)),
-            _ => Verdict::Refused(444),
-        };
+    fn raw(&mut self, listener: &Listener, request: &Request, outcome: Outcome) -> Outcome {
+        let state = State::new(request, listener, Read::nothing());
+        let mut outcome = self.walk(state, listener.chain, outcome);
+        if let Verdict::Proxied { target, host, .. } = &mut outcome.verdict {
+            target.clone_from(&request.target);
+            let own = request.header("host").next().unwrap_or_default();
+            *host = own.iter().map(|&byte| char::from(byte)).collect();
+        }
         outcome
     }
 }

@@ -13,14 +13,17 @@ use crate::source::{SourceFile, Span};
 const PROXY: &str = "reverse_proxy";
 const BODY: &str = "request_body";
 
-pub(super) fn changes(source: &SourceFile, at: Span, repair: &Repair) -> Option<Vec<Change>> {
-    let lines = Lines::new(&source.text, tree::tree(&source.text), false);
+pub(super) fn read(source: &SourceFile) -> Lines<'_> {
+    Lines::new(&source.text, tree::tree(&source.text), false)
+}
+
+pub(super) fn changes(lines: &Lines<'_>, at: Span, repair: &Repair) -> Option<Vec<Change>> {
     let here = || lines.at(at.start);
     let one = |change: Option<Change>| change.map(|change| vec![change]);
     match repair {
         Repair::Remove => one(Some(lines.remove(here()?))),
         Repair::Value(value) => one(lines.set_args(here()?, 1, value)),
-        Repair::NoCompression => one(around(&lines, here()?, "encode").map(|encode| lines.remove(encode))),
+        Repair::NoCompression => one(around(lines, here()?, "encode").map(|encode| lines.remove(encode))),
         Repair::Timeout(of, long) => match of {
             TimeoutOf::Read | TimeoutOf::UpstreamSend | TimeoutOf::Connect => {
                 let name = match of {
@@ -28,12 +31,12 @@ pub(super) fn changes(source: &SourceFile, at: Span, repair: &Repair) -> Option<
                     TimeoutOf::Connect => "dial_timeout",
                     _ => "write_timeout",
                 };
-                let proxy = around(&lines, here()?, PROXY)?;
+                let proxy = around(lines, here()?, PROXY)?;
                 let here = here()?;
                 if *of == TimeoutOf::Read && lines.word(here, 0) == "response_header_timeout" {
                     return one(lines.set_args(here, 1, &time(*long)));
                 }
-                one(put(&lines, proxy, &["transport http"], name, &format!("{name} {}", time(*long))))
+                one(put(lines, proxy, &["transport http"], name, &format!("{name} {}", time(*long))))
             }
             TimeoutOf::ClientHeader
             | TimeoutOf::ClientBody
@@ -47,29 +50,29 @@ pub(super) fn changes(source: &SourceFile, at: Span, repair: &Repair) -> Option<
                     TimeoutOf::Send | TimeoutOf::Answer => "write",
                     _ => "idle",
                 };
-                one(global(&lines, &["servers", "timeouts"], name, &format!("{name} {}", time(*long))))
+                one(global(lines, &["servers", "timeouts"], name, &format!("{name} {}", time(*long))))
             }
         },
         Repair::EndlessAnswers => one(here().filter(|id| lines.word(*id, 0) == "write").map(|own| lines.remove(own))),
         Repair::StreamAnswers => {
-            let proxy = around(&lines, here()?, PROXY)?;
+            let proxy = around(lines, here()?, PROXY)?;
             let held = lines.children(Some(proxy)).into_iter().find(|id| lines.word(*id, 0) == "response_buffers");
             match held {
                 Some(held) => one(Some(lines.remove(held))),
-                None => one(put(&lines, proxy, &[], "flush_interval", "flush_interval -1")),
+                None => one(put(lines, proxy, &[], "flush_interval", "flush_interval -1")),
             }
         }
         Repair::DropHeader(name) => {
-            let proxy = around(&lines, here()?, PROXY)?;
+            let proxy = around(lines, here()?, PROXY)?;
             let line = format!("header_up -{name}");
-            one(put(&lines, proxy, &[], &line, &line))
+            one(put(lines, proxy, &[], &line, &line))
         }
         Repair::UpstreamHost(host) => {
-            let proxy = around(&lines, here()?, PROXY)?;
-            one(put(&lines, proxy, &[], "header_up Host", &format!("header_up Host {}", word(host))))
+            let proxy = around(lines, here()?, PROXY)?;
+            one(put(lines, proxy, &[], "header_up Host", &format!("header_up Host {}", word(host))))
         }
-        Repair::BodyLimit(bytes) => one(body_limit(&lines, here()?, &size(*bytes, "KiB", "MiB"))),
-        Repair::CloseAdmin => one(global(&lines, &[], "admin", "admin off")),
+        Repair::BodyLimit(bytes) => one(body_limit(lines, here()?, &size(*bytes, "KiB", "MiB"))),
+        Repair::CloseAdmin => one(global(lines, &[], "admin", "admin off")),
         Repair::UpstreamHttp11
         | Repair::HideVersion
         | Repair::RateStatus(_)

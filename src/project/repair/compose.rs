@@ -10,24 +10,23 @@ use crate::source::{SourceFile, Span};
 
 const LOOPBACK: &str = "127.0.0.1";
 
-pub(super) fn changes(source: &SourceFile, at: Span, repair: &Repair) -> Option<Vec<Change>> {
-    let yaml = Yaml::read(source)?;
+pub(super) fn changes(source: &SourceFile, yaml: &Yaml<'_>, at: Span, repair: &Repair) -> Option<Vec<Change>> {
     let change = match repair {
         Repair::Remove => yaml.remove(at.start),
         Repair::Value(value) => yaml.replace(at.start, value),
         Repair::DoubleDollars => {
-            let (text, span) = scalar(source, &yaml, yaml.find(at.start)?.node)?;
+            let (text, span) = scalar(source, yaml, yaml.find(at.start)?.node)?;
             yaml.checked(Change { span, text: text.replace("$$", "$").replace('$', "$$") })
         }
-        Repair::OnLoopback => on_loopback(source, &yaml, at.start),
-        Repair::CloseAdmin => flag(source, &yaml, at.start, "--api.insecure", "false"),
+        Repair::OnLoopback => on_loopback(source, yaml, at.start),
+        Repair::CloseAdmin => flag(source, yaml, at.start, "--api.insecure", "false"),
         Repair::Timeout(of, long) => {
             let found = yaml.find(at.start)?;
             let own = yaml.node(found.node).text()?.to_owned();
             let entry = own.get(.."--entrypoints.".len()).filter(|start| start.eq_ignore_ascii_case("--entrypoints."));
             let entry = own[entry?.len()..].split('.').next()?;
             let name = format!("--entrypoints.{entry}.transport.respondingTimeouts.{}", timeout(*of)?);
-            flag(source, &yaml, at.start, &name, &time(*long))
+            flag(source, yaml, at.start, &name, &time(*long))
         }
         _ => None,
     };

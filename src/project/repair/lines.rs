@@ -4,13 +4,14 @@
 //! behind it.
 
 use super::Change;
-use crate::dialect::tree::{NodeId, Token, TokenKind, Tree};
+use crate::dialect::tree::{Node, NodeId, Token, TokenKind, Tree};
 use crate::source::Span;
 
 /// How a file is indented where nothing shows it.
 const UNIT: &str = "    ";
 
 /// The directives of a file.
+#[derive(Debug)]
 pub(super) struct Lines<'t> {
     pub(super) text: &'t str,
     tree: Tree,
@@ -25,24 +26,28 @@ impl<'t> Lines<'t> {
 
     /// The innermost directive around a byte.
     pub(super) fn at(&self, at: usize) -> Option<NodeId> {
-        let holds = |id: &NodeId| {
-            let span = self.span(*id);
-            span.start <= at && at < span.end
-        };
-        self.all().filter(holds).last()
+        // Directives stand in the order of their first words: the last one that begins before it, or what that stands in.
+        let begun = self.tree.nodes.partition_point(|node| self.starts(node) <= at);
+        let mut around = begun.checked_sub(1).and_then(|last| Some(NodeId(u32::try_from(last).ok()?)));
+        while around.is_some_and(|id| self.span(id).end <= at) {
+            around = around.and_then(|id| self.parent(id));
+        }
+        around
     }
 
     pub(super) fn all(&self) -> impl Iterator<Item = NodeId> {
         (0..self.tree.nodes.len()).filter_map(|index| Some(NodeId(u32::try_from(index).ok()?)))
     }
 
+    fn starts(&self, node: &Node) -> usize {
+        self.tree.tokens.get(node.tokens.start as usize).map_or(0, |token| token.start as usize)
+    }
+
     /// From its first word to its end.
     pub(super) fn span(&self, id: NodeId) -> Span {
         let Some(node) = self.tree.nodes.get(id.0 as usize) else { return Span::default() };
-        let token = |index: u32| self.tree.tokens.get(index as usize).copied();
-        let last = node.tokens.end.checked_sub(1).and_then(token);
-        let first = token(node.tokens.start);
-        Span { start: first.map_or(0, |token| token.start as usize), end: last.map_or(0, |token| token.end as usize) }
+        let last = node.tokens.end.checked_sub(1).and_then(|last| self.tree.tokens.get(last as usize));
+        Span { start: self.starts(node), end: last.map_or(0, |token| token.end as usize) }
     }
 
     /// The places of its words.
@@ -54,7 +59,11 @@ impl<'t> Lines<'t> {
 
     /// A word as written.
     pub(super) fn word(&self, id: NodeId, index: usize) -> &'t str {
-        self.words(id).get(index).map_or("", |span| &self.text[span.start..span.end])
+        let word = || {
+            let words = self.tree.words.get(range(&self.tree.nodes.get(id.0 as usize)?.words))?;
+            self.tree.tokens.get(*words.get(index)? as usize).map(|token| token.span())
+        };
+        word().map_or("", |span| &self.text[span.start..span.end])
     }
 
     pub(super) fn parent(&self, id: NodeId) -> Option<NodeId> {
@@ -67,7 +76,11 @@ impl<'t> Lines<'t> {
 
     /// The directives that stand directly in a block; absent: those outside of every block.
     pub(super) fn children(&self, parent: Option<NodeId>) -> Vec<NodeId> {
-        self.all().filter(|id| self.parent(*id) == parent).collect()
+        let last = u32::try_from(self.tree.nodes.len()).unwrap_or(u32::MAX);
+        let end = |id: u32| self.tree.nodes.get(id as usize).map_or(last, |node| node.end);
+        let (first, behind) = parent.map_or((0, last), |block| (block.0 + 1, end(block.0)));
+        let next = |id: &u32| Some(end(*id)).filter(|next| *next < behind);
+        std::iter::successors(Some(first).filter(|first| *first < behind), next).map(NodeId).collect()
     }
 
     /// The words behind the name become these.
@@ -157,8 +170,8 @@ impl<'t> Lines<'t> {
 
     /// Where a line ends behind `at`, if nothing but a comment follows there.
     fn rest_of_line(&self, at: usize) -> Option<usize> {
-        let next = self.tree.tokens.iter().filter(|token| token.start as usize >= at);
-        for token in next {
+        let next = self.tree.tokens.partition_point(|token| (token.start as usize) < at);
+        for token in self.tree.tokens.iter().skip(next) {
             match token.kind {
                 TokenKind::Comment => return Some(token.end as usize),
                 TokenKind::Blank => match self.text[token.start as usize..token.end as usize].find('\n') {
@@ -209,6 +222,10 @@ impl<'t> Lines<'t> {
         });
         deeper.take(1).next().unwrap_or_else(|| UNIT.to_owned())
     }
+}
+
+fn range(words: &std::ops::Range<u32>) -> std::ops::Range<usize> {
+    words.start as usize..words.end as usize
 }
 
 fn one_line(lines: &[(usize, String)]) -> String {

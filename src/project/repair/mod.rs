@@ -13,8 +13,12 @@ mod toml;
 mod traefik;
 mod yaml;
 
+use std::sync::OnceLock;
 use std::time::Duration;
 
+use self::lines::Lines;
+use self::traefik::TraefikFile;
+use self::yaml::Yaml;
 use super::classify::{What, classify};
 use crate::gateway::TimeoutOf;
 use crate::source::{SourceFile, Span};
@@ -142,18 +146,55 @@ fn of_what(of: TimeoutOf) -> &'static str {
     }
 }
 
-/// What changes in `files[file]`, so that this holds at a place in it: that of the setting itself, or where none is written, that of what it is
-/// about (a `proxy_pass`, a `reverse_proxy`, an entry point, a published port). `None`: it can't be done, or it holds already.
-pub fn repair(files: &[SourceFile], file: usize, at: Span, repair: &Repair) -> Option<Vec<Change>> {
-    let source = files.get(file)?;
-    let changes = match classify(&source.path, &source.text)? {
-        What::Nginx | What::NginxPart => nginx::changes(files, source, at, repair),
-        What::Caddyfile => caddy::changes(source, at, repair),
-        What::Traefik => traefik::changes(source, at, repair),
-        What::Compose => compose::changes(source, at, repair),
-        What::CaddyJson | What::Htpasswd => None,
-    }?;
-    changes.iter().any(|change| source.slice(change.span) != change.text).then_some(changes)
+/// Files that are to be repaired. Each is read once, when the first repair asks for it: one file may need thousands.
+#[derive(Debug)]
+pub struct Workbench<'f> {
+    files: &'f [SourceFile],
+    read: Vec<OnceLock<Option<Language<'f>>>>,
+    /// The files of nginx that set headers for the upstream.
+    setting_headers: OnceLock<Vec<&'f SourceFile>>,
+}
+
+/// A file as its language's repairs see it.
+#[derive(Debug)]
+enum Language<'f> {
+    Nginx(Lines<'f>),
+    Caddyfile(Lines<'f>),
+    Traefik(TraefikFile<'f>),
+    Compose(Yaml<'f>),
+}
+
+impl<'f> Workbench<'f> {
+    /// None of them read so far.
+    pub fn new(files: &'f [SourceFile]) -> Workbench<'f> {
+        Workbench { files, read: files.iter().map(|_| OnceLock::new()).collect(), setting_headers: OnceLock::new() }
+    }
+
+    /// What changes in `files[file]`, so that this holds at a place in it: that of the setting itself, or where none is written, that of what
+    /// it is about (a `proxy_pass`, a `reverse_proxy`, an entry point, a published port). `None`: it can't be done, or it holds already.
+    pub fn repair(&self, file: usize, at: Span, repair: &Repair) -> Option<Vec<Change>> {
+        let source = self.files.get(file)?;
+        let changes = match self.read.get(file)?.get_or_init(|| Language::read(source)).as_ref()? {
+            Language::Nginx(lines) => nginx::changes(self, source, lines, at, repair),
+            Language::Caddyfile(lines) => caddy::changes(lines, at, repair),
+            Language::Traefik(file) => traefik::changes(file, at, repair),
+            Language::Compose(yaml) => compose::changes(source, yaml, at, repair),
+        }?;
+        changes.iter().any(|change| source.slice(change.span) != change.text).then_some(changes)
+    }
+}
+
+impl<'f> Language<'f> {
+    /// `None`: no language whose files are repaired, or not valid.
+    fn read(source: &'f SourceFile) -> Option<Language<'f>> {
+        Some(match classify(&source.path, &source.text)? {
+            What::Nginx | What::NginxPart => Language::Nginx(nginx::read(source)?),
+            What::Caddyfile => Language::Caddyfile(caddy::read(source)),
+            What::Traefik => Language::Traefik(TraefikFile::read(source)?),
+            What::Compose => Language::Compose(Yaml::read(source)?),
+            What::CaddyJson | What::Htpasswd => return None,
+        })
+    }
 }
 
 /// A number of bytes as nginx (`k`, `m`) or Caddy (`KiB`, `MiB`) writes it.

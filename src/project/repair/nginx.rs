@@ -4,7 +4,7 @@
 //! `proxy_set_header` hides the outer ones, so a new one goes where the others stand.
 
 use super::lines::Lines;
-use super::{Change, Repair, size, time};
+use super::{Change, Repair, Workbench, size, time};
 use crate::dialect::nginx::context::Context;
 use crate::dialect::nginx::lexer;
 use crate::dialect::nginx::table::TABLE;
@@ -14,25 +14,32 @@ use crate::source::{SourceFile, Span};
 
 const SET_HEADER: &str = "proxy_set_header";
 
-pub(super) fn changes(files: &[SourceFile], source: &SourceFile, at: Span, repair: &Repair) -> Option<Vec<Change>> {
+/// `None`: it isn't valid.
+pub(super) fn read(source: &SourceFile) -> Option<Lines<'_>> {
     let (tree, faults) = lexer::parse(source.bytes());
-    if !faults.is_empty() {
-        return None;
-    }
-    let lines = Lines::new(&source.text, tree, true);
+    faults.is_empty().then(|| Lines::new(&source.text, tree, true))
+}
+
+pub(super) fn changes(
+    all: &Workbench<'_>,
+    source: &SourceFile,
+    lines: &Lines<'_>,
+    at: Span,
+    repair: &Repair,
+) -> Option<Vec<Change>> {
     let here = lines.at(at.start)?;
     let change = match repair {
         Repair::Remove => lines.remove(here),
         Repair::Value(value) => lines.set_args(here, 1, value)?,
-        Repair::RefuseAtOnce => at_once(&lines, here)?,
-        Repair::DropHeader(name) => header(files, source, &lines, here, name, "\"\"")?,
-        Repair::UpstreamHost(host) => header(files, source, &lines, here, "Host", &word(host))?,
-        Repair::HideVersion => hide_version(&lines, here)?,
-        Repair::OnEveryAnswer => always(&lines, here)?,
-        Repair::IgnoreUpstreamOrders => ignore_orders(&lines, here)?,
+        Repair::RefuseAtOnce => at_once(lines, here)?,
+        Repair::DropHeader(name) => header(all, source, lines, here, name, "\"\"")?,
+        Repair::UpstreamHost(host) => header(all, source, lines, here, "Host", &word(host))?,
+        Repair::HideVersion => hide_version(lines, here)?,
+        Repair::OnEveryAnswer => always(lines, here)?,
+        Repair::IgnoreUpstreamOrders => ignore_orders(lines, here)?,
         _ => {
             let (name, value) = directive(repair)?;
-            set(&lines, here, name, &value)?
+            set(lines, here, name, &value)?
         }
     };
     Some(vec![change])
@@ -140,7 +147,7 @@ fn contexts(lines: &Lines<'_>, block: NodeId) -> Vec<Context> {
 
 /// A request header towards the upstream.
 fn header(
-    files: &[SourceFile],
+    all: &Workbench<'_>,
     source: &SourceFile,
     lines: &Lines<'_>,
     here: NodeId,
@@ -166,7 +173,7 @@ fn header(
         // What is included here stands here. What can't be found may set some too: then they would be hidden, or not.
         let included = children.iter().copied().filter(|id| lines.word(*id, 0) == "include");
         for include in included.filter(|_| near.is_some_and(|near| !matches!(lines.word(near, 0), "server" | "http"))) {
-            let headers = included_headers(files, lines.word(include, 1))?;
+            let headers = included_headers(all.files, lines.word(include, 1))?;
             if headers.iter().any(|own| own.eq_ignore_ascii_case(name)) {
                 return None;
             }
@@ -180,10 +187,11 @@ fn header(
         }
     }
     // Those that are included into blocks around were looked at.
-    let here =
-        |file: &SourceFile| lines.all().any(|id| lines.word(id, 0) == "include" && names(lines.word(id, 1), file));
-    let elsewhere = |file: &&SourceFile| file.name != source.name && file.text.contains(SET_HEADER) && !here(file);
-    if files.iter().any(|file| elsewhere(&file)) { None } else { lines.insert(first.0, first.1, &new) }
+    let setting = || all.files.iter().filter(|file| file.text.contains(SET_HEADER)).collect();
+    let elsewhere = all.setting_headers.get_or_init(setting).iter().filter(|file| file.name != source.name);
+    let included = || lines.all().filter(|id| lines.word(*id, 0) == "include").map(|id| lines.word(id, 1));
+    let hidden = elsewhere.into_iter().any(|file| !included().any(|word| names(word, file)));
+    if hidden { None } else { lines.insert(first.0, first.1, &new) }
 }
 
 /// Whether a word of `include` means a file.

@@ -7,7 +7,7 @@ use super::*;
 fn repaired(name: &str, text: &str, at: &str, wanted: &Repair) -> Option<String> {
     let start = text.find(at).unwrap();
     let file = SourceFile::new(name, name, text);
-    let changes = repair(&[file], 0, Span { start, end: start + at.len() }, wanted)?;
+    let changes = Workbench::new(&[file]).repair(0, Span { start, end: start + at.len() }, wanted)?;
     let mut out = text.to_owned();
     for change in changes.iter().rev() {
         out.replace_range(change.span.start..change.span.end, &change.text);

@@ -13,68 +13,82 @@ use crate::source::{SourceFile, Span};
 const ENTRY_POINTS: &str = "entryPoints";
 const TIMEOUTS: [&str; 2] = ["transport", "respondingTimeouts"];
 
-pub(super) fn changes(source: &SourceFile, at: Span, repair: &Repair) -> Option<Vec<Change>> {
-    let is_toml = source.path.extension().is_some_and(|extension| extension == OsStr::new("toml"));
-    let change = match repair {
-        Repair::Remove if is_toml => toml::remove(source, &toml::keys_at(source, at.start)?),
-        Repair::Remove => Yaml::read(source)?.remove(at.start),
-        Repair::Value(value) if is_toml => {
+/// A file of Traefik's.
+#[derive(Debug)]
+pub(super) enum TraefikFile<'f> {
+    Yaml(Yaml<'f>),
+    Toml(&'f SourceFile),
+}
+
+impl<'f> TraefikFile<'f> {
+    /// `None`: it isn't valid.
+    pub(super) fn read(source: &'f SourceFile) -> Option<TraefikFile<'f>> {
+        match source.path.extension().is_some_and(|extension| extension == OsStr::new("toml")) {
+            true => Some(TraefikFile::Toml(source)),
+            false => Yaml::read(source).map(TraefikFile::Yaml),
+        }
+    }
+
+    /// The keys on the way to a place.
+    fn keys_at(&self, at: usize) -> Option<Vec<String>> {
+        match self {
+            TraefikFile::Toml(source) => toml::keys_at(source, at),
+            TraefikFile::Yaml(yaml) => Some(yaml.find(at)?.keys.into_iter().map(str::to_owned).collect()),
+        }
+    }
+
+    /// A value below a row of keys; a text stands in quotes where the language wants it.
+    fn set(&self, keys: &[&str], value: &str) -> Option<Change> {
+        match (self, value.parse::<i64>(), value.parse::<bool>()) {
+            (TraefikFile::Yaml(yaml), ..) => yaml.set(keys, value),
+            (TraefikFile::Toml(source), Ok(number), _) => toml::set(source, keys, number),
+            (TraefikFile::Toml(source), _, Ok(switch)) => toml::set(source, keys, switch),
+            (TraefikFile::Toml(source), ..) => toml::set(source, keys, value),
+        }
+    }
+
+    /// Another value for the key at a place.
+    fn replace(&self, at: usize, value: &str) -> Option<Change> {
+        match self {
+            TraefikFile::Yaml(yaml) => yaml.replace(yaml.value_at(at).unwrap_or(at), value),
+            TraefikFile::Toml(source) => {
+                let keys = toml::keys_at(source, at)?;
+                self.set(&keys.iter().map(String::as_str).collect::<Vec<_>>(), value)
+            }
+        }
+    }
+}
+
+pub(super) fn changes(file: &TraefikFile<'_>, at: Span, repair: &Repair) -> Option<Vec<Change>> {
+    // A setting's own place.
+    let number = |key: &str, value: &str| {
+        let last = file.keys_at(at.start)?.pop()?;
+        last.eq_ignore_ascii_case(key).then(|| file.replace(at.start, value))?
+    };
+    let change = match (repair, file) {
+        (Repair::Remove, TraefikFile::Toml(source)) => toml::remove(source, &toml::keys_at(source, at.start)?),
+        (Repair::Remove, TraefikFile::Yaml(yaml)) => yaml.remove(at.start),
+        (Repair::Value(value), TraefikFile::Toml(source)) => {
             let keys = toml::keys_at(source, at.start)?;
             toml::set(source, &keys.iter().map(String::as_str).collect::<Vec<_>>(), value.as_str())
         }
-        Repair::Value(value) => Yaml::read(source)?.replace(at.start, value),
+        (Repair::Value(value), TraefikFile::Yaml(yaml)) => yaml.replace(at.start, value),
         // Only what is open without a login by itself is closed here.
-        Repair::CloseAdmin => match (is_toml, last_key(source, at, is_toml)?.as_str()) {
-            (true, "insecure") => toml::set(source, &["api", "insecure"], false),
-            (false, "insecure") => Yaml::read(source)?.set(&["api", "insecure"], "false"),
-            _ => None,
+        (Repair::CloseAdmin, _) => match file.keys_at(at.start)?.last()?.eq_ignore_ascii_case("insecure") {
+            true => file.set(&["api", "insecure"], "false"),
+            false => None,
         },
-        Repair::BodyLimit(bytes) => number(source, at, is_toml, "maxrequestbodybytes", &bytes.to_string()),
-        Repair::EndlessAnswers => number(source, at, is_toml, "writetimeout", "0s"),
-        Repair::Timeout(TimeoutOf::Read, long) => number(source, at, is_toml, "responseheadertimeout", &time(*long)),
-        Repair::Timeout(of, long) => {
-            let timeout = timeout(*of)?;
-            let long = time(*long);
-            if is_toml {
-                let keys = toml::keys_at(source, at.start)?;
-                let entry = entry_point(&keys.iter().map(String::as_str).collect::<Vec<_>>())?.to_owned();
-                toml::set(source, &[ENTRY_POINTS, &entry, TIMEOUTS[0], TIMEOUTS[1], timeout], long)
-            } else {
-                let yaml = Yaml::read(source)?;
-                let keys = yaml.find(at.start)?.keys;
-                let entry = entry_point(&keys)?;
-                yaml.set(&[ENTRY_POINTS, entry, TIMEOUTS[0], TIMEOUTS[1], timeout], &long)
-            }
+        (Repair::BodyLimit(bytes), _) => number("maxRequestBodyBytes", &bytes.to_string()),
+        (Repair::EndlessAnswers, _) => number("writeTimeout", "0s"),
+        (Repair::Timeout(TimeoutOf::Read, long), _) => number("responseHeaderTimeout", &time(*long)),
+        (Repair::Timeout(of, long), _) => {
+            let keys = file.keys_at(at.start)?;
+            let keys: Vec<&str> = keys.iter().map(String::as_str).collect();
+            file.set(&[ENTRY_POINTS, entry_point(&keys)?, TIMEOUTS[0], TIMEOUTS[1], timeout(*of)?], &time(*long))
         }
         _ => None,
     };
     Some(vec![change?])
-}
-
-/// The innermost key at a place, in lower case.
-fn last_key(source: &SourceFile, at: Span, is_toml: bool) -> Option<String> {
-    match is_toml {
-        true => Some(toml::keys_at(source, at.start)?.last()?.to_ascii_lowercase()),
-        false => Some(Yaml::read(source)?.find(at.start)?.keys.last()?.to_ascii_lowercase()),
-    }
-}
-
-/// Another value for the key at a place, if it is this one.
-fn number(source: &SourceFile, at: Span, is_toml: bool, key: &str, value: &str) -> Option<Change> {
-    if last_key(source, at, is_toml)? != key {
-        return None;
-    }
-    match is_toml {
-        true => {
-            let keys = toml::keys_at(source, at.start)?;
-            let keys: Vec<&str> = keys.iter().map(String::as_str).collect();
-            match value.parse::<i64>() {
-                Ok(number) => toml::set(source, &keys, number),
-                Err(_) => toml::set(source, &keys, value),
-            }
-        }
-        false => Yaml::read(source)?.replace(Yaml::read(source)?.value_at(at.start)?, value),
-    }
 }
 
 /// The entry point that a row of keys leads into.

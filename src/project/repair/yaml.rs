@@ -9,6 +9,7 @@ use crate::dialect::yaml;
 use crate::source::{SourceFile, Span};
 
 /// A YAML file.
+#[derive(Debug)]
 pub(super) struct Yaml<'s> {
     source: &'s SourceFile,
     document: Document,

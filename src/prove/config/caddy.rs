@@ -4,26 +4,31 @@
 //! what Caddy runs and to what the evaluator reads, and nobody outside is asked for a certificate.
 
 use std::ffi::OsString;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::document::{entries, get, items, json, made, map, maps, path, put, remove, set, text};
 use super::world::{self, World};
 use crate::dialect::Place;
+use crate::dialect::caddy::lexer::Lexer;
 use crate::dialect::document::{Document, Kind, NodeId, Style};
 use crate::prove::server::{self, Launch};
+use crate::source::SourceFile;
 
 /// The parts of a config that run here; others may do anything.
 const APPS: &[&str] = &["http", "tls", "pki"];
 
-/// Moves a config. Errors: what can't be moved.
-pub fn edit(document: &mut Document, world: &mut World) -> Result<(), String> {
-    let Some(root) = document.root().map(|root| root.id) else { return Err("it is empty".to_owned()) };
+/// Moves a config; files that it names lie below `root`. Errors: what can't be moved.
+pub fn edit(document: &mut Document, root: Option<&Path>, world: &mut World) -> Result<(), String> {
+    if let Some(root) = root {
+        below(document, root);
+    }
+    let Some(top) = document.root().map(|root| root.id) else { return Err("it is empty".to_owned()) };
     let here = Place::default();
     let admin = map(document, here, &[("disabled", "true", Style::Plain)]);
-    put(document, root, "admin", admin);
+    put(document, top, "admin", admin);
     let data = world.folder.path().join("data").display().to_string();
     let storage = map(document, here, &[("module", "file_system", Style::Quoted), ("root", &data, Style::Quoted)]);
-    put(document, root, "storage", storage);
+    put(document, top, "storage", storage);
     let mover = &mut Mover { document, world };
     mover.logs()?;
     mover.apps();
@@ -33,6 +38,61 @@ pub fn edit(document: &mut Document, world: &mut World) -> Result<(), String> {
         mover.handler(map)?;
     }
     Ok(())
+}
+
+/// Absolute paths of folders and files that requests are answered from, or that placeholders read.
+fn below(document: &mut Document, root: &Path) {
+    let prefix = root.display().to_string();
+    for map in maps(document) {
+        for key in ["root", "file_root"] {
+            let Some(node) = get(document, map, key) else { continue };
+            match text(document, node) {
+                Some(own) if own.starts_with('/') => set(document, node, format!("{prefix}{own}")),
+                _ => {}
+            }
+        }
+    }
+    for node in &mut document.nodes {
+        if let Kind::Scalar(text, _) = &mut node.kind
+            && text.contains("{file./")
+        {
+            *text = text.replace("{file./", &format!("{{file.{prefix}/")).into();
+        }
+    }
+}
+
+/// Writes Caddyfiles into the folder of `world`, so that an import of an absolute path finds what lies below `root`. Returns the main one.
+///
+/// Errors: they can't be written.
+pub fn stage(files: &[SourceFile], root: &Path, world: &World) -> Result<PathBuf, String> {
+    let tree = world.folder.path().join("tree");
+    let mut main = None;
+    for file in files {
+        let own = file.path.strip_prefix(root).unwrap_or(&file.path);
+        let below = format!("tree/{}", own.display().to_string().trim_start_matches('/'));
+        let path = world.write(&below, imports(&file.text, &tree).as_bytes())?;
+        main.get_or_insert(path);
+    }
+    main.ok_or_else(|| "it has no file".to_owned())
+}
+
+/// A Caddyfile whose imports of absolute paths look below `tree`.
+fn imports(file: &str, tree: &Path) -> String {
+    let mut lexer = Lexer::new(file);
+    let (mut out, mut at) = (String::with_capacity(file.len()), 0);
+    let (mut last_line, mut import) = (0, false);
+    while let Ok(Some(word)) = lexer.next_word() {
+        if import && word.line == last_line && word.text.starts_with('/') {
+            let start = word.span.start + file[word.span.clone()].find('/').unwrap_or(0);
+            out.push_str(&file[at..start]);
+            out.push_str(&tree.display().to_string());
+            at = start;
+        }
+        import = word.text == "import" && word.line != last_line;
+        last_line = word.line;
+    }
+    out.push_str(&file[at..]);
+    out
 }
 
 /// How Caddy is started on a moved config.

@@ -3,54 +3,91 @@
 //! In: configs as they were read. Out: a report of the differences, in the user's own names. Invariant: what the evaluator reads is what
 //! the server reads; nothing of the user's is bound, written or asked.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use crate::diag::{Severity, Sink};
 use crate::dialect::{self, Options};
-use crate::gateway::Gateway;
 use crate::policy::plan::Proxy;
+use crate::project::System;
+use crate::project::inside::Given;
 use crate::source::SourceFile;
 use site::Site;
 use world::World;
 
 pub mod caddy;
+mod docker;
 pub mod document;
 pub mod edits;
+mod labels;
 pub mod nginx;
 pub mod requests;
+mod settings;
 pub mod site;
 pub mod traefik;
 pub mod world;
 
-/// Moves a config aside and starts its server. `own` is the gateway as the user's files say it, `version` the server's.
+/// Moves a config aside and starts its server. `system` is what the user's files say, `version` the server's, `options` what its files
+/// were read with; a container's files are read as the container sees them.
 ///
 /// Errors: what can't be moved, or why the server doesn't start.
-pub fn start(proxy: Proxy, own: &Gateway, program: &Path, version: &str, options: &Options) -> Result<Site, String> {
+pub fn start(proxy: Proxy, system: &System, program: &Path, version: &str, options: &Options) -> Result<Site, String> {
+    let inside = system.inside.as_ref();
+    let own = &system.gateway;
+    let options = inside.map_or(options, |inside| &inside.options);
+    let main = || match inside.map(|inside| &inside.given) {
+        Some(Given::Main(main)) => Ok(main),
+        Some(Given::Traefik(_)) | None => own.files.first().ok_or("it has no file"),
+    };
     let mut world = World::new()?;
-    let main = own.files.first().ok_or("it has no file")?;
-    match proxy {
-        Proxy::Nginx => {
-            let config = dialect::nginx::read::read_file(main.clone(), options, &mut Sink::default());
-            let from = nginx::From { root: options.root.as_deref(), program };
-            let moved = nginx::stage(&config, from, &mut world)?;
-            let options = Options {
-                root: None,
-                nginx_version: Some(numbers(version)),
-                variables: options.variables.clone(),
-                ..Options::default()
+    world.root = options.root.as_ref().map(|root| root.display().to_string());
+    let mut site = match proxy {
+        Proxy::Nginx => nginx_site(main()?, program, version, options, world),
+        Proxy::Caddy => caddy_site(main()?, program, options, world),
+        Proxy::Traefik => {
+            let parts = match inside.map(|inside| &inside.given) {
+                Some(Given::Traefik(parts)) => (**parts).clone(),
+                Some(Given::Main(_)) | None => {
+                    let file = |file: &SourceFile| (PathBuf::from(&file.name), file.text.to_string());
+                    let files: Vec<_> = own.files.iter().map(file).collect();
+                    dialect::traefik::read_system(&files, options, &mut Sink::default())
+                }
             };
-            let reading = dialect::nginx::read_gateway(&moved, &moved.display().to_string(), &options);
-            let launch = nginx::launch(&moved, program, &world)?;
-            understood(&reading.problems, &world)?;
-            Site::start(world, reading.gateway, &launch)
+            traefik_site(parts, program, options, world)
         }
-        Proxy::Caddy => caddy_site(main, program, options, world),
-        Proxy::Traefik => traefik_site(&own.files, program, options, world),
+    }?;
+    if let Some(inside) = inside {
+        site.publish(&inside.published);
     }
+    Ok(site)
+}
+
+fn nginx_site(
+    main: &SourceFile,
+    program: &Path,
+    version: &str,
+    options: &Options,
+    mut world: World,
+) -> Result<Site, String> {
+    let config = dialect::nginx::read::read_file(main.clone(), options, &mut Sink::default());
+    let from = nginx::From { root: options.root.as_deref(), program };
+    let moved = nginx::stage(&config, from, &mut world)?;
+    let tree = world.folder.path().join("tree");
+    let name = |file: &SourceFile| (tree.join(nginx::below(file, from.root)), file.name.clone());
+    let seen = Options {
+        nginx_version: Some(numbers(version)),
+        variables: options.variables.clone(),
+        names: config.files.iter().map(name).collect(),
+        ..Options::default()
+    };
+    let reading = dialect::nginx::read_gateway(&moved, &seen.name(&moved), &seen);
+    let launch = nginx::launch(&moved, program, &world)?;
+    understood(&reading.problems, &world)?;
+    Site::start(world, reading.gateway, &launch)
 }
 
 fn caddy_site(main: &SourceFile, program: &Path, options: &Options, mut world: World) -> Result<Site, String> {
     let variables: Vec<(String, String)> = options.variables.values.clone().into_iter().collect();
+    let root = options.root.as_deref();
     let mut problems = Sink::default();
     let is_json = serde_json::from_str::<serde::de::IgnoredAny>(&main.text).is_ok();
     let (mut own, files) = if is_json {
@@ -62,41 +99,45 @@ fn caddy_site(main: &SourceFile, program: &Path, options: &Options, mut world: W
     let mut run = if is_json {
         own.clone()
     } else {
-        let text = caddy::adapted(&main.path, program, &variables)?;
+        let path = match root {
+            Some(root) => caddy::stage(&files, root, &world)?,
+            None => main.path.clone(),
+        };
+        let text = caddy::adapted(&path, program, &variables).map_err(|reason| world.own_names(&reason))?;
         dialect::json::read(0, &SourceFile::new("caddy adapt", "", text), &mut problems)
     };
-    caddy::edit(&mut run, &mut world)?;
-    caddy::edit(&mut own, &mut world)?;
-    let gateway = dialect::caddy::gateway::gateway(&own, files, options, &mut problems);
+    caddy::edit(&mut run, root, &mut world)?;
+    // The same addresses again, and what was said is said.
+    let notes = world.notes.clone();
+    caddy::edit(&mut own, root, &mut world)?;
+    world.notes = notes;
+    // Paths are moved already.
+    let seen = Options { root: None, ..options.clone() };
+    let mut gateway = dialect::caddy::gateway::gateway(&own, files, &seen, &mut problems);
+    if let Some(root) = root {
+        let name = |file: &mut SourceFile| {
+            if file.path.starts_with(root) {
+                file.name = options.name(&file.path);
+            }
+        };
+        gateway.files.iter_mut().for_each(name);
+        problems.list.iter_mut().filter_map(|problem| problem.file.as_mut()).for_each(name);
+    }
     understood(&problems, &world)?;
     let launch = caddy::launch(&run, program, &world, &variables)?;
     Site::start(world, gateway, &launch)
 }
 
-fn traefik_site(files: &[SourceFile], program: &Path, options: &Options, mut world: World) -> Result<Site, String> {
-    let mut documents = Vec::new();
-    for (index, file) in files.iter().enumerate() {
-        if file.text.contains("{{") {
-            return Err(format!("`{}` is a template, which isn't moved", file.name));
-        }
-        let toml = file.path.extension().is_some_and(|extension| extension == "toml");
-        let read = if toml { dialect::toml::read } else { dialect::yaml::read };
-        documents.push(read(index, file, &mut Sink::default()));
-    }
-    let at = documents.iter().position(traefik::is_static).ok_or("its static file isn't named: name it too")?;
-    let mut main = documents.remove(at);
-    let folder = world.folder.path().join("dynamic");
-    traefik::edit_static(&mut main, &folder, &mut world)?;
-    let mut texts = vec![traefik::write(&main, "traefik.yml", &world)?];
-    for (index, mut document) in documents.into_iter().enumerate() {
-        traefik::edit_dynamic(&mut document, &mut world)?;
-        texts.push(traefik::write(&document, &format!("dynamic/{index}.yml"), &world)?);
-    }
-    let reading = dialect::traefik::read_gateway(&texts, options);
-    understood(&reading.problems, &world)?;
-    let gateway = reading.gateway;
-    let (path, _) = texts.first().ok_or("it has no file")?;
-    let launch = traefik::launch(path, program, &world)?;
+fn traefik_site(
+    mut parts: dialect::traefik::System,
+    program: &Path,
+    options: &Options,
+    mut world: World,
+) -> Result<Site, String> {
+    let main = traefik::stage(&mut parts, options, &mut world)?;
+    let mut problems = Sink::default();
+    let gateway = dialect::traefik::gateway(parts, options, &mut problems);
+    let launch = traefik::launch(&main, program, &world)?;
     Site::start(world, gateway, &launch)
 }
 

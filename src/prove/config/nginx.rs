@@ -18,6 +18,7 @@ use crate::dialect::nginx::context::Context;
 use crate::dialect::nginx::lexer;
 use crate::dialect::tree::TokenKind;
 use crate::prove::server::{self, Launch};
+use crate::source::SourceFile;
 
 /// The variable that stands for an upstream which a config computes.
 const COMPUTED: &str = "llmguard_upstream";
@@ -42,9 +43,11 @@ pub fn stage(config: &Config, from: From<'_>, world: &mut World) -> Result<PathB
         world,
         edits: Edits::default(),
         upstreams: BTreeSet::new(),
+        own: BTreeSet::new(),
         computed: false,
     };
     mover.upstreams = mover.named_upstreams();
+    mover.own = mover.own_listeners();
     mover.block(config.top(), config.context)?;
     for file in 0..config.files.len() {
         mover.includes(file);
@@ -81,6 +84,8 @@ struct Mover<'a> {
     edits: Edits,
     /// The names of `upstream` blocks.
     upstreams: BTreeSet<String>,
+    /// The listeners of `http {}`: to these `stream {}` may pass connections.
+    own: BTreeSet<String>,
     /// Whether an upstream is computed from variables.
     computed: bool,
 }
@@ -107,6 +112,47 @@ impl Mover<'_> {
         let blocks = self.config.directives.iter().filter(|directive| directive.block().is_some());
         let named = blocks.filter(|directive| self.name(directive) == "upstream");
         named.filter_map(|directive| Some(self.text(*self.config.args(directive).first()?))).collect()
+    }
+
+    fn own_listeners(&self) -> BTreeSet<String> {
+        let config = self.config;
+        let mut own = BTreeSet::new();
+        let mut left = vec![(config.top(), config.context)];
+        while let Some((block, context)) = left.pop() {
+            for directive in config.within(block) {
+                let name = config.name(directive);
+                if let Some(inner) = directive.block() {
+                    left.push((inner, context.inside(name)));
+                } else if name == b"listen" && matches!(context, Context::Server) {
+                    own.extend(config.args(directive).first().and_then(|word| listen_address(&self.text(*word))));
+                }
+            }
+        }
+        own
+    }
+
+    /// The listener of `http {}` that an address of this machine leads to.
+    fn own_listener(&self, address: &str) -> Option<String> {
+        let (host, port) = address.rsplit_once(':')?;
+        let loopback = ["127.0.0.1", "localhost"].contains(&host);
+        let exact = [address.to_owned(), format!("127.0.0.1:{port}"), format!("localhost:{port}"), format!("*:{port}")];
+        let ipv6 = [address.to_owned(), format!("[::]:{port}")];
+        let names: &[String] = if loopback {
+            &exact
+        } else if host == "[::1]" {
+            &ipv6
+        } else {
+            &exact[..1]
+        };
+        names.iter().find(|name| self.own.contains(*name)).cloned()
+    }
+
+    /// Where connections of `stream {}` to an address go. Errors: what the system says.
+    fn connected(&mut self, address: &str) -> Result<String, String> {
+        match self.own_listener(address) {
+            Some(own) => Ok(self.world.listener(&own)?.to_string()),
+            None => Ok(self.world.upstream(address)?.to_string()),
+        }
     }
 
     /// Every directive of a block and of those inside, without recursion.
@@ -137,7 +183,8 @@ impl Mover<'_> {
         let has = |name: &str| config.within(block).any(|inner| config.name(inner) == name.as_bytes());
         let mut text = String::new();
         match inside {
-            Context::Upstream | Context::StreamUpstream => self.pool(block)?,
+            Context::Upstream => self.pool(block, false)?,
+            Context::StreamUpstream => self.pool(block, true)?,
             Context::Http => {
                 text.push_str(&self.http_settings(has("access_log"))?);
             }
@@ -183,8 +230,17 @@ impl Mover<'_> {
         let value = self.text(first);
         match act {
             Act::Remove => self.remove(directive),
-            Act::Listen => self.listen(directive, &value, context)?,
-            Act::Pass => self.pass(directive, first, &value, context)?,
+            Act::Listen => self.listen(directive, &value)?,
+            // Who is asked there can't be told beforehand, so nobody is.
+            Act::Pass if matches!(context, Context::StreamServer) && value.contains('$') => {}
+            Act::Pass if matches!(context, Context::StreamServer) && !self.upstreams.contains(&value) => {
+                let addr = self.connected(&value)?;
+                self.put(first, &addr);
+            }
+            Act::Pass if matches!(context, Context::StreamServer) => {}
+            Act::Pass => self.pass(directive, first, &value)?,
+            Act::Wrap if self.own.is_empty() => self.remove(directive),
+            Act::Wrap => {}
             Act::Resolver => {
                 let nobody = self.world.nobody();
                 self.put(first, &nobody.to_string());
@@ -216,6 +272,10 @@ impl Mover<'_> {
             Act::Read => {
                 let path = self.own_path(&value);
                 if path.exists() { self.put_path(first, &path) } else { self.remove(directive) }
+            }
+            Act::Content if value.starts_with('/') && self.from.root.is_some() => {
+                let path = self.own_path(&value);
+                self.put_path(first, &path);
             }
             Act::Content if value.starts_with('/') || value.starts_with('$') => {}
             Act::Content => {
@@ -249,7 +309,7 @@ impl Mover<'_> {
         self.put(word, &path.display().to_string());
     }
 
-    fn listen(&mut self, directive: &Directive, value: &str, context: Context) -> Result<(), String> {
+    fn listen(&mut self, directive: &Directive, value: &str) -> Result<(), String> {
         let Some(first) = self.config.args(directive).first().copied() else { return Ok(()) };
         if value.starts_with("unix:") {
             let path = self.world.path(&format!("{}.sock", first.place().span().start))?;
@@ -264,9 +324,11 @@ impl Mover<'_> {
             self.config.args(directive).iter().skip(1).map(|word| (*word, self.text(*word))).collect();
         let udp = flags.iter().any(|(_, flag)| flag == "udp" || flag == "quic");
         let addr = self.world.listener(&if udp { format!("{own}/udp") } else { own.clone() })?;
-        if udp || flags.iter().any(|(_, flag)| flag == "proxy_protocol") || matches!(context, Context::StreamServer) {
-            let why = "it doesn't speak HTTP over TCP by itself";
+        let announced = flags.iter().any(|(_, flag)| flag == "proxy_protocol");
+        if udp || announced {
+            let why = if udp { "it isn't TCP" } else { "connections begin with a line of the PROXY protocol there" };
             self.world.notes.push(format!("{}: `listen {value}` is not asked: {why}", self.at(directive)));
+            self.world.unasked.extend(Some(addr.port()).filter(|_| announced));
         }
         self.put(first, &addr.to_string());
         for (word, _) in flags.iter().filter(|(_, flag)| flag.starts_with("ipv6only=")) {
@@ -276,17 +338,19 @@ impl Mover<'_> {
     }
 
     /// The servers of an `upstream` block are one stand-in: which of them nginx chooses is no question of a single request.
-    fn pool(&mut self, block: Block) -> Result<(), String> {
+    fn pool(&mut self, block: Block, stream: bool) -> Result<(), String> {
         let config = self.config;
         let servers = config.within(block).filter(|inner| config.name(inner) == b"server");
         let mut addr = None;
         for server in servers {
             let Some(first) = config.args(server).first().copied() else { continue };
-            let addr = match addr {
+            let addr: &String = match &addr {
                 Some(addr) => addr,
-                None => *addr.insert(self.world.upstream(&with_port(&self.text(first), "80"))?),
+                None if stream => addr.insert(self.connected(&self.text(first))?),
+                None => addr.insert(self.world.upstream(&with_port(&self.text(first), "80"))?.to_string()),
             };
-            self.put(first, &addr.to_string());
+            let addr = addr.clone();
+            self.put(first, &addr);
             for word in config.args(server).iter().skip(1) {
                 let flag = self.text(*word);
                 if flag == "resolve" || flag.starts_with("service=") {
@@ -298,7 +362,7 @@ impl Mover<'_> {
     }
 
     /// The address of a `…_pass`: its scheme, host and port.
-    fn pass(&mut self, directive: &Directive, word: Word, value: &str, context: Context) -> Result<(), String> {
+    fn pass(&mut self, directive: &Directive, word: Word, value: &str) -> Result<(), String> {
         let cant = |this: &Self, why: &str| {
             Err(format!("{}: `{} {value}` can't be moved: {why}", this.at(directive), this.name(directive)))
         };
@@ -327,7 +391,7 @@ impl Mover<'_> {
             format!("${COMPUTED}")
         } else if self.upstreams.contains(host) {
             host.to_owned()
-        } else if matches!(context, Context::StreamServer) || host.starts_with("unix:") {
+        } else if host.starts_with("unix:") {
             self.world.upstream(host)?.to_string()
         } else {
             self.world.upstream(&with_port(host, default))?.to_string()
@@ -398,11 +462,7 @@ impl Mover<'_> {
         }
         let mut main = None;
         for (index, file) in self.config.files.iter().enumerate() {
-            let path = std::path::absolute(&file.path).unwrap_or_else(|_| file.path.clone());
-            let root = self.from.root.and_then(|root| std::path::absolute(root).ok());
-            let own = root.and_then(|root| path.strip_prefix(root).ok().map(Path::to_owned)).unwrap_or(path);
-            let own = own.strip_prefix("/").unwrap_or(&own);
-            let below = format!("tree/{}", own.display());
+            let below = Path::new("tree").join(below(file, self.from.root)).display().to_string();
             let written = self.world.write(&below, &self.edits.apply(index, file.bytes()))?;
             main.get_or_insert(written);
         }
@@ -439,6 +499,14 @@ fn opens(bytes: &[u8]) -> Vec<(usize, usize)> {
     let (tree, _) = lexer::parse(bytes);
     let open = tree.tokens.iter().filter(|token| token.kind == TokenKind::Open);
     open.map(|token| (token.start as usize, token.end as usize)).collect()
+}
+
+/// Where a file lies in the tree of a moved config: as it does below `root`, or on this machine.
+pub fn below(file: &SourceFile, root: Option<&Path>) -> PathBuf {
+    let path = std::path::absolute(&file.path).unwrap_or_else(|_| file.path.clone());
+    let root = root.and_then(|root| std::path::absolute(root).ok());
+    let own = root.and_then(|root| path.strip_prefix(root).ok().map(Path::to_owned)).unwrap_or(path);
+    own.strip_prefix("/").map(Path::to_owned).unwrap_or(own)
 }
 
 /// What a part of a configuration is put into.

@@ -3,7 +3,7 @@
 //! In: a [`World`], the gateway that the evaluator reads from the moved files, and how the server is started. Out: [`Answer`]s and a
 //! [`Report`]. Invariant: each request has a number by which it is found at the stand-ins, and an address of its own.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -12,6 +12,7 @@ use super::world::World;
 use crate::gateway::eval::{Outcome, evaluate};
 use crate::gateway::{Gateway, Listener};
 use crate::http::{Request, Version};
+use crate::project::inside::Published;
 use crate::prove::answer::Answer;
 use crate::prove::engine::DEADLINE;
 use crate::prove::http2;
@@ -69,44 +70,76 @@ impl Site {
     pub fn start(world: World, gateway: Gateway, launch: &Launch) -> Result<Site, String> {
         let own = |text: String| world.own_names(&text);
         let mut running = Running::start(launch).map_err(own)?;
-        for (name, addr) in world.listeners.iter().filter(|(name, _)| !name.ends_with("/udp")) {
-            running.wait_ready(*addr, START).map_err(|reason| format!("{}: {}", name, world.own_names(&reason)))?;
+        for (_, addr) in world.listeners.iter().filter(|(name, _)| !name.ends_with("/udp")) {
+            running.wait_ready(*addr, START).map_err(own)?;
         }
         Ok(Site { world, gateway, running, asked: AtomicU64::new(0) })
     }
 
+    /// Listeners are reached where a container's ports are published, and the others not at all.
+    pub fn publish(&mut self, ports: &[Published]) {
+        if ports.is_empty() {
+            return;
+        }
+        let World { listeners, notes, .. } = &mut self.world;
+        let mut reached = BTreeSet::new();
+        for (name, addr) in listeners.iter_mut() {
+            let (host, target) = name.rsplit_once(':').unwrap_or(("", name));
+            let loopback = ["127.", "localhost", "[::1]"].iter().any(|own| host.starts_with(own));
+            let port = ports.iter().find(|port| target.parse() == Ok(port.target)).filter(|_| !loopback);
+            match port {
+                Some(port) => {
+                    reached.insert(addr.port());
+                    *name = format!("{}->{}", SocketAddr::from((port.address, port.port)), port.target);
+                }
+                None if name.ends_with("/udp") => {}
+                None => notes.push(format!("`{name}` isn't published by the container: it isn't asked")),
+            }
+        }
+        self.gateway.listeners.retain(|listener| reached.contains(&listener.port));
+    }
+
     /// Waits until the server has read its files: servers listen before. Told by the first of these requests that only those files answer:
-    /// one that is proxied, else one that isn't refused as by a server without rules.
+    /// one for each upstream that any is proxied to, else one that isn't refused as by a server without rules.
     pub fn settle(&self, requests: &[Request]) {
         let ports: Vec<u16> = self.listeners().into_iter().map(|listener| listener.port).collect();
         let all = requests
             .iter()
             .flat_map(|request| ports.iter().map(|port| Request { port: Some(*port), ..request.clone() }));
-        let mut probe = None;
+        let mut probes: BTreeMap<u16, (Request, Answer)> = BTreeMap::new();
         for request in all {
-            match Answer::of(&evaluate(&self.gateway, &request)) {
-                Answer::Refused(400 | 404) | Answer::Unknown(_) => {}
-                answer @ Answer::Proxied { .. } => {
-                    probe = Some((request, answer));
-                    break;
-                }
-                answer => probe = probe.or(Some((request, answer))),
+            let answer = Answer::of(&evaluate(&self.gateway, &request));
+            let upstream = match answer {
+                Answer::Refused(400 | 404) | Answer::Unknown(_) => continue,
+                Answer::Proxied { port, .. } => port,
+                _ => 0,
+            };
+            probes.entry(upstream).or_insert((request, answer));
+            if probes.range(1..).count() >= self.world.upstreams.len() {
+                break;
             }
         }
-        let Some((probe, expected)) = probe else { return std::thread::sleep(LOADED) };
+        if probes.len() > 1 {
+            probes.remove(&0);
+        }
+        if probes.is_empty() {
+            return std::thread::sleep(LOADED);
+        }
         let until = Instant::now() + LOADED;
-        while Instant::now() < until && self.ask(&probe) != expected {
-            std::thread::sleep(Duration::from_millis(50));
+        for (request, answer) in probes.values() {
+            while Instant::now() < until && self.ask(request) != *answer {
+                std::thread::sleep(Duration::from_millis(50));
+            }
         }
     }
 
     /// The listeners that can be asked.
     pub fn listeners(&self) -> Vec<&Listener> {
         let mut seen = BTreeSet::new();
-        let moved: BTreeSet<u16> = self.world.listeners.iter().map(|(_, addr)| addr.port()).collect();
+        let mut moved: BTreeSet<u16> = self.world.listeners.iter().map(|(_, addr)| addr.port()).collect();
+        moved.retain(|port| !self.world.unasked.contains(port));
         let all = self.gateway.listeners.iter();
-        all.filter(|listener| !listener.wire.raw && moved.contains(&listener.port) && seen.insert(listener.port))
-            .collect()
+        all.filter(|listener| moved.contains(&listener.port) && seen.insert(listener.port)).collect()
     }
 
     /// Sends one request to its port and gives what became of it.

@@ -3,9 +3,11 @@
 //! In: the addresses that a config names. Out: others, on loopback, and back again for reports. Invariant: the same name gets the same
 //! address; nothing that the config names is bound or asked.
 
+use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 
+use super::docker::Engine;
 use crate::prove::moved::{self, known_password};
 use crate::prove::server::{self, Scratch};
 use crate::prove::upstream::Upstream;
@@ -22,8 +24,14 @@ pub struct World {
     pub listeners: Vec<(String, SocketAddr)>,
     /// The config's own upstreams and their stand-ins.
     pub upstreams: Vec<(String, Upstream)>,
+    /// The folder that stands for the root of where the config belongs.
+    pub root: Option<String>,
+    /// What stands for Docker's engine.
+    pub docker: Option<Engine>,
     /// An address at which nobody answers, kept from others.
     closed: TcpListener,
+    /// The ports of listeners that aren't asked.
+    pub unasked: BTreeSet<u16>,
     /// What could not be moved, or is not asked.
     pub notes: Vec<String>,
 }
@@ -32,7 +40,16 @@ impl World {
     /// An empty one. Errors: what the system says.
     pub fn new() -> Result<World, String> {
         let closed = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).map_err(|error| format!("no free port: {error}"))?;
-        Ok(World { folder: Scratch::new()?, listeners: Vec::new(), upstreams: Vec::new(), closed, notes: Vec::new() })
+        Ok(World {
+            folder: Scratch::new()?,
+            listeners: Vec::new(),
+            upstreams: Vec::new(),
+            root: None,
+            docker: None,
+            closed,
+            unasked: BTreeSet::new(),
+            notes: Vec::new(),
+        })
     }
 
     /// Where a listener is now. Errors: what the system says.
@@ -78,6 +95,18 @@ impl World {
         Ok(addr)
     }
 
+    /// Stand-ins whose ports stand in the order of these names, and their ports. Errors: what the system says.
+    pub fn ascending(&mut self, names: &[String]) -> Result<Vec<u16>, String> {
+        let mut made = Vec::new();
+        for _ in names {
+            made.push(Upstream::start().map_err(|error| format!("the stand-in upstream can't listen: {error}"))?);
+        }
+        made.sort_by_key(|upstream| upstream.addr().port());
+        let ports = made.iter().map(|upstream| upstream.addr().port()).collect();
+        self.upstreams.extend(names.iter().cloned().zip(made));
+        Ok(ports)
+    }
+
     /// An address at which nobody answers.
     pub fn nobody(&self) -> SocketAddr {
         self.closed.local_addr().unwrap_or(SocketAddr::from((Ipv4Addr::LOCALHOST, 9)))
@@ -112,6 +141,7 @@ impl World {
     /// A text in which what belongs to this run has the user's own names.
     pub fn own_names(&self, text: &str) -> String {
         let mut text = text.replace(&format!("{}/tree", self.folder.path().display()), "");
+        text = self.root.iter().fold(text, |text, root| text.replace(root.as_str(), ""));
         for (own, addr) in &self.listeners {
             text = text.replace(&addr.to_string(), own);
         }

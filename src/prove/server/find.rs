@@ -86,14 +86,14 @@ pub fn nginx_module(path: &Path, name: &str) -> Option<PathBuf> {
     Some(Path::new(folder).join(name)).filter(|module| module.is_file())
 }
 
-/// What a program writes to standard output. Errors: what it says when it fails.
+/// What a program writes to standard output, with these variables and the few that are inherited. Errors: what it says when it fails.
 pub fn output(path: &Path, args: &[&OsStr], variables: &[(String, String)]) -> Result<String, String> {
     let file = || tempfile::tempfile().map_err(|error| error.to_string());
     let (mut said, mut wrong) = (file()?, file()?);
     let twin = |file: &std::fs::File| file.try_clone().map_err(|error| error.to_string());
     let mut command = Command::new(path);
     command.args(args).stdin(Stdio::null()).stdout(twin(&said)?).stderr(twin(&wrong)?).process_group(0);
-    command.envs(variables.iter().map(|(name, value)| (name, value)));
+    command.env_clear().envs(super::inherited()).envs(variables.iter().map(|(name, value)| (name, value)));
     let mut running = Running::spawn(command, None)?;
     let status = running.wait_exit(ANSWER_WITHIN).ok_or_else(|| "it does not end".to_owned())?;
     drop(running);

@@ -38,6 +38,7 @@ pub fn listener(plan: &Plan, out: &mut Output) -> Result<Value, String> {
         listen_options => Value::from(options),
         names => listen.server_names.clone(),
         tls => tls.map(|(certificate, private_key)| context! { certificate => certificate, private_key => private_key }),
+        sni => listen.names_decide_handshakes(),
         trusted => trusted,
         many => servers.len() > 1,
         servers => servers,

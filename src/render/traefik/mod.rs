@@ -216,7 +216,7 @@ fn dynamic_values(plan: &Plan, head: &[String]) -> Result<Value, String> {
         read => go_duration(plan.timeouts.read),
         acme => matches!(plan.listen.tls, Tls::Auto { .. }),
         certificate, private_key,
-        sni => sni_decides(plan),
+        sni => plan.listen.names_decide_handshakes(),
     })
 }
 
@@ -232,12 +232,6 @@ fn health(plan: &Plan) -> Value {
         interval => go_duration(interval),
         timeout => go_duration(interval / 2),
     }
-}
-
-/// Whether an unknown SNI can be refused: there are names, and none is an address, which clients never send as SNI.
-fn sni_decides(plan: &Plan) -> bool {
-    let names = &plan.listen.server_names;
-    !names.is_empty() && !names.iter().any(|name| name.parse::<std::net::IpAddr>().is_ok())
 }
 
 fn router_values(tree: &Tree) -> Result<Vec<Value>, String> {

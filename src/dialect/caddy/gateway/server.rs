@@ -278,14 +278,14 @@ impl<'d> Compiler<'d, '_> {
         clauses.push(self.fails(long, Value::literal("405"), Value::literal("Method Not Allowed"), origin));
         let no_host = Predicate::All(vec![
             super::matchers::protocol("http/1.1"),
-            Predicate::Value(variable(var::HOST), Test::Equals(Vec::new())),
+            Predicate::Value(Value::Authority, Test::Equals(Vec::new())),
         ]);
         let origin = self.origin(place, "the Host is empty");
         clauses.push(self.fails(no_host, Value::literal("400"), Value::literal("rfc9112 forbids empty Host"), origin));
         let dots = Predicate::Value(self.host(), regex("^\\.+$"));
         let origin = self.origin(place, "the Host is nothing but dots");
         clauses.push(self.fails(dots, Value::literal("400"), Value::literal("invalid host"), origin));
-        let invalid = Predicate::Value(variable(var::HOST), super::proxy::valid()).negated();
+        let invalid = Predicate::Value(Value::Authority, super::proxy::valid()).negated();
         let origin = self.origin(place, "the Host holds what may not stand in one");
         clauses.push(self.fails(invalid, Value::literal("400"), Value::literal("invalid host"), origin));
         let remove = |name: &str| {

@@ -4,8 +4,6 @@
 //! Invariant: only what is certain closes a connection: a name is refused where all certificates are known and none is for it (facts:
 //! modules/caddytls/connpolicy.go, modules/caddyhttp/server.go, measured on 2.11.9).
 
-use std::path::Path;
-
 use super::{Compiler, text, texts};
 use crate::dialect::certificates;
 use crate::dialect::document::Ref;
@@ -110,7 +108,8 @@ impl<'d> Compiler<'d, '_> {
                 "automate" => names.extend(texts(Some(source))),
                 "load_files" => {
                     for file in source.items() {
-                        names.extend(certificates::names(Path::new(text(file, "certificate")?))?);
+                        let root = self.options.root.as_deref();
+                        names.extend(certificates::names(&self.gateway.files, root, text(file, "certificate")?)?);
                     }
                 }
                 _ => return None,

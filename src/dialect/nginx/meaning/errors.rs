@@ -18,6 +18,9 @@ use super::server::Server;
 use super::template::{Groups, Part, group_value, parts};
 use super::{Reader, state};
 
+/// nginx's own statuses, which are 400 for the client (measured on 1.22.1 and 1.31.3).
+pub const SHOWN: &[(u16, u16)] = &[(494, 400), (495, 400), (496, 400), (497, 400)];
+
 impl<'c> Reader<'c> {
     /// The pages that one `error_page` line names.
     pub fn error_pages(&mut self, line: &Line<'c>) -> Vec<ErrorPage> {
@@ -72,29 +75,6 @@ impl<'c> Reader<'c> {
         Some(errors)
     }
 
-    /// Who handles what is not read for a server. Over-long headers are 494 there, and 400 for the client.
-    pub fn refusals(&mut self, server: &mut Server<'c>, scope: &Scope) -> Arc<Errors> {
-        let handlers = self.errors(server, scope);
-        if let (None, Some(plain)) = (&handlers, &self.plain_refusals) {
-            return plain.clone();
-        }
-        let plain = handlers.is_none();
-        let mut cases = handlers.map(|errors| errors.cases.clone()).unwrap_or_default();
-        cases.push(ErrorCase {
-            statuses: Statuses::one(494),
-            chain: self.end(Terminal::Respond(400), Origin::default()),
-            restart: false,
-            steps: Vec::new(),
-            status: None,
-            origin: Origin::default(),
-        });
-        let errors = Arc::new(Errors { cases, recursive: scope.recursive_errors });
-        if plain {
-            self.plain_refusals = Some(errors.clone());
-        }
-        errors
-    }
-
     fn error_case(&mut self, server: &mut Server<'c>, page: &ErrorPage) -> ErrorCase {
         let mut case = ErrorCase {
             statuses: Statuses::one(page.status),
@@ -102,9 +82,10 @@ impl<'c> Reader<'c> {
             restart: true,
             steps: Vec::new(),
             status: match page.overwrite {
-                // nginx's own statuses are 400 for the client (measured on 1.22.1 and 1.31.3).
-                None if (494..=497).contains(&page.status) => Some(Value::literal("400")),
-                None => Some(Value::ErrorStatus),
+                None => match SHOWN.iter().find(|(own, _)| *own == page.status) {
+                    Some((_, shown)) => Some(Value::literal(shown.to_string())),
+                    None => Some(Value::ErrorStatus),
+                },
                 Some(None) => None,
                 Some(Some(status)) => Some(Value::literal(status.to_string())),
             },

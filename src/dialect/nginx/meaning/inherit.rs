@@ -222,7 +222,8 @@ impl<'c> Reader<'c> {
         Rc::new(Pass { url: line.arg(0).to_vec(), prefix: prefix.to_vec(), origin: line.origin(note) })
     }
 
-    fn rule(&mut self, line: &Line<'c>) -> Option<Rule> {
+    /// An `allow` or `deny`.
+    pub fn rule(&mut self, line: &Line<'c>) -> Option<Rule> {
         let allow = line.is("allow");
         if line.arg(0) == b"unix:" {
             return None;

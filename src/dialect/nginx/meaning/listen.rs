@@ -160,6 +160,9 @@ impl<'c> Reader<'c> {
                 None => self.error(line, format!("`{name}` is not a parameter of `listen`"), "take it out"),
             }
         }
+        if word("proxy_protocol") {
+            self.announced.extend(addresses.iter().map(|address| (*address, port)));
+        }
         let both = word("ipv6only=off");
         Some(Listen {
             addresses,

@@ -39,12 +39,12 @@ use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::sync::Arc;
 
-use foldhash::{HashMap, HashMapExt};
+use foldhash::{HashMap, HashMapExt, HashSet, HashSetExt};
 
 use crate::diag::{Diagnostic, Severity, Sink};
 use crate::dialect::{Options, Reading};
 use crate::gateway::{
-    Chain, ChainId, Clause, Condition, Errors, Forward, Gateway, HeaderEdit, Origin, Predicate, Step, Terminal, Value,
+    Chain, ChainId, Clause, Condition, Forward, Gateway, HeaderEdit, Origin, Predicate, Step, Terminal, Value,
 };
 
 use super::config::Config;
@@ -73,6 +73,7 @@ pub fn gateway(config: &Config, options: &Options, sink: &mut Sink) -> Gateway {
         gateway: Gateway {
             files: config.files.clone(),
             chains: Vec::with_capacity(config.directives.len()),
+            shown: errors::SHOWN,
             ..Gateway::default()
         },
         version: options.nginx_version.unwrap_or(NEWEST),
@@ -80,6 +81,7 @@ pub fn gateway(config: &Config, options: &Options, sink: &mut Sink) -> Gateway {
         link: None,
         scripts: HashMap::new(),
         upstreams: HashMap::new(),
+        announced: HashSet::new(),
         zones: limits::Zones::default(),
         users: HashMap::new(),
         templates: HashMap::new(),
@@ -90,7 +92,6 @@ pub fn gateway(config: &Config, options: &Options, sink: &mut Sink) -> Gateway {
         conditions: HashMap::new(),
         begin: vec![state::set(state::MOVED, ""), Step::set(state::PEER.into(), Value::ClientIp, Origin::default())],
         framing: Vec::new(),
-        plain_refusals: None,
         not_passed: None,
         urls: HashMap::new(),
         forwards: HashMap::new(),
@@ -116,6 +117,8 @@ struct Reader<'c> {
     /// `js_import`: names and files; absent: not to be known.
     scripts: HashMap<String, Option<String>>,
     upstreams: HashMap<Vec<u8>, upstream::Upstream>,
+    /// Where connections begin with a line of the PROXY protocol.
+    announced: HashSet<(std::net::IpAddr, u16)>,
     zones: limits::Zones,
     /// By the file's name as written.
     users: HashMap<Vec<u8>, users::Users>,
@@ -134,8 +137,6 @@ struct Reader<'c> {
     begin: Vec<Step>,
     /// What nginx refuses once it has read the headers.
     framing: Vec<Clause>,
-    /// Who handles what isn't read for a server that handles nothing itself.
-    plain_refusals: Option<Arc<Errors>>,
     /// The chain that removes the headers that nginx itself doesn't pass on.
     not_passed: Option<ChainId>,
     /// The URLs of `proxy_pass` that mean the same in every location.

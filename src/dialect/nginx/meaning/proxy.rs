@@ -245,15 +245,20 @@ impl<'c> Reader<'c> {
                 None => step.clone(),
             });
         }
+        // Without a line of the config's own nginx 1.22.1 looks at `$proxy_host`, which `set` may have changed, and 1.31.3 doesn't.
+        let usual = match self.since((1, 29, 7)) {
+            true => state::variable(state::PROXY_HOST),
+            false => self.variable(&Line::lone("proxy_pass", &[], &Origin::default()), "proxy_host"),
+        };
         if host.is_none() {
-            edits.push(edit("Host", Edit::Set(state::variable(state::PROXY_HOST)), Origin::default()));
+            edits.push(edit("Host", Edit::Set(usual.clone()), Origin::default()));
         }
         if steps.is_empty() {
             steps = edits;
         } else {
             steps.extend(edits);
         }
-        (steps, Rc::new(host.unwrap_or_else(|| state::variable(state::PROXY_HOST))))
+        (steps, Rc::new(host.unwrap_or(usual)))
     }
 
     /// Removes the headers that nginx itself doesn't pass on.

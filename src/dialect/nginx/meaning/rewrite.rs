@@ -60,7 +60,7 @@ impl<'c> Reader<'c> {
             match line.name {
                 "set" => clauses.extend(self.set(line)),
                 "return" => {
-                    let mut answer = self.return_(line, scope);
+                    let mut answer = self.return_(line);
                     if let Some(clause) = &mut answer {
                         clause.steps.push(Step::Call(self.settings_chain(&scope.settings)));
                     }
@@ -95,10 +95,13 @@ impl<'c> Reader<'c> {
                 line.silent(),
             ));
         }
-        Some(Clause::steps(vec![Step::set(name.into(), value, origin)], line.silent()))
+        let mark =
+            self.known(&name).map(|_| Step::set(state::assigned(&name).into(), Value::literal("1"), Origin::default()));
+        let steps = std::iter::once(Step::set(name.into(), value, origin)).chain(mark).collect();
+        Some(Clause::steps(steps, line.silent()))
     }
 
-    fn return_(&mut self, line: &Line<'c>, scope: &Scope) -> Option<Clause> {
+    fn return_(&mut self, line: &Line<'c>) -> Option<Clause> {
         let note =
             format!("`{}`: the rewrite phase ends the request, before limits and access are asked", line.shown());
         let first = line.text(0);
@@ -121,7 +124,7 @@ impl<'c> Reader<'c> {
             408 | 444 | 499 if !text => return Some(closed(line, note)),
             // Redirects go through the handlers of errors whatever stands behind them.
             301 | 302 | 303 | 307 | 308 => Terminal::Error(status),
-            400.. if !text => super::server::failed(scope, status),
+            400.. if !text => Terminal::Error(status),
             _ => Terminal::Respond(status),
         };
         Some(Clause::new(Predicate::Always, then, line.origin(note)))

@@ -87,7 +87,10 @@ impl<'c> Reader<'c> {
             let key = (socket.servers.clone(), default, socket.tls);
             let (chain, handshake) = match known.get(&key) {
                 Some(known) => *known,
-                None if !socket.tls => (self.choose_server(By::Host, &names, own.start, &own.origin), None),
+                None if !socket.tls => {
+                    let chosen = self.choose_server(By::Host, &names, own.start, &own.origin);
+                    (self.opened(own, Vec::new(), chosen), None)
+                }
                 None => {
                     let by_name = self.choose_server(By::Handshake, &names, own.start, &own.origin);
                     let fronted: Vec<(&ServerNames, ChainId)> = socket
@@ -97,14 +100,13 @@ impl<'c> Reader<'c> {
                         .collect();
                     let default = socket.servers.iter().position(|index| *index == default).unwrap_or(0);
                     let chosen = self.choose_server(By::Host, &fronted, fronted[default].1, &own.origin);
-                    let clause = Clause::steps(vec![state::set(state::TLS, "1")], Origin::default());
-                    let otherwise = Terminal::Then(chosen);
-                    let chain = self.gateway.add(Chain { clauses: vec![clause], otherwise, origin: Origin::default() });
+                    let chain = self.opened(own, vec![state::set(state::TLS, "1")], chosen);
                     (chain, self.handshake(&socket, own, &sketches, chain, &mut refusing))
                 }
             };
             known.insert(key, (chain, handshake));
             starts.push((chain, default));
+            self.readers(&socket, &sketches);
             self.gateway.listeners.push(Listener {
                 address: socket.address,
                 both: socket.both,
@@ -125,9 +127,29 @@ impl<'c> Reader<'c> {
         for (handshake, start) in refusing {
             let errors = refusals.iter().find(|(own, _)| *own == start);
             self.gateway.refusals.extend(errors.map(|(_, errors)| (handshake, errors.clone())));
+            let wire = self.gateway.wires.get(&start).cloned();
+            self.gateway.wires.extend(wire.map(|wire| (handshake, wire)));
         }
         for (start, default) in starts {
             self.gateway.refusals.extend(refusals.get(default).map(|(_, errors)| (start, errors.clone())));
+        }
+    }
+
+    /// Where requests of a socket start: how long their heads may take is the default server's matter, whichever server they are for
+    /// (measured on nginx 1.22.1 and 1.31.3).
+    fn opened(&mut self, default: &Sketch<'c>, mut steps: Vec<Step>, chosen: ChainId) -> ChainId {
+        steps.extend(default.scope.settings.of_connections());
+        let clauses = vec![Clause::steps(steps, Origin::default())];
+        self.gateway.add(Chain { clauses, otherwise: Terminal::Then(chosen), origin: Origin::default() })
+    }
+
+    /// Notes how servers of a socket read requests, if they do it in more than one way.
+    fn readers(&mut self, socket: &Socket, sketches: &[Sketch<'c>]) {
+        let own = || socket.servers.iter().filter_map(|&index| sketches.get(index));
+        if own().any(|sketch| Some(&sketch.scope.wire) != own().next().map(|first| &first.scope.wire)) {
+            let wire = |sketch: &Sketch<'c>| (sketch.start, Arc::new(wire::wire(&sketch.scope, self.version)));
+            let wires: Vec<_> = own().map(wire).collect();
+            self.gateway.wires.extend(wires);
         }
     }
 
@@ -142,7 +164,14 @@ impl<'c> Reader<'c> {
         refusing: &mut Vec<(ChainId, ChainId)>,
     ) -> Option<ChainId> {
         let own = || socket.servers.iter().filter_map(|&index| sketches.get(index));
-        if !own().any(|sketch| sketch.scope.rejects_handshake || sketch.scope.verifies) {
+        let (first, says) =
+            (own().next(), |sketch: &Sketch<'c>| sketch.scope.rejects_handshake || sketch.scope.verifies);
+        let reads_otherwise = |sketch: &Sketch<'c>| {
+            first.is_some_and(|first| {
+                sketch.scope.wire != first.scope.wire || unread(&sketch.scope) != unread(&first.scope)
+            })
+        };
+        if !own().any(|sketch| says(sketch) || reads_otherwise(sketch)) {
             return None;
         }
         let mut opened = |reader: &mut Self, sketch: &Sketch<'c>, named: &'static str| {
@@ -255,7 +284,7 @@ impl<'c> Reader<'c> {
         };
         let otherwise = level.map_or(Terminal::Return, Terminal::Then);
         self.fill(find, Chain { clauses: vec![clause], otherwise, origin: Origin::default() });
-        self.refusals(&mut server, &scope)
+        self.errors(&mut server, &scope).unwrap_or_default()
     }
 
     /// What nginx refuses where TLS is spoken (`ngx_http_process_request`): its own statuses 496 and 497, which are 400 for the client
@@ -270,21 +299,20 @@ impl<'c> Reader<'c> {
         };
         let plain = self.shared(b"plain", || asked("http"));
         let note = "a request without TLS where TLS is spoken (400, inside 497)";
-        let mut clauses = vec![Clause::new(plain, failed(scope, 497), origin.noted(note))];
+        let mut clauses = vec![Clause::new(plain, Terminal::Error(497), origin.noted(note))];
         // No request here has a certificate.
         if let Some(origin) = &scope.client_certificate {
             let encrypted = self.shared(b"encrypted", || asked("https"));
-            clauses.push(Clause::new(encrypted, failed(scope, 496), origin.clone()));
+            clauses.push(Clause::new(encrypted, Terminal::Error(496), origin.clone()));
         }
         clauses
     }
 }
 
-/// A failure with a status. nginx's own ones are 400 for the client where nobody handles them, whoever handles 400 (measured on 1.22.1
-/// and 1.31.3).
-pub fn failed(scope: &Scope, status: u16) -> Terminal {
-    let handled = scope.errors.iter().any(|page| page.status == status);
-    if (494..=497).contains(&status) && !handled { Terminal::Respond(400) } else { Terminal::Error(status) }
+/// The pages for what isn't read.
+fn unread(scope: &Scope) -> Option<*const ErrorPage> {
+    let any = scope.errors.iter().any(|page| matches!(page.status, 400 | 414 | 494));
+    any.then(|| scope.errors.as_ptr())
 }
 
 /// What nginx refuses once it has read the headers (`ngx_http_process_request_header`).

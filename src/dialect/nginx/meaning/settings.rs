@@ -144,19 +144,31 @@ pub fn inherit<'c>(reader: &mut Reader<'c>, outer: &Arc<Settings>, lines: &[Line
     inner.map_or_else(|| outer.clone(), Arc::new)
 }
 
+/// Whether something holds for a connection before it is known which server a request is for.
+fn is_of_connections(setting: &Setting) -> bool {
+    matches!(setting, Setting::Timeout(TimeoutOf::ClientHeader, _))
+}
+
 impl Settings {
+    /// What holds for connections of a socket whose default server this is.
+    pub fn of_connections(&self) -> impl Iterator<Item = Step> {
+        let own = self.facts.iter().filter(|(_, setting, _)| is_of_connections(setting));
+        own.map(|(_, setting, origin)| Step::setting(setting.clone(), origin.clone()))
+    }
+
     /// The facts as they bear on each other: a buffered answer is held only if its end is that of the connection, or if it is compressed;
     /// chunks are passed on as they come (measured on 1.22.1).
     fn effective(&self) -> Vec<(Setting, Origin)> {
         let has = |wanted: &Setting| self.facts.iter().any(|(_, setting, _)| setting == wanted);
         let (buffers, old) = (has(&Setting::BufferResponses(true)), has(&Setting::UpstreamHttp("1.0")));
+        let of_requests = |(_, setting, _): &&(_, Setting, _)| !is_of_connections(setting);
         let fact = |(_, setting, origin): &(&str, Setting, Origin)| match setting {
             Setting::BufferResponses(_) => (Setting::BufferResponses(buffers && old), origin.clone()),
             other => (other.clone(), origin.clone()),
         };
         let (gzip, types) = &self.gzip;
         let held = gzip.as_ref().filter(|_| buffers).map(|origin| (Setting::Compress(types.clone()), origin.clone()));
-        self.facts.iter().map(fact).chain(held).collect()
+        self.facts.iter().filter(of_requests).map(fact).chain(held).collect()
     }
 }
 

@@ -51,6 +51,11 @@ const URI: &str = "!$&'()*+,-./0123456789:;=@ABCDEFGHIJKLMNOPQRSTUVWXYZ[]_abcdef
 /// The same for an argument (`NGX_ESCAPE_ARGS`).
 const ARGS: &str = "!$'()*,-./0123456789:=@ABCDEFGHIJKLMNOPQRSTUVWXYZ[]_abcdefghijklmnopqrstuvwxyz~";
 
+/// The variable that tells whether `set` gave a variable of nginx's own a value.
+pub fn assigned(name: &str) -> String {
+    format!(" assigned {name}")
+}
+
 /// A variable becomes this.
 pub fn set(name: &'static str, value: impl Into<Vec<u8>>) -> Step {
     Step::set(name.into(), Value::literal(value), Origin::default())

@@ -67,7 +67,7 @@ impl<'c> Reader<'c> {
                         clauses.push(Clause::steps(vec![Step::OnError(None)], Origin::default()));
                         Terminal::Error(444)
                     }
-                    Some(status @ 300..=999) => super::server::failed(scope, status),
+                    Some(status @ 300..=999) => Terminal::Error(status),
                     Some(status @ (201 | 204)) => Terminal::Respond(status),
                     Some(_) => Terminal::unknown("`try_files` with a status below 300 sends no answer"),
                     None => {

@@ -1,6 +1,7 @@
 //! What nginx refuses to read, and how a target becomes `$uri`.
 //!
-//! In: the default server's rules. Out: a [`Wire`]. Invariant: facts measured on nginx 1.22.1 and 1.31.3.
+//! In: a server's rules. Out: a [`Wire`]. Invariant: facts measured on nginx 1.22.1 and 1.31.3. What stands up to the host is read by the rules of
+//! the server that the handshake chose, else of the default server; what stands behind it by those of the host's server.
 
 use crate::gateway::wire::{Dots, HeadLimits, HostRule, PathView, Underscores, Wire};
 
@@ -21,7 +22,7 @@ const SINGLE: &[&str] = &[
     "authorization",
 ];
 
-/// What a listener with this default server refuses.
+/// What a connection of this server refuses.
 pub fn wire(scope: &Scope, version: (u32, u32, u32)) -> Wire {
     let rules = &scope.wire;
     let (number, bytes) = rules.buffers;
@@ -50,6 +51,7 @@ pub fn wire(scope: &Scope, version: (u32, u32, u32)) -> Wire {
             line: Some((bytes.max(rules.buffer), 414)),
             field: Some((bytes.max(rules.buffer), 494)),
             total: Some((number * bytes + rules.buffer, 494)),
+            framed: Some((bytes, number * bytes)),
         },
         host: if version >= (1, 29, 4) { HostRule::NginxStrict } else { HostRule::Nginx },
         http1_only: false,

@@ -26,6 +26,8 @@ pub enum Act {
     Read,
     /// Files that requests are answered from; relative ones lie below nginx's own folder.
     Content,
+    /// Connections of `stream` are wrapped into TLS, which stand-ins don't speak.
+    Wrap,
     /// A dynamic module.
     Module,
 }
@@ -34,6 +36,7 @@ pub enum Act {
 pub const ACTS: &[(&str, Act)] = &[
     ("listen", Act::Listen),
     ("proxy_pass", Act::Pass),
+    ("pass", Act::Pass),
     ("grpc_pass", Act::Pass),
     ("fastcgi_pass", Act::Pass),
     ("uwsgi_pass", Act::Pass),
@@ -78,6 +81,7 @@ pub const ACTS: &[(&str, Act)] = &[
     ("ssl_stapling_verify", Act::Remove),
     ("ssl_ocsp", Act::Remove),
     ("proxy_bind", Act::Remove),
+    ("proxy_ssl", Act::Wrap),
     ("proxy_ssl_certificate", Act::Remove),
     ("proxy_ssl_certificate_key", Act::Remove),
     ("proxy_ssl_password_file", Act::Remove),
