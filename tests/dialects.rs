@@ -271,14 +271,6 @@ fn server(name: &str, kind: Kind, dialect: &str) {
     let Some(program) = common::server(name, kind.variable()) else { return };
     let mut cases = cases(dialect);
     cases.retain(|case| case.is_about(kind));
-    cases.retain(|case| {
-        let labels = case.config.files.keys().any(|file| file.ends_with(".labels"));
-        let engine = !labels || std::env::var_os(real::ENGINE).is_some();
-        if !engine {
-            common::skip(name, &format!("{}: Traefik reads labels from a Docker engine", case.name));
-        }
-        engine
-    });
     let asked = each(&cases, |case, stand| {
         let start = |config: &Config| {
             let started = || Laid::new(kind, config, stand).start(kind, &program, stand);

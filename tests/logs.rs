@@ -74,7 +74,7 @@ fn compare(kind: Kind, main: &str, config: &Config, read: fn(&Given) -> Gateway)
     let target = format!("/{PATH}?{}", query.join("&"));
     let ask = laid.ask(&json!({"method": "GET", "target": target, "headers": headers}));
     let outcome = evaluate(&read(&given), &ask.request);
-    let logs = outcome.settings.iter().filter_map(|(setting, _)| match setting {
+    let logs = outcome.settings().filter_map(|(setting, _)| match setting {
         Setting::Log(log) if log.only.as_ref().is_none_or(|only| only.contain(200)) => Some(log),
         _ => None,
     });

@@ -111,7 +111,7 @@ fn in_force(outcome: &Outcome, like: &Setting) -> bool {
         (Setting::Timeout(one, _), Setting::Timeout(other, _)) => one == other,
         (one, other) => std::mem::discriminant(*one) == std::mem::discriminant(other),
     };
-    outcome.settings.iter().map(|(setting, _)| setting).rfind(same) == Some(like)
+    outcome.settings().map(|(setting, _)| setting).rfind(same) == Some(like)
 }
 
 fn has_key(outcome: &Outcome) -> bool {
@@ -161,8 +161,8 @@ fn nginx_loads_what_is_mended() {
         ] {
             assert!(in_force(&after, &setting), "{setting:?} isn't in force:\n{}", config.text());
         }
-        let holds = |(setting, _): &(Setting, _)| matches!(setting, Setting::Compress(types) if !types.is_empty());
-        assert!(!after.settings.iter().any(holds), "{}", config.text());
+        let holds = |(setting, _): (&Setting, _)| matches!(setting, Setting::Compress(types) if !types.is_empty());
+        assert!(!after.settings().any(holds), "{}", config.text());
         assert!(!has_key(&after), "{}", config.text());
         assert!(after.limits.iter().all(|(limit, _)| limit.refusal == 429 && !limit.waits), "{}", config.text());
     }

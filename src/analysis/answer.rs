@@ -25,9 +25,9 @@ pub fn ask(gateway: &Gateway, request: &Request) -> Option<Outcome> {
 }
 
 /// The settings that hold of those that an inner level may say anew.
-fn in_force(outcome: &Outcome) -> &[(Setting, Origin)] {
-    let start = outcome.settings.iter().rposition(|(setting, _)| *setting == Setting::Anew).unwrap_or(0);
-    &outcome.settings[start..]
+fn in_force(outcome: &Outcome) -> impl Iterator<Item = (&Setting, &Origin)> {
+    let start = outcome.settings().rposition(|(setting, _)| *setting == Setting::Anew).unwrap_or(0);
+    outcome.settings().skip(start)
 }
 
 /// The logs that get a row.
@@ -75,7 +75,7 @@ pub fn lines(outcome: &Outcome, name: &str) -> Vec<Line> {
 
 /// Whether the upstream's own lines of a header are taken away or replaced.
 pub fn hides(outcome: &Outcome, name: &str) -> bool {
-    in_force(outcome).iter().any(|(setting, _)| match setting {
+    in_force(outcome).any(|(setting, _)| match setting {
         Setting::UpstreamHeader(edit) => {
             covers(&edit.name, name) && matches!(edit.edit, Edit::Remove | Edit::Set(_) | Edit::SetLate(_))
         }

@@ -335,8 +335,8 @@ impl Teller<'_> {
         // A line that does something else as well isn't where a setting is said: that is the server's default.
         let line = |origin: &Origin| place(origin).map(|place| (place.file, place.at.line));
         let busy: HashSet<_> = outcome.steps.iter().map(line).collect();
-        for (index, (setting, origin)) in outcome.settings.iter().enumerate().filter(|_| proxied) {
-            let mut after = outcome.settings.iter().skip(index + 1);
+        for (index, (setting, origin)) in outcome.settings().enumerate().filter(|_| proxied) {
+            let mut after = outcome.settings().skip(index + 1);
             let later = after.any(|(other, _)| words::kind(other) == words::kind(setting));
             if let Some(text) = words::bound(setting).filter(|_| !later) {
                 let said = !busy.contains(&line(origin));

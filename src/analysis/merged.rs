@@ -3,7 +3,7 @@
 //! In: the surveys of entries, one after the other. Out: their [`Survey`]. Invariant: requests of one kind by one caller at one place are one gap,
 //! shown by the most dangerous; what comes first is told.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use super::measure::{Measure, On};
 use super::survey::{Cause, Gap, Survey, cause, telling};
@@ -14,6 +14,8 @@ pub struct Merged<'m> {
     measure: &'m Measure,
     /// All of it.
     pub survey: Survey,
+    /// The reasons of its doubts.
+    reasons: HashSet<String>,
     /// The gaps by their place, and whether clients need no credential for them.
     by_cause: HashMap<(Cause, bool), Vec<usize>>,
 }
@@ -21,14 +23,14 @@ pub struct Merged<'m> {
 impl Merged<'_> {
     /// Nothing so far.
     pub fn new(measure: &Measure) -> Merged<'_> {
-        Merged { measure, survey: Survey::default(), by_cause: HashMap::new() }
+        Merged { measure, survey: Survey::default(), reasons: HashSet::new(), by_cause: HashMap::new() }
     }
 
     /// Adds what an entry brought up.
     pub fn add(&mut self, found: Survey) {
         found.gaps.into_iter().for_each(|gap| self.gap(gap));
         for doubt in found.doubts {
-            if !self.survey.doubts.iter().any(|own| own.reason == doubt.reason) {
+            if self.reasons.insert(doubt.reason.clone()) {
                 self.survey.doubts.push(doubt);
             }
         }

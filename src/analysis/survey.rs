@@ -211,11 +211,11 @@ fn of_entries(
     // What is open to everybody is open to clients.
     let mut open: HashMap<Cause, Vec<BTreeSet<usize>>> = HashMap::new();
     for gap in gaps.iter().filter(|gap| gap.witness.caller.on == On::Nobody) {
-        open.entry(cause(&gap.actual)).or_default().push(gap.also.clone());
+        open.entry(gap_at(&gap.actual)).or_default().push(gap.also.clone());
     }
     gaps.retain(|gap| {
         let covers = |also: &BTreeSet<usize>| gap.also.is_subset(also);
-        gap.witness.caller.on == On::Nobody || !open.get(&cause(&gap.actual)).is_some_and(|all| all.iter().any(covers))
+        gap.witness.caller.on == On::Nobody || !open.get(&gap_at(&gap.actual)).is_some_and(|all| all.iter().any(covers))
     });
     let asked = |route: &&Route| matches!(route.outcome.verdict, Verdict::Refused(401 | 403)) && route.outcome.asks_who;
     let mut asking = refusals.iter().filter(asked).map(|route| (route.witness.listener, &route.witness.host));
@@ -397,7 +397,7 @@ impl<'g> Work<'g> {
         }
         let other = || witness_of(entry, caller, ask, request.clone());
         let Some((wanted, endpoint)) = self.forbidden(&request, &caller.on, &answer.outcome, &other) else { return };
-        let kind = (cause(&answer.outcome), caller.who.clone(), caller.on.clone(), ask.twist, endpoint);
+        let kind = (gap_at(&answer.outcome), caller.who.clone(), caller.on.clone(), ask.twist, endpoint);
         if self.known.insert(kind) {
             let actual = self.whole(&request, caller).outcome;
             let witness = witness_of(entry, caller, ask, self.simpler(request, caller, &actual));
@@ -491,9 +491,20 @@ impl<'g> Work<'g> {
     }
 }
 
-/// The place that lets a request through, or stops it: the last one of its way that lies in a file.
+/// The place that a request comes to at the end: the last one of its way that lies in a file.
 pub fn cause(outcome: &Outcome) -> Option<(usize, Span)> {
     place(outcome).map(|origin| (origin.file(), origin.span()))
+}
+
+/// The place that lets a request through: the last one of its way that lies in a file and isn't said for others as well.
+pub fn lets_through(outcome: &Outcome) -> Option<&Origin> {
+    let own = outcome.steps.iter().rev().find(|origin| origin.span() != Span::default() && !origin.is_shared());
+    own.or_else(|| place(outcome))
+}
+
+/// The same as a key.
+pub fn gap_at(outcome: &Outcome) -> Option<(usize, Span)> {
+    lets_through(outcome).map(|origin| (origin.file(), origin.span()))
 }
 
 /// The last step that lies in a file.
@@ -584,7 +595,7 @@ fn answer(gateway: &Gateway, request: &Request, caller: &Caller, all: impl Itera
     let through = through.or_else(|| {
         let unknown = |verdict: &Verdict| matches!(verdict, Verdict::Unknown { .. });
         // What a gateway shows of itself reaches no upstream, whatever it is.
-        let own = |outcome: &Outcome| outcome.settings.iter().any(|(setting, _)| matches!(setting, Setting::Shows(_)));
+        let own = |outcome: &Outcome| outcome.settings().any(|(setting, _)| matches!(setting, Setting::Shows(_)));
         let open = |outcome: &Outcome| unknown(&outcome.verdict) && !own(outcome);
         kept.iter().find(|way| open(&way.outcome)).map(|way| way.outcome.clone())
     });

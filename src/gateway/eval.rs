@@ -175,11 +175,11 @@ impl Run<'_> {
             go = self.advance(&mut walk, at);
         };
         let Walk { state, mut outcome, .. } = walk;
-        for (setting, _) in &mut outcome.settings {
-            if matches!(setting, Setting::ResponseHeader(HeaderEdit { edit: Edit::SetLate(_), .. }, _))
-                && let Some(made) = computed(&state, setting, true)
+        for said in &mut outcome.settings {
+            if matches!(said.what, Setting::ResponseHeader(HeaderEdit { edit: Edit::SetLate(_), .. }, _))
+                && let Some(made) = computed(&state, &said.what, true)
             {
-                *setting = made;
+                *said = Said::new(made, said.origin.clone());
             }
         }
         outcome.verdict = verdict;
@@ -265,8 +265,9 @@ impl Run<'_> {
     fn run(&self, step: &Step, walk: &mut Walk<'_>) {
         match step {
             Step::Setting(said) if self.noted == Noted::All => {
-                let what = computed(&walk.state, &said.what, false).unwrap_or_else(|| said.what.clone());
-                walk.outcome.settings.push((what, said.origin.clone()));
+                let made = computed(&walk.state, &said.what, false);
+                let said = made.map_or_else(|| said.clone(), |made| Said::new(made, said.origin.clone()));
+                walk.outcome.settings.push(said);
             }
             _ => run(step, walk),
         }
@@ -275,7 +276,7 @@ impl Run<'_> {
     /// The gateway fails: whoever handles that status goes on.
     fn error(&mut self, walk: &mut Walk<'_>, status: u16) -> Go {
         let lost = |setting: &Setting| matches!(setting, Setting::ResponseHeader(_, Answers::Unfailed));
-        walk.outcome.settings.retain(|(setting, _)| !lost(setting));
+        walk.outcome.settings.retain(|said| !lost(&said.what));
         while let Some((errors, behind)) = walk.guards.pop() {
             if let Some(case) = errors.cases.iter().find(|case| case.statuses.contain(status)) {
                 walk.stack = behind;
@@ -469,7 +470,7 @@ fn run(step: &Step, walk: &mut Walk<'_>) {
         }
         // What a gateway shows of itself is a part of what is decided.
         Step::Setting(said) if walk.noted == Noted::Places && !matches!(said.what, Setting::Shows(_)) => {}
-        Step::Setting(said) => walk.outcome.settings.push((said.what.clone(), said.origin.clone())),
+        Step::Setting(said) => walk.outcome.settings.push(said.clone()),
         Step::Guard(_) | Step::Call(_) => {}
     }
 }

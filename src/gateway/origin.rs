@@ -15,6 +15,8 @@ pub struct Origin {
     file: u32,
     start: u32,
     end: u32,
+    /// Whether it is said for others as well: whoever wants something else for one of them writes it elsewhere.
+    shared: bool,
     /// What happens here, for people; empty: nothing worth a word.
     pub note: Note,
 }
@@ -32,7 +34,7 @@ impl Origin {
     /// A place and what happens there.
     pub fn new(file: usize, span: Span, note: impl Into<Note>) -> Origin {
         let small = |number: usize| u32::try_from(number).unwrap_or(u32::MAX);
-        Origin { file: small(file), start: small(span.start), end: small(span.end), note: note.into() }
+        Origin { file: small(file), start: small(span.start), end: small(span.end), shared: false, note: note.into() }
     }
 
     /// Index into [`super::Gateway::files`].
@@ -43,6 +45,16 @@ impl Origin {
     /// The place.
     pub fn span(&self) -> Span {
         Span { start: self.start as usize, end: self.end as usize }
+    }
+
+    /// The same place, which is said for others as well.
+    pub fn shared(self) -> Origin {
+        Origin { shared: true, ..self }
+    }
+
+    /// Whether it is said for others as well.
+    pub fn is_shared(&self) -> bool {
+        self.shared
     }
 
     /// The same place with another note.

@@ -6,7 +6,7 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use super::{HeaderLines, Limit, Origin, Setting};
+use super::{HeaderLines, Limit, Origin, Said, Setting};
 
 /// What became of a request.
 #[derive(Debug, Clone, PartialEq)]
@@ -21,7 +21,7 @@ pub struct Outcome {
     pub keys: Vec<Option<Vec<u8>>>,
     /// What else held for it, and where that is said; the last of a kind is in force. Values of headers of the answer are as they were when
     /// that was said, computed; only [`super::eval::ways`] does that.
-    pub settings: Vec<(Setting, Origin)>,
+    pub settings: Vec<Arc<Said<Setting>>>,
     /// The method as it stands at the end.
     pub method: Vec<u8>,
     /// The request headers as they stand at the end: what an upstream gets, the connection's own ones excepted.
@@ -34,6 +34,13 @@ pub struct Outcome {
     pub missed: Vec<(usize, Origin)>,
     /// Whether anything on the way looked at who is asking. Only [`super::eval::ways`] fills it in.
     pub asks_who: bool,
+}
+
+impl Outcome {
+    /// Its settings, and where they are said.
+    pub fn settings(&self) -> impl DoubleEndedIterator<Item = (&Setting, &Origin)> + ExactSizeIterator {
+        self.settings.iter().map(|said| (&said.what, &said.origin))
+    }
 }
 
 /// What a step changed in a request.

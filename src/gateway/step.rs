@@ -35,7 +35,7 @@ pub enum Step {
 }
 
 /// Something, and where it is said.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Said<T> {
     /// What.
     pub what: T,
@@ -322,7 +322,8 @@ impl Step {
 }
 
 impl<T> Said<T> {
-    fn new(what: T, origin: Origin) -> Arc<Said<T>> {
+    /// This, said there.
+    pub fn new(what: T, origin: Origin) -> Arc<Said<T>> {
         Arc::new(Said { what, origin })
     }
 }

@@ -53,7 +53,10 @@ fn labels(project: &Project, service: &Service) -> LabelSet {
     let own_name = service.container_name.as_ref().map(|name| name.text.clone());
     LabelSet {
         service: service.name.clone(),
-        container: own_name.unwrap_or_else(|| format!("{}-{}-1", project.name, service.name)),
+        container: own_name.unwrap_or_else(|| match project.name.as_str() {
+            "" => service.name.clone(),
+            project => format!("{project}-{}-1", service.name),
+        }),
         project: project.name.clone(),
         place: service.place,
         labels: pairs.map(|label| (label.name.clone(), label.value.text.clone(), label.value.place)).collect(),

@@ -9,7 +9,7 @@
 //!
 //! A pass must mean that everything was judged.
 
-use super::access::{cause, on_the_way};
+use super::access::{lets_through, on_the_way};
 use super::{Context, Rule, evidence};
 use crate::analysis::decision;
 use crate::finding::{Finding, Severity};
@@ -21,7 +21,7 @@ pub const RULE: Rule =
 fn check(context: &Context<'_>, found: &mut Vec<Finding>) {
     let gateway = context.gateway;
     for doubt in &context.survey.doubts {
-        let Some(place) = cause(gateway, &doubt.through) else { continue };
+        let Some(place) = lets_through(gateway, &doubt.through) else { continue };
         let message = format!("whether a request gets through is not to be known: it {}", doubt.reason);
         let actual = serde_json::json!({"outcome": "unknown", "reason": doubt.reason});
         let wanted = decision::verdict(&context.measure.gateway, &doubt.wanted).into();

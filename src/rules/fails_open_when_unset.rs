@@ -26,7 +26,7 @@
 //! }
 //! ```
 
-use super::access::{cause, message, on_the_way};
+use super::access::{lets_through, message, on_the_way};
 use super::evidence::of_gap;
 use super::{Context, Rule};
 use crate::analysis::survey;
@@ -44,13 +44,13 @@ fn check(context: &Context<'_>, found: &mut Vec<Finding>) {
     let Some((gateway, unset)) = context.unset else { return };
     for gap in &unset.gaps {
         let known = |other: &survey::Gap| {
-            survey::cause(&other.actual) == survey::cause(&gap.actual)
+            survey::gap_at(&other.actual) == survey::gap_at(&gap.actual)
                 && other.witness.caller.on == gap.witness.caller.on
         };
         if context.survey.gaps.iter().any(known) {
             continue;
         }
-        let Some(place) = cause(gateway, &gap.actual) else { continue };
+        let Some(place) = lets_through(gateway, &gap.actual) else { continue };
         let message = format!("if its variables are unset, {}", message(context, gap));
         let finding = Finding::new(RULE.id, RULE.severity, message, place)
             .label("this is open if the variable is unset")

@@ -9,6 +9,7 @@ use crate::catalog::CatalogEndpoint;
 use crate::finding::Finding;
 use crate::gateway::{Limit, LimitKind, Origin, Setting, TimeoutOf};
 use crate::source::Span;
+use std::collections::HashSet;
 use std::time::Duration;
 
 /// What is wrong with how a route is treated.
@@ -68,8 +69,8 @@ pub fn findings(
     judge: &dyn Fn(&Route, &CatalogEndpoint) -> Option<Told>,
     found: &mut Vec<Finding>,
 ) {
-    let mut seen: Vec<(usize, Span)> = Vec::new();
-    let mut entries: Vec<(usize, Option<Vec<u8>>)> = Vec::new();
+    let mut seen: HashSet<(usize, Span)> = HashSet::new();
+    let mut entries: HashSet<(usize, Option<Vec<u8>>)> = HashSet::new();
     for (route, endpoint) in inference(context) {
         let Some(told) = judge(route, endpoint) else { continue };
         let said = has_place(&told.origin);
@@ -81,9 +82,9 @@ pub fn findings(
             continue;
         }
         let Some(place) = context.place(origin) else { continue };
-        seen.push(key);
+        seen.insert(key);
         if !said {
-            entries.push(entry);
+            entries.insert(entry);
         }
         let mut finding = Finding::new(rule.id, rule.severity, told.message, place).label(told.label).help(told.help);
         finding = finding.about(&route.witness);
@@ -102,7 +103,7 @@ pub fn has_place(origin: &Origin) -> bool {
 
 /// The setting of a kind that is in force, and where it is said.
 pub fn setting<'r, T>(route: &'r Route, pick: impl Fn(&'r Setting) -> Option<T>) -> Option<(T, &'r Origin)> {
-    route.outcome.settings.iter().rev().find_map(|(setting, origin)| Some((pick(setting)?, origin)))
+    route.outcome.settings().rev().find_map(|(setting, origin)| Some((pick(setting)?, origin)))
 }
 
 /// A timeout that is in force; `None` inside: there is no end.

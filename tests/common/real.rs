@@ -23,6 +23,7 @@ use llmguard::http::line::Line;
 use llmguard::http::{Request, Version};
 use llmguard::policy::plan::Proxy;
 pub use llmguard::prove::answer::Answer;
+use llmguard::prove::config::docker::{Container, Engine};
 use llmguard::prove::http2;
 use llmguard::prove::server::{self, Launch, Running, Scratch};
 use llmguard::prove::upstream::{PROBE, Seen, Upstream};
@@ -119,6 +120,7 @@ pub struct Laid {
     ports: Vec<u16>,
     places: Vec<(String, String)>,
     admin: SocketAddr,
+    _engine: Option<Engine>,
 }
 
 /// What an evaluator is given.
@@ -176,7 +178,9 @@ impl Laid {
         places.push(("@ADMIN@".to_owned(), admin.to_string()));
         places.push(("@DIR@".to_owned(), folder.path().display().to_string()));
         places.push(("@READY@".to_owned(), READY_ROUTER.to_owned()));
-        places.push(("@ENGINE@".to_owned(), std::env::var(ENGINE).unwrap_or_else(|_| "unix:///nowhere".to_owned())));
+        let engine = stand_in(config, &places);
+        let endpoint = engine.as_ref().map(|engine| format!("tcp://{}", engine.addr()));
+        places.push(("@ENGINE@".to_owned(), endpoint.or(std::env::var(ENGINE).ok()).unwrap_or_default()));
         places.push(("@HTTP@".to_owned(), NGINX_HTTP.to_owned()));
         let mut config = config.clone();
         match kind.proxy() {
@@ -199,7 +203,7 @@ impl Laid {
             }
             places.push((place.to_owned(), folder.path().join(name).display().to_string()));
         }
-        let laid = Laid { folder, config, ports, places, admin };
+        let laid = Laid { folder, config, ports, places, admin, _engine: engine };
         for (path, text) in &laid.config.files {
             let path = laid.path(path);
             std::fs::create_dir_all(path.parent().unwrap()).unwrap();
@@ -415,6 +419,28 @@ pub fn is_words(main: &str) -> bool {
 /// The variable that names a Docker engine's socket.
 pub const ENGINE: &str = "LLMGUARD_DOCKER_HOST";
 
+/// Where a file of labels says what the health check of its container says, such as `# health: unhealthy`.
+const HEALTH: &str = "# health: ";
+
+/// What stands for a Docker engine where there is none: the containers of a config's files with labels. Absent: it has none, or there is one.
+fn stand_in(config: &Config, places: &[(String, String)]) -> Option<Engine> {
+    let labelled = || config.files.iter().filter(|(file, _)| file.ends_with(".labels"));
+    if std::env::var_os(ENGINE).is_some() || labelled().next().is_none() {
+        return None;
+    }
+    let container = |(file, text): (&String, &String)| {
+        let text = places.iter().fold(text.clone(), |text, (name, value)| text.replace(name, value));
+        let lines = text.lines().filter(|line| !line.starts_with('#')).filter_map(|line| line.split_once('='));
+        Container {
+            name: file.trim_end_matches(".labels").to_owned(),
+            labels: lines.map(|(name, value)| (name.to_owned(), value.to_owned())).collect(),
+            health: text.lines().find_map(|line| line.strip_prefix(HEALTH)).map(str::to_owned),
+            ..Container::default()
+        }
+    };
+    Some(Engine::start(labelled().map(container).collect()).unwrap())
+}
+
 /// Containers that are there for their labels alone, and gone with this value.
 struct Containers(Vec<String>);
 
@@ -422,24 +448,18 @@ impl Containers {
     /// Starts one for each file with labels, named as the file. Errors: what Docker says.
     fn start(files: Vec<PathBuf>) -> Result<Containers, String> {
         let mut all = Containers(Vec::new());
+        if std::env::var_os(ENGINE).is_none() {
+            return Ok(all);
+        }
         for file in files {
             let name = file.file_stem().unwrap().to_string_lossy().into_owned();
             let image = std::env::var("LLMGUARD_DOCKER_IMAGE").map_err(|_| "there is no Docker engine".to_owned())?;
             let labels = file.display().to_string();
+            let sick = std::fs::read_to_string(&file).unwrap().contains(HEALTH);
+            let health: &[&str] = if sick { &["--health-cmd", "false", "--health-interval", "1s"] } else { &[] };
             docker(&["rm", "--force", &name])?;
-            docker(&[
-                "run",
-                "--detach",
-                "--network",
-                "none",
-                "--name",
-                &name,
-                "--label-file",
-                &labels,
-                &image,
-                "sleep",
-                "600",
-            ])?;
+            let run = ["run", "--detach", "--network", "none", "--name", &name, "--label-file", &labels];
+            docker(&[&run, health, &[&image, "sleep", "600"]].concat())?;
             all.0.push(name);
         }
         Ok(all)

@@ -67,7 +67,7 @@ pub fn build(
             _ => "it has several kinds, which Traefik doesn't support".to_owned(),
         });
     };
-    let at = origin(kind.place, format!("middleware `{}` ({})", node.name, kind.name));
+    let at = origin(kind.place, format!("middleware `{}` ({})", node.name, kind.name)).shared();
     if kind.name.eq_ignore_ascii_case("plugin") {
         return plugin(builder, kind, &at);
     }

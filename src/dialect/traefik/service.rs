@@ -52,7 +52,7 @@ impl Builder<'_> {
             return Err(if given.is_empty() { "it has no kind" } else { "it has several kinds" }.to_owned());
         };
         let kind_name = KINDS.iter().find(|name| kind.name.eq_ignore_ascii_case(name)).copied().unwrap_or_default();
-        let at = origin(kind.place, format!("service `{}` ({kind_name})", node.name));
+        let at = origin(kind.place, format!("service `{}` ({kind_name})", node.name)).shared();
         let service = match kind_name {
             "loadBalancer" => self.load_balancer(kind, provider, &at)?,
             "mirroring" => self.mirroring(kind, provider, open)?,

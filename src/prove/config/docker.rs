@@ -34,7 +34,7 @@ pub struct Container {
     /// Whether it is on the host's network, where Docker tells no ports.
     pub host_network: bool,
     /// What its health check says: `starting`, `healthy`, `unhealthy`; absent: it has none.
-    pub health: Option<&'static str>,
+    pub health: Option<String>,
 }
 
 impl Container {
@@ -45,7 +45,7 @@ impl Container {
         let ports: serde_json::Map<String, Value> = ports.map(|port| (format!("{port}/tcp"), Value::Null)).collect();
         let (network, address) = if self.host_network { ("host", "") } else { ("stand-in", "127.0.0.1") };
         let mut state = json!({"Status": "running", "Running": true});
-        if let Some(health) = self.health {
+        if let Some(health) = &self.health {
             state["Health"] = json!({"Status": health});
         }
         json!({

@@ -15,7 +15,7 @@ use site::Site;
 use world::World;
 
 pub mod caddy;
-mod docker;
+pub mod docker;
 pub mod document;
 pub mod edits;
 mod labels;

@@ -112,7 +112,7 @@ pub fn findings(
     let inner = |gap: &&Gap| raw(context, gap).is_some_and(|listener| listener.address.is_loopback());
     let own = context.survey.gaps.iter().filter(|gap| class(context, gap) == rule && !inner(gap));
     let told = own.filter_map(|gap| {
-        let place = cause(context.gateway, &gap.actual)?;
+        let place = lets_through(context.gateway, &gap.actual)?;
         let Words { label, help } = match gap.witness.caller.way {
             Some(_) if gap.witness.caller.who == Who::Nobody => over_ipv6(),
             _ => words(gap),
@@ -150,14 +150,19 @@ pub fn endpoint<'c>(context: &'c Context<'_>, gap: &Gap) -> Option<&'c CatalogEn
     context.measure.kind.endpoints.get(gap.endpoint?.0)
 }
 
-/// The place that lets a request through.
+/// The place that lets a request through, which is to be mended.
+pub fn lets_through(gateway: &Gateway, outcome: &Outcome) -> Option<Place> {
+    super::place(gateway, survey::lets_through(outcome)?)
+}
+
+/// The place where a request ends up.
 pub fn cause(gateway: &Gateway, outcome: &Outcome) -> Option<Place> {
     super::place(gateway, survey::place(outcome)?)
 }
 
 /// A finding with the other places of a request's way.
 pub fn on_the_way(gateway: &Gateway, outcome: &Outcome, mut finding: Finding) -> Finding {
-    let cause = survey::cause(outcome);
+    let cause = survey::gap_at(outcome);
     let others = outcome.steps.iter().filter(|step| step.span() != Span::default() && !step.note.is_empty());
     let mut others: Vec<_> = others.filter(|step| Some((step.file(), step.span())) != cause).collect();
     others.dedup_by_key(|step| (step.file(), step.span()));

@@ -37,7 +37,9 @@
 //!
 //! Caddy and Traefik escape paths, and refuse to send a header with a line break.
 
-use super::{asked, cause, on_the_way};
+use std::collections::HashSet;
+
+use super::{asked, lets_through, on_the_way};
 use crate::analysis::answer;
 use crate::analysis::survey::{self, Witness};
 use crate::finding::{Finding, Severity};
@@ -59,17 +61,17 @@ fn check(context: &Context<'_>, found: &mut Vec<Finding>) {
     }
     let routes = context.survey.routes.iter().map(|route| (&route.witness, &route.outcome));
     let gaps = context.survey.gaps.iter().map(|gap| (&gap.witness, &gap.actual));
-    let mut known = Vec::new();
+    let mut known = HashSet::new();
     for (witness, outcome) in routes.chain(gaps) {
         let raw = context.gateway.listeners.get(witness.listener).is_none_or(|listener| listener.wire.raw);
-        let place = survey::cause(outcome);
+        let place = survey::gap_at(outcome);
         if raw || known.contains(&place) {
             continue;
         }
         let splits = BREAKS.iter().find_map(|text| split(context, witness, text));
         let Some((witness, outcome, what)) = splits else { continue };
-        known.push(place);
-        let Some(place) = cause(context.gateway, &outcome) else { continue };
+        known.insert(place);
+        let Some(place) = lets_through(context.gateway, &outcome) else { continue };
         let message =
             format!("a line break in the path reaches the upstream in {what}: a second request fits behind it");
         let finding = Finding::new(RULE.id, RULE.severity, message, place).label("the path goes on unescaped");

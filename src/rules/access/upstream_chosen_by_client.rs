@@ -40,9 +40,11 @@
 //!
 //! Traefik's servers are fixed.
 
+use std::collections::HashSet;
+
 use std::collections::BTreeSet;
 
-use super::{asked, cause, on_the_way};
+use super::{asked, lets_through, on_the_way};
 use crate::analysis::answer;
 use crate::analysis::caller::{Caller, Who};
 use crate::analysis::entry::{self, Entry};
@@ -89,7 +91,7 @@ fn check(context: &Context<'_>, found: &mut Vec<Finding>) {
     if carriers.is_empty() {
         return;
     }
-    let mut known = Vec::new();
+    let mut known = HashSet::new();
     for entry in entry::entries(context.gateway).iter().filter(|entry| entry.forwards(context.gateway)) {
         for caller in callers(context, entry) {
             for (carrier, text) in carriers.iter().flat_map(|carrier| CHOSEN.map(|text| (carrier, text))) {
@@ -99,11 +101,11 @@ fn check(context: &Context<'_>, found: &mut Vec<Finding>) {
                     };
                     let outcome = answer::ask(context.gateway, &witness.request);
                     let Some(outcome) = outcome.filter(is_chosen) else { continue };
-                    let place = survey::cause(&outcome);
+                    let place = survey::gap_at(&outcome);
                     if known.contains(&place) {
                         continue;
                     }
-                    known.push(place);
+                    known.insert(place);
                     found.extend(finding(context, carrier, &witness, &outcome));
                 }
             }
@@ -126,7 +128,7 @@ fn finding(context: &Context<'_>, carrier: &Carrier, witness: &Witness, outcome:
     };
     let message = format!("{who} chooses the server that gets the request, by {by}");
     let severity = if witness.caller.who == Who::Client { Severity::Warning } else { RULE.severity };
-    let finding = Finding::new(RULE.id, severity, message, cause(context.gateway, outcome)?);
+    let finding = Finding::new(RULE.id, severity, message, lets_through(context.gateway, outcome)?);
     let finding =
         finding.label("the address is made of what callers write").help("choose among servers that the config names");
     Some(on_the_way(context.gateway, outcome, finding).shown_by(witness, asked(context, witness, outcome)))

@@ -116,7 +116,7 @@ fn vulnerable(context: &Context<'_>, own: &Deployed<'_>, service: &Service) -> O
     let newest = cves.iter().filter_map(|cve| cve.fixed.as_deref()).max_by_key(|fixed| version_of(fixed));
     let remedy = newest.map_or("use a newer version".to_owned(), |fixed| format!("use {fixed} or newer"));
     let help = format!("{remedy}, and close the endpoint; {} (as of {}: {})", ids.join(", "), known.date, known.source);
-    let way = survey::place(&gap.actual).and_then(|origin| place(gateway, origin));
+    let way = survey::lets_through(&gap.actual).and_then(|origin| place(gateway, origin));
     let finding = finding(context, (RULE.id, severity), &image.origin, message)?.label("this version has the hole");
     Some(finding.help(help).with(way, "requests get there here").shown_by(&gap.witness, of_gap(context, gateway, gap)))
 }

@@ -39,6 +39,8 @@
 //!   accessControlAllowOriginList: ["https://app.example.com"]
 //! ```
 
+use std::collections::HashSet;
+
 use super::{FOREIGN, allowed, asked, needs_no_key, once, readable, routes, with_credentials};
 use crate::finding::{Finding, Severity};
 use crate::rules::{Context, Rule};
@@ -51,7 +53,7 @@ fn check(context: &Context<'_>, found: &mut Vec<Finding>) {
     if context.measure.plan.cors.as_ref().is_some_and(|cors| cors.any) {
         return;
     }
-    let mut known = Vec::new();
+    let mut known = HashSet::new();
     for route in routes(context) {
         let Some(outcome) = asked(context, route, FOREIGN) else { continue };
         let Some(line) = allowed(&outcome, FOREIGN) else { continue };

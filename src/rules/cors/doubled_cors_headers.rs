@@ -32,6 +32,8 @@
 //! }
 //! ```
 
+use std::collections::HashSet;
+
 use super::{ALLOWS, allowed, asked, from, once, own_origins, right_way, routes};
 use crate::analysis::{answer, survey};
 use crate::finding::{Finding, Severity};
@@ -53,7 +55,7 @@ fn check(context: &Context<'_>, found: &mut Vec<Finding>) {
         return;
     }
     let origins = own_origins(context);
-    let mut known = Vec::new();
+    let mut known = HashSet::new();
     for route in routes {
         for origin in origins.iter().map(String::as_str).chain([super::FOREIGN]) {
             let Some(outcome) = asked(context, route, origin) else { continue };

@@ -26,6 +26,8 @@
 //!
 //! In Caddy set the header before the key is asked for, in Traefik put the middleware `headers` before the one that asks.
 
+use std::collections::HashSet;
+
 use super::{ALLOWS, allowed, asked, nobody_from, once, own_origins, right_way, routes};
 use crate::analysis::answer;
 use crate::analysis::caller::Who;
@@ -48,7 +50,7 @@ fn check(context: &Context<'_>, found: &mut Vec<Finding>) {
         return;
     }
     let origins = own_origins(context);
-    let mut known = Vec::new();
+    let mut known = HashSet::new();
     for route in routes.into_iter().filter(|route| route.witness.caller.who == Who::Client) {
         for origin in origins.iter().map(String::as_str).chain([super::FOREIGN]) {
             let Some(line) = asked(context, route, origin).and_then(|outcome| allowed(&outcome, origin)) else {

@@ -9,7 +9,7 @@ pub mod errors_without_cors;
 pub mod origin_lookalike_allowed;
 pub mod preflight_refused;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
 
 use regex_syntax::hir::{Class, Hir, HirKind};
 
@@ -238,11 +238,6 @@ fn needs_no_key(context: &Context<'_>, route: &Route) -> bool {
 }
 
 /// Findings at one place, each place once.
-fn once(found: &mut Vec<(usize, Span)>, line: &Line) -> bool {
-    let key = (line.origin.file(), line.origin.span());
-    let new = !found.contains(&key);
-    if new {
-        found.push(key);
-    }
-    new
+fn once(found: &mut HashSet<(usize, Span)>, line: &Line) -> bool {
+    found.insert((line.origin.file(), line.origin.span()))
 }

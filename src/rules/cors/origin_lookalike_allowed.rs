@@ -33,6 +33,8 @@
 //! accessControlAllowOriginList: ["https://app.example.com"]
 //! ```
 
+use std::collections::HashSet;
+
 use super::{FOREIGN, allowed, asked, host, needs_no_key, once, own_origins, readable, routes, with_credentials};
 use crate::finding::{Finding, Severity};
 use crate::rules::{Context, Rule};
@@ -51,7 +53,7 @@ fn check(context: &Context<'_>, found: &mut Vec<Finding>) {
         return;
     }
     let origins = own_origins(context);
-    let mut known = Vec::new();
+    let mut known = HashSet::new();
     for route in routes {
         let reads = |origin: &str| {
             let outcome = asked(context, route, origin)?;

@@ -33,6 +33,8 @@
 //! respond @preflight 204
 //! ```
 
+use std::collections::HashSet;
+
 use super::{ALLOWS, allowed, asked, nobody_from, once, own_origins, routes};
 use crate::analysis::{answer, decision};
 use crate::finding::{Finding, Severity};
@@ -62,7 +64,7 @@ fn check(context: &Context<'_>, found: &mut Vec<Finding>) {
         return;
     }
     let origins = own_origins(context);
-    let mut known = Vec::new();
+    let mut known = HashSet::new();
     for route in routes {
         for origin in origins.iter().map(String::as_str).chain([super::FOREIGN]) {
             let Some(line) = asked(context, route, origin).and_then(|outcome| allowed(&outcome, origin)) else {

@@ -49,10 +49,11 @@ pub fn each(context: &Context<'_>, judge: &dyn Fn(&Authenticate, &Credential) ->
 /// The lists of users, each once, and where they are asked.
 fn lists<'c>(context: &Context<'c>) -> Vec<(Arc<Authenticate>, &'c Origin)> {
     let mut lists: Vec<(Arc<Authenticate>, &Origin)> = Vec::new();
+    let mut known = HashSet::new();
     for clause in context.gateway.chains.iter().flat_map(|chain| &chain.clauses) {
         clause.when.any(&mut |part| {
             if let Predicate::Authenticated(who) = part
-                && !lists.iter().any(|(own, _)| Arc::ptr_eq(&own.credentials, &who.credentials))
+                && known.insert(Arc::as_ptr(&who.credentials))
             {
                 lists.push((who.clone(), &clause.origin));
             }

@@ -24,6 +24,8 @@
 //! }
 //! ```
 
+use std::collections::HashSet;
+
 use crate::analysis::survey;
 use crate::finding::{Finding, Severity};
 use crate::gateway::{Origin, Setting, Step};
@@ -40,15 +42,15 @@ pub const RULE: Rule = Rule {
 
 fn check(context: &Context<'_>, found: &mut Vec<Finding>) {
     let Some(inner) = inner(context) else { return };
-    let mut known = Vec::new();
+    let mut known = HashSet::new();
     for route in &context.survey.routes {
-        let mut settings = route.outcome.settings.iter().rev();
+        let mut settings = route.outcome.settings().rev();
         let follows = settings.find(|(setting, _)| matches!(setting, Setting::FollowsUpstream(_)));
         let key = survey::cause(&route.outcome);
         if !matches!(follows, Some((Setting::FollowsUpstream(true), _))) || known.contains(&key) {
             continue;
         }
-        known.push(key);
+        known.insert(key);
         let Some(place) = cause(context.gateway, &route.outcome) else { continue };
         let fix = survey::place(&route.outcome).and_then(|at| context.repair(Repair::IgnoreUpstreamOrders, at));
         let message = "the upstream's `X-Accel-Redirect` is followed into `internal` locations";

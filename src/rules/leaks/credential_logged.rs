@@ -52,6 +52,8 @@
 //!       defaultMode: drop
 //! ```
 
+use std::collections::HashSet;
+
 use super::field::Fields;
 use super::{listed, said, spelled};
 use crate::analysis::answer;
@@ -67,7 +69,7 @@ fn check(context: &Context<'_>, found: &mut Vec<Finding>) {
     let routes = || context.survey.routes.iter().chain(&context.survey.refusals);
     let logs: Vec<_> = routes().flat_map(|route| answer::logs(&route.outcome)).map(|(log, _)| log).collect();
     let fields = Fields::of(context.gateway, &logs);
-    let mut known = Vec::new();
+    let mut known = HashSet::new();
     for route in routes() {
         for (log, origin) in answer::logs(&route.outcome) {
             let names = fields.credentials(log);
@@ -78,7 +80,7 @@ fn check(context: &Context<'_>, found: &mut Vec<Finding>) {
             if known.contains(&key) {
                 continue;
             }
-            known.push(key);
+            known.insert(key);
             let verb = if names.len() == 1 { "is" } else { "are" };
             let names = listed(names.iter().map(|name| spelled(name)));
             let fails = log.only.as_ref().is_some_and(|only| !only.contain(200));

@@ -39,7 +39,8 @@
 //!         X-API-Key: ""
 //! ```
 
-use std::collections::BTreeSet;
+use std::collections::hash_map::Entry;
+use std::collections::{BTreeSet, HashMap};
 
 use super::{listed, spelled};
 use crate::analysis::answer;
@@ -65,16 +66,19 @@ const UNKNOWN: &[u8] = b"Basic Y2xpZW50OnBhc3N3b3Jk";
 const OTHERS: &[(&str, &str)] = &[("Cookie", "session=llmguard"), ("Origin", "https://app.llmguard.invalid")];
 
 fn check(context: &Context<'_>, found: &mut Vec<Finding>) {
-    let mut known: Vec<(_, BTreeSet<String>, &Route)> = Vec::new();
+    let mut known: Vec<(BTreeSet<String>, &Route)> = Vec::new();
+    let mut places: HashMap<_, usize> = HashMap::new();
     for route in context.survey.routes.iter().filter(|route| route.witness.caller.who == Who::Client) {
         let names = passed(context, route);
-        let place = survey::cause(&route.outcome);
-        match known.iter_mut().find(|(own, ..)| *own == place) {
-            Some((_, own, _)) => own.extend(names),
-            None => known.push((place, names, route)),
+        match places.entry(survey::cause(&route.outcome)) {
+            Entry::Occupied(at) => known[*at.get()].0.extend(names),
+            Entry::Vacant(at) => {
+                at.insert(known.len());
+                known.push((names, route));
+            }
         }
     }
-    for (_, names, route) in known.into_iter().filter(|(_, names, _)| !names.is_empty()) {
+    for (names, route) in known.into_iter().filter(|(names, _)| !names.is_empty()) {
         let Some(place) = cause(context.gateway, &route.outcome) else { continue };
         let repairs = names.iter().map(|name| Repair::DropHeader(name.clone()));
         let fix = survey::place(&route.outcome).and_then(|at| context.repairs(repairs, at));

@@ -60,7 +60,7 @@ pub fn shown(context: &Context<'_>, own: Own) -> Vec<Shown> {
         for path in paths(gateway, &entry) {
             let request = entry::request(listener, entry.host.as_deref(), "GET", &path);
             let Some(outcome) = answer::ask(gateway, &request) else { continue };
-            let says = outcome.settings.iter().any(|(setting, _)| *setting == Setting::Shows(own));
+            let says = outcome.settings().any(|(setting, _)| *setting == Setting::Shows(own));
             let Some(place) = cause(gateway, &outcome).filter(|_| says && answers(&outcome)) else { continue };
             let same = |other: &Shown| (&other.place.file.name, other.place.span) == (&place.file.name, place.span);
             if found.iter().any(same) {

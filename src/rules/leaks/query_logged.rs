@@ -38,6 +38,8 @@
 //!       defaultMode: drop
 //! ```
 
+use std::collections::HashSet;
+
 use super::field::Fields;
 use super::said;
 use crate::analysis::answer;
@@ -57,7 +59,7 @@ fn check(context: &Context<'_>, found: &mut Vec<Finding>) {
     let routes = || context.survey.routes.iter().chain(&context.survey.refusals);
     let logs: Vec<_> = routes().flat_map(|route| answer::logs(&route.outcome)).map(|(log, _)| log).collect();
     let fields = Fields::of(context.gateway, &logs);
-    let mut known = Vec::new();
+    let mut known = HashSet::new();
     for route in routes() {
         for (log, origin) in answer::logs(&route.outcome).into_iter().filter(|(log, _)| fields.query(log)) {
             let own = said(context, origin);
@@ -65,7 +67,7 @@ fn check(context: &Context<'_>, found: &mut Vec<Finding>) {
             let place = own.or_else(|| cause(context.gateway, &route.outcome));
             let (Some(place), Some(to), false) = (place, &log.to, known.contains(&key)) else { continue };
             let implied = if key.is_none() { ", as nothing else is said about logs" } else { "" };
-            known.push(key);
+            known.insert(key);
             // What is kept of failures alone is kept of few.
             let fails = log.only.as_ref().is_some_and(|only| !only.contain(200));
             let (severity, which) = if fails { (Severity::Info, " that fail") } else { (RULE.severity, "") };

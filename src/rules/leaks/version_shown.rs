@@ -20,6 +20,8 @@
 //! http { server_tokens off; server { listen 80; } }
 //! ```
 
+use std::collections::HashSet;
+
 use super::said;
 use crate::analysis::survey;
 use crate::finding::{Finding, Severity};
@@ -32,9 +34,9 @@ pub const RULE: Rule =
     Rule { id: "version-shown", severity: Severity::Info, source: include_str!("version_shown.rs"), check };
 
 fn check(context: &Context<'_>, found: &mut Vec<Finding>) {
-    let mut known = Vec::new();
+    let mut known = HashSet::new();
     for route in &context.survey.routes {
-        let mut settings = route.outcome.settings.iter().rev();
+        let mut settings = route.outcome.settings().rev();
         let shows = settings.find(|(setting, _)| matches!(setting, Setting::ShowsVersion(_)));
         let Some((Setting::ShowsVersion(true), origin)) = shows else { continue };
         let own = said(context, origin);
@@ -47,7 +49,7 @@ fn check(context: &Context<'_>, found: &mut Vec<Finding>) {
         let finding = finding.label("in the header `Server` and on error pages").help("write `server_tokens off;`");
         let at = if key.is_some() { Some(origin) } else { survey::place(&route.outcome) };
         let fix = at.and_then(|at| context.repair(Repair::HideVersion, at));
-        known.push(key);
+        known.insert(key);
         found.push(finding.about(&route.witness).fixed_by(fix));
     }
 }

@@ -44,7 +44,8 @@ use foldhash::{HashMap, HashMapExt, HashSet, HashSetExt};
 use crate::diag::{Diagnostic, Severity, Sink};
 use crate::dialect::{Options, Reading};
 use crate::gateway::{
-    Chain, ChainId, Clause, Condition, Forward, Gateway, HeaderEdit, Origin, Predicate, Step, Terminal, Value,
+    Chain, ChainId, Clause, Condition, Forward, Gateway, HeaderEdit, Origin, Predicate, Said, Setting, Step, Terminal,
+    Value,
 };
 
 use super::config::Config;
@@ -90,6 +91,7 @@ pub fn gateway(config: &Config, options: &Options, sink: &mut Sink) -> Gateway {
         body_limits: HashMap::new(),
         too_long: HashMap::new(),
         conditions: HashMap::new(),
+        anew: Said::new(Setting::Anew, Origin::default()),
         begin: vec![state::set(state::MOVED, ""), Step::set(state::PEER.into(), Value::ClientIp, Origin::default())],
         framing: Vec::new(),
         not_passed: None,
@@ -133,6 +135,8 @@ struct Reader<'c> {
     too_long: HashMap<(u64, bool), Clause>,
     /// Conditions that many clauses have, by what they ask.
     conditions: HashMap<Vec<u8>, Condition>,
+    /// What begins every list of settings.
+    anew: Arc<Said<Setting>>,
     /// What begins the work of every server.
     begin: Vec<Step>,
     /// What nginx refuses once it has read the headers.

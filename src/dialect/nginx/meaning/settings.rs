@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::gateway::{
-    Answers, Chain, ChainId, Clause, Edit, HeaderEdit, Log, Origin, Setting, Step, Terminal, TimeoutOf, Value,
+    Answers, Chain, ChainId, Clause, Edit, HeaderEdit, Log, Origin, Said, Setting, Step, Terminal, TimeoutOf, Value,
 };
 
 use super::super::units;
@@ -14,19 +14,22 @@ use super::Reader;
 use super::block::Line;
 use crate::gateway::value::Join;
 
+/// Something that holds, wherever that is inherited.
+type Fact = Arc<Said<Setting>>;
+
 /// What holds at one level.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Settings {
     /// One of each kind, by the directive's name.
-    facts: Vec<(&'static str, Setting, Origin)>,
+    facts: Vec<(&'static str, Fact)>,
     /// `add_header`.
-    headers: Vec<(Setting, Origin)>,
+    headers: Vec<Fact>,
     /// How the `add_header` of an outer level take part.
     outer_headers: OuterHeaders,
     /// `proxy_hide_header`; replaced as a whole.
-    hidden: Vec<(Setting, Origin)>,
+    hidden: Vec<Fact>,
     /// `access_log`.
-    logs: Vec<(Setting, Origin)>,
+    logs: Vec<Fact>,
     /// `gzip`, and the types of `gzip_types`; `text/html` is always one.
     gzip: (Option<Origin>, Vec<String>),
 }
@@ -65,16 +68,16 @@ const SWITCHES: &[Switch] = &[
 
 impl Default for Settings {
     fn default() -> Settings {
-        let nowhere = Origin::default;
-        let mut facts: Vec<(&'static str, Setting, Origin)> = Vec::new();
+        let mut facts: Vec<(&'static str, Fact)> = Vec::new();
+        let mut fact = |name, setting| facts.push((name, Said::new(setting, Origin::default())));
         for (name, of, seconds) in TIMEOUTS {
-            facts.push((name, Setting::Timeout(*of, Some(Duration::from_secs(*seconds))), nowhere()));
+            fact(*name, Setting::Timeout(*of, Some(Duration::from_secs(*seconds))));
         }
         for (name, setting, on) in SWITCHES {
-            facts.push((name, setting(*on), nowhere()));
+            fact(*name, setting(*on));
         }
-        facts.push(("client_max_body_size", Setting::BodyLimit(Some(1 << 20)), nowhere()));
-        facts.push(("proxy_ignore_headers", Setting::FollowsUpstream(true), nowhere()));
+        fact("client_max_body_size", Setting::BodyLimit(Some(1 << 20)));
+        fact("proxy_ignore_headers", Setting::FollowsUpstream(true));
         let (headers, hidden, logs) = (Vec::new(), Vec::new(), Vec::new());
         Settings { facts, headers, outer_headers: OuterHeaders::Unless, hidden, logs, gzip: (None, Vec::new()) }
     }
@@ -92,12 +95,12 @@ pub fn inherit<'c>(reader: &mut Reader<'c>, outer: &Arc<Settings>, lines: &[Line
             let value = reader.template(line, line.arg(1));
             let edit = HeaderEdit { name: line.text(0).into_owned(), edit: Edit::Add(value) };
             let answers = if line.arg(2) == b"always" { Answers::All } else { Answers::Good };
-            headers.push((Setting::ResponseHeader(edit, answers), line.silent()));
+            headers.push(Said::new(Setting::ResponseHeader(edit, answers), line.silent()));
             continue;
         }
         if line.is("proxy_hide_header") {
             let edit = HeaderEdit { name: line.text(0).into_owned(), edit: Edit::Remove };
-            hidden.push((Setting::UpstreamHeader(edit), line.silent()));
+            hidden.push(Said::new(Setting::UpstreamHeader(edit), line.silent()));
             continue;
         }
         if line.is("add_header_inherit") {
@@ -109,7 +112,7 @@ pub fn inherit<'c>(reader: &mut Reader<'c>, outer: &Arc<Settings>, lines: &[Line
             continue;
         }
         if line.is("access_log") {
-            logs.push((Setting::Log(reader.log(line)), line.silent()));
+            logs.push(Said::new(Setting::Log(reader.log(line)), line.silent()));
             continue;
         }
         if line.is("gzip") || line.is("gzip_types") {
@@ -123,7 +126,7 @@ pub fn inherit<'c>(reader: &mut Reader<'c>, outer: &Arc<Settings>, lines: &[Line
         let Some((name, setting)) = reader.setting(line) else { continue };
         let facts = &mut inner.get_or_insert_with(|| outer.as_ref().clone()).facts;
         facts.retain(|(other, ..)| *other != name);
-        facts.push((name, setting, line.silent()));
+        facts.push((name, Said::new(setting, line.silent())));
     }
     let passed = match inner.as_ref().unwrap_or(outer).outer_headers {
         OuterHeaders::Unless => headers.is_empty(),
@@ -152,22 +155,25 @@ fn is_of_connections(setting: &Setting) -> bool {
 impl Settings {
     /// What holds for connections of a socket whose default server this is.
     pub fn of_connections(&self) -> impl Iterator<Item = Step> {
-        let own = self.facts.iter().filter(|(_, setting, _)| is_of_connections(setting));
-        own.map(|(_, setting, origin)| Step::setting(setting.clone(), origin.clone()))
+        let own = self.facts.iter().filter(|(_, said)| is_of_connections(&said.what));
+        own.map(|(_, said)| Step::Setting(said.clone()))
     }
 
     /// The facts as they bear on each other: a buffered answer is held only if its end is that of the connection, or if it is compressed;
     /// chunks are passed on as they come (measured on 1.22.1).
-    fn effective(&self) -> Vec<(Setting, Origin)> {
-        let has = |wanted: &Setting| self.facts.iter().any(|(_, setting, _)| setting == wanted);
+    fn effective(&self) -> Vec<Fact> {
+        let has = |wanted: &Setting| self.facts.iter().any(|(_, said)| said.what == *wanted);
         let (buffers, old) = (has(&Setting::BufferResponses(true)), has(&Setting::UpstreamHttp("1.0")));
-        let of_requests = |(_, setting, _): &&(_, Setting, _)| !is_of_connections(setting);
-        let fact = |(_, setting, origin): &(&str, Setting, Origin)| match setting {
-            Setting::BufferResponses(_) => (Setting::BufferResponses(buffers && old), origin.clone()),
-            other => (other.clone(), origin.clone()),
+        let of_requests = |(_, said): &&(_, Fact)| !is_of_connections(&said.what);
+        let fact = |(_, said): &(&str, Fact)| match said.what {
+            Setting::BufferResponses(says) if says != (buffers && old) => {
+                Said::new(Setting::BufferResponses(buffers && old), said.origin.clone())
+            }
+            _ => said.clone(),
         };
         let (gzip, types) = &self.gzip;
-        let held = gzip.as_ref().filter(|_| buffers).map(|origin| (Setting::Compress(types.clone()), origin.clone()));
+        let held =
+            gzip.as_ref().filter(|_| buffers).map(|origin| Said::new(Setting::Compress(types.clone()), origin.clone()));
         self.facts.iter().filter(of_requests).map(fact).chain(held).collect()
     }
 }
@@ -180,13 +186,14 @@ impl<'c> Reader<'c> {
         // Where nobody says which version runs, it may be any.
         let newer = self.options.nginx_version.is_some() && self.since((1, 29, 7));
         let version = if newer { "1.1" } else { "1.0" };
-        settings.facts.push(("proxy_http_version", Setting::UpstreamHttp(version), Origin::default()));
+        let said = |setting| Said::new(setting, Origin::default());
+        settings.facts.push(("proxy_http_version", said(Setting::UpstreamHttp(version))));
         let log = Log {
             to: Some("logs/access.log".to_owned()),
             fields: fields(self.template(line, COMBINED)),
             ..Log::default()
         };
-        settings.logs.push((Setting::Log(log), Origin::default()));
+        settings.logs.push(said(Setting::Log(log)));
         settings
     }
 
@@ -265,17 +272,13 @@ impl<'c> Reader<'c> {
         if let Some((_, chain)) = self.settings.get(&key) {
             return *chain;
         }
-        let effective = settings.effective();
         // `access_log off` says nothing about the log of errors.
         let (errors, facts): (Vec<_>, Vec<_>) =
-            effective.iter().partition(|(setting, _)| matches!(setting, Setting::Log(_)));
-        let errors = errors.into_iter().filter(|(setting, _)| *setting != Setting::Log(Log::default()));
-        let facts = facts.into_iter().map(|(setting, origin)| (setting, origin));
-        let lists = settings.headers.iter().chain(&settings.hidden).chain(&settings.logs).chain(errors);
-        let anew = (Setting::Anew, Origin::default());
-        let all = std::iter::once((&anew.0, &anew.1)).chain(facts);
-        let all = all.chain(lists.map(|(setting, origin)| (setting, origin)));
-        let steps = all.map(|(setting, origin)| Step::setting(setting.clone(), origin.clone())).collect();
+            settings.effective().into_iter().partition(|said| matches!(said.what, Setting::Log(_)));
+        let errors = errors.into_iter().filter(|said| said.what != Setting::Log(Log::default()));
+        let lists = [&settings.headers, &settings.hidden, &settings.logs].into_iter().flatten().cloned();
+        let all = std::iter::once(self.anew.clone()).chain(facts).chain(lists).chain(errors);
+        let steps = all.map(Step::Setting).collect();
         let clauses = vec![Clause::steps(steps, Origin::default())];
         let chain = self.gateway.add(Chain { clauses, otherwise: Terminal::Return, origin: Origin::default() });
         self.settings.insert(key, (settings.clone(), chain));
