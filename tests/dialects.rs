@@ -32,11 +32,8 @@ type Reader = fn(&Path, &Options) -> Reading;
 const PENDING: &[(&str, &[usize], &str)] = &[("caddy/unset-keys", &[8, 9], "`{file.…}` is read by the server alone")];
 
 /// Configs that their server doesn't load and the reader takes, and why.
-const TAKEN: &[(&str, &str, &str)] = &[
-    ("nginx/location-refused", "host.conf", "the server resolves names, the reader doesn't"),
-    ("caddy/refused", "unknown.caddyfile", "a module that isn't known here may bring it"),
-    ("caddy/refused", "order.caddyfile", "`order` with an unknown directive is taken"),
-];
+const TAKEN: &[(&str, &str, &str)] =
+    &[("nginx/location-refused", "host.conf", "the server resolves names, the reader doesn't")];
 
 fn nginx(main: &Path, options: &Options) -> Reading {
     dialect::nginx::read_gateway(main, "nginx.conf", options)

@@ -6,6 +6,7 @@
 pub mod answer;
 pub mod boundary;
 pub mod caller;
+mod cause;
 pub mod curl;
 pub mod decision;
 pub mod entry;

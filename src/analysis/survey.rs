@@ -9,6 +9,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::hash::{Hash, RandomState};
 
 use super::caller::{self, Caller, Who};
+pub use super::cause::{cause, gap_at, lets_through, place};
 use super::entry::{self, Entry};
 use super::measure::{Measure, On, Reached, forwards};
 use super::merged::Merged;
@@ -17,7 +18,7 @@ use super::side_by_side;
 use super::witness::{self, Ask, Twist};
 use crate::catalog::{CatalogEndpoint, Reach};
 use crate::gateway::eval::{Outcome, Verdict, Way, decisions, ways};
-use crate::gateway::{Gateway, HeaderLines, Origin, Setting};
+use crate::gateway::{Gateway, HeaderLines, Setting};
 use crate::http::{Request, Version};
 use crate::source::Span;
 
@@ -489,27 +490,6 @@ impl<'g> Work<'g> {
         let route = Route { witness: witness_of(entry, caller, ask, request.clone()), endpoint, outcome };
         if through { self.survey.routes.push(route) } else { self.survey.refusals.push(route) }
     }
-}
-
-/// The place that a request comes to at the end: the last one of its way that lies in a file.
-pub fn cause(outcome: &Outcome) -> Option<(usize, Span)> {
-    place(outcome).map(|origin| (origin.file(), origin.span()))
-}
-
-/// The place that lets a request through: the last one of its way that lies in a file and isn't said for others as well.
-pub fn lets_through(outcome: &Outcome) -> Option<&Origin> {
-    let own = outcome.steps.iter().rev().find(|origin| origin.span() != Span::default() && !origin.is_shared());
-    own.or_else(|| place(outcome))
-}
-
-/// The same as a key.
-pub fn gap_at(outcome: &Outcome) -> Option<(usize, Span)> {
-    lets_through(outcome).map(|origin| (origin.file(), origin.span()))
-}
-
-/// The last step that lies in a file.
-pub fn place(outcome: &Outcome) -> Option<&Origin> {
-    outcome.steps.iter().rev().find(|origin| origin.span() != Span::default()).or(outcome.steps.last())
 }
 
 /// Sends one request, and says what becomes of it.

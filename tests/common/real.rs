@@ -257,7 +257,8 @@ impl Laid {
 
     /// A text with the placeholders of this folder put back, so that two runs print the same.
     pub fn unfilled(&self, text: &str) -> String {
-        let mut places: Vec<_> = self.places.iter().filter(|(name, _)| name != "@HTTP@").collect();
+        let mut places: Vec<_> =
+            self.places.iter().filter(|(name, value)| name != "@HTTP@" && !value.is_empty()).collect();
         places.sort_by_key(|(_, value)| std::cmp::Reverse(value.len()));
         places.into_iter().fold(text.to_owned(), |text, (name, value)| text.replace(value.as_str(), name))
     }

@@ -2,6 +2,9 @@
 //!
 //! Invariant: only directives whose answer the files determine are used; names are chosen so that nginx takes nearly every config.
 
+#[path = "nginx/connections.rs"]
+mod connections;
+
 use llmguard::dialect::nginx;
 use llmguard::gateway::Gateway;
 use serde_json::{Map, Value, json};
@@ -40,8 +43,10 @@ const PATTERNS: &[&str] = &[
     "x+y*",
     "^/(?!a)",
 ];
-const CODES: &[&str] =
-    &["200", "204", "401", "403", "404", "418", "500", "503", "301 /to", "302 /a/", "444", "307 $uri", "400"];
+const CODES: &[&str] = &[
+    "200", "204", "401", "403", "404", "418", "500", "503", "301 /to", "302 /a/", "444", "307 $uri", "400", "494",
+    "496",
+];
 const HOSTS: &[&str] = &[
     "a.test",
     "b.test",
@@ -87,11 +92,14 @@ struct Maker<'r> {
     tests: Vec<String>,
     /// Whether this server asks itself about requests: then nothing sends those elsewhere.
     asks: bool,
+    /// Whether servers speak TLS too.
+    tls: bool,
 }
 
 impl Generator for Nginx {
     fn case(&self, random: &mut Random) -> Case {
-        let mut maker = Maker { random, named: Vec::new(), tests: Vec::new(), asks: false };
+        let mut maker = Maker { random, named: Vec::new(), tests: Vec::new(), asks: false, tls: false };
+        maker.tls = maker.random.chance(35);
         let mut parts = maker.http();
         let servers = 1 + maker.random.below(3);
         for index in 0..servers {
@@ -216,6 +224,12 @@ impl Maker<'_> {
         let listen = if second { "listen @LISTEN2@" } else { "listen @LISTEN@" };
         let default = if index == 1 && !second && self.random.chance(40) { " default_server" } else { "" };
         parts.push(Part::line(format!("{listen}{default};")).fixed());
+        if self.tls {
+            parts.extend(connections::listen(self.random));
+        }
+        if self.random.chance(30) {
+            parts.extend(connections::reading(self.random));
+        }
         for _ in 0..self.random.below(3) {
             parts.push(Part::line(format!("server_name {};", self.random.pick(NAMES))));
         }
@@ -334,8 +348,10 @@ impl Maker<'_> {
         }
         if random.chance(25) && (level != Level::Http || random.chance(40)) {
             for _ in 0..1 + random.below(2) {
-                let codes =
-                    random.some(&["400", "401", "403", "404", "405", "413", "418", "500", "503", "301", "502"], 30);
+                let codes = random.some(
+                    &["400", "401", "403", "404", "405", "413", "418", "500", "503", "301", "502", "494", "497"],
+                    30,
+                );
                 let codes = if codes.is_empty() { vec!["404"] } else { codes };
                 let over = random.pick(&["", "", "=", "=200", "=418 ", "=302 "]);
                 let to = random.pick(&[
@@ -367,7 +383,19 @@ impl Maker<'_> {
                 2 => {
                     let value =
                         self.random.pick(&["1", "$uri", "$arg_m", "$1", "$2-$arg_n", "$seg", "$m1$m2", "$args", "x"]);
-                    Part::line(format!("set {} {value};", self.random.pick(&["$s", "$t", "$s", "$args"])))
+                    Part::line(format!(
+                        "set {} {value};",
+                        self.random.pick(&[
+                            "$s",
+                            "$t",
+                            "$s",
+                            "$args",
+                            "$http_x_key",
+                            "$arg_m",
+                            "$proxy_host",
+                            "$cookie_sid"
+                        ])
+                    ))
                 }
                 3..=6 => Part::line(self.rewrite()),
                 7 if self.random.chance(30) => Part::line("break;"),
@@ -709,6 +737,9 @@ impl Maker<'_> {
         if self.random.chance(5) {
             headers.push(["Content-Type".to_owned(), "a/b".to_owned()]);
         }
+        if self.random.chance(8) {
+            connections::odd_headers(self.random, &mut headers);
+        }
         request.insert("headers".to_owned(), json!(headers));
         if matches!(method, "POST" | "PUT" | "PATCH") && self.random.chance(60) {
             request.insert("body".to_owned(), json!("x".repeat(self.random.pick(&[0, 5, 10, 11, 50, 101, 1100]))));
@@ -718,6 +749,9 @@ impl Maker<'_> {
         }
         if self.random.chance(7) {
             request.insert("http".to_owned(), json!("1.0"));
+        }
+        if self.tls && self.random.chance(60) {
+            connections::over_tls(self.random, &mut request, HOSTS);
         }
         Value::Object(request)
     }

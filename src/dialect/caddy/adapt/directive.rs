@@ -1,7 +1,7 @@
 //! Which directives there are and who reads them.
 //!
-//! In: a directive's tokens. Out: what it makes. Invariant: a directive that stands nowhere in the table becomes a handler that nobody
-//! knows, with the matcher that its first argument may be.
+//! In: a directive's tokens. Out: what it makes. Invariant: a directive that stands nowhere in the table, and isn't one of it with a slip of the
+//! pen, becomes a handler that nobody knows, with the matcher that its first argument may be.
 
 use std::rc::Rc;
 
@@ -93,6 +93,12 @@ pub(super) fn known(name: &str) -> bool {
     find(name).is_some()
 }
 
+/// The directive that a name was meant to be, if hardly any module would call its own so.
+fn meant(name: &str) -> Option<&'static str> {
+    let near = |known: &&str| strsim::osa_distance(name, known) <= known.len().saturating_sub(1) / 4;
+    DIRECTIVES.iter().map(|(known, _)| *known).filter(|known| known.len() >= 5).find(near)
+}
+
 /// Directives that Caddy calls otherwise now.
 pub(super) const RENAMED: &[(&str, &str)] = &[("basicauth", "basic_auth")];
 
@@ -115,6 +121,10 @@ impl Adapter<'_> {
                 Ok(vec![Piled::Route(Route::new(first.place, matcher, handler))])
             }
             None => {
+                if let Some(known) = meant(&first.text) {
+                    let message = format!("`{}` is no directive; is `{known}` meant?", &*first.text);
+                    return Err(Fault { message, place: first.place });
+                }
                 here.tokens.advance();
                 let matcher = here.take_matcher()?;
                 self.plugin("the directive", &first.text, first.place);

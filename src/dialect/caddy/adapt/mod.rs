@@ -74,6 +74,8 @@ struct Adapter<'a> {
     certificates: BTreeMap<String, String>,
     /// Named routes that the present block invokes.
     invoked: BTreeSet<String>,
+    /// Directives that `order` names and nobody here knows.
+    ordered: Vec<(Text, Place)>,
 }
 
 /// A named route, and those that it invokes.
@@ -99,6 +101,7 @@ pub fn setup(
         logs: 0,
         certificates: BTreeMap::new(),
         invoked: BTreeSet::new(),
+        ordered: Vec::new(),
     };
     adapter.setup(blocks).document()
 }
@@ -119,6 +122,18 @@ impl Adapter<'_> {
         let named = self.named_routes(named);
         self.groups = 0;
         let sites: Vec<Site> = sites.into_iter().map(|block| self.site(block)).collect();
+        for (name, place) in std::mem::take(&mut self.ordered) {
+            match self.facts.plugins.iter().any(|(used, _)| *used == *name) {
+                true => self.plugin("the directive", &name, place),
+                false => self.error(Fault {
+                    message: format!(
+                        "`{}` is no directive of Caddy 2.11, and this file has none: `order` refuses it",
+                        &*name
+                    ),
+                    place,
+                }),
+            }
+        }
         let pairings = self.pairings(&sites);
         let servers = self.servers(&sites, &pairings, &named);
         self.top(&sites, &pairings, servers)

@@ -423,7 +423,7 @@ fn order(adapter: &mut Adapter<'_>, tokens: &mut Dispenser) -> Read<()> {
     }
     tokens.no_more()?;
     if !known {
-        adapter.plugin("the directive", &name, place);
+        adapter.ordered.push((name, place));
     }
     adapter.global.order = Order::of(names);
     Ok(())

@@ -1,125 +1,92 @@
-//! Which fields the parts of Caddy's JSON have that every config is made of: Caddy loads nothing with another one (measured on 2.11.9: each
-//! field here is taken).
+//! Which fields the parts of Caddy's JSON have: Caddy loads nothing with another one (its modules are decoded strictly).
 //!
-//! In: the document. Out: an error at each other field. Invariant: names are compared without their case, as Go's encoding/json does; what
-//! begins with `@` is a mark for people and programs.
+//! In: the document, and the table of Caddy's Go types (`fields.txt`). Out: an error at each other field. Invariant: names are compared
+//! without their case, as Go's encoding/json does; what begins with `@` is a mark for people and programs; modules that aren't in the table
+//! may have any.
+
+use std::collections::HashMap;
+use std::sync::LazyLock;
 
 use super::Compiler;
-use crate::dialect::document::{NodeId, Ref};
+use crate::dialect::document::Ref;
 
-const TOP: &[&str] = &["admin", "logging", "storage", "apps"];
-const ADMIN: &[&str] = &["disabled", "listen", "enforce_origin", "origins", "config", "identity", "remote"];
-const HTTP: &[&str] = &["http_port", "https_port", "grace_period", "shutdown_delay", "servers", "metrics"];
-const SERVER: &[&str] = &[
-    "listen",
-    "listener_wrappers",
-    "packet_conn_wrappers",
-    "read_timeout",
-    "read_header_timeout",
-    "read_idle_timeout",
-    "write_timeout",
-    "write_idle_timeout",
-    "idle_timeout",
-    "keepalive_interval",
-    "keepalive_idle",
-    "keepalive_count",
-    "max_header_bytes",
-    "max_write_chunk",
-    "enable_full_duplex",
-    "routes",
-    "errors",
-    "named_routes",
-    "tls_connection_policies",
-    "automatic_https",
-    "strict_sni_host",
-    "trusted_proxies",
-    "client_ip_headers",
-    "trusted_proxies_strict",
-    "trusted_proxies_unix",
-    "logs",
-    "protocols",
-    "metrics",
-    "listen_protocols",
-    "allow_0rtt",
-    "expected_underscore_headers",
-    "expected_dot_headers",
-];
-const ROUTE: &[&str] = &["group", "match", "handle", "terminal"];
+/// What a value is, in the words of the table; empty: plain.
+type Shape = &'static str;
 
-/// The fields of handlers that take no others; what isn't in the table isn't checked.
-const HANDLERS: &[(&str, &[&str])] = &[
-    ("authentication", &["providers"]),
-    ("copy_response", &["status_code"]),
-    ("copy_response_headers", &["include", "exclude"]),
-    ("encode", &["encodings", "prefer", "minimum_length", "match"]),
-    ("error", &["error", "status_code"]),
-    ("headers", &["request", "response"]),
-    ("intercept", &["handle_response"]),
-    ("invoke", &["name"]),
-    ("map", &["source", "destinations", "mappings", "defaults"]),
-    (
-        "reverse_proxy",
-        &[
-            "transport",
-            "circuit_breaker",
-            "load_balancing",
-            "health_checks",
-            "upstreams",
-            "dynamic_upstreams",
-            "flush_interval",
-            "trusted_proxies",
-            "proxy_status_name",
-            "headers",
-            "request_buffers",
-            "response_buffers",
-            "stream_timeout",
-            "stream_close_delay",
-            "stream_buffer_size",
-            "rewrite",
-            "handle_response",
-            "verbose_logs",
-        ],
-    ),
-    ("rewrite", &["method", "uri", "strip_path_prefix", "strip_path_suffix", "uri_substring", "path_regexp", "query"]),
-    ("static_response", &["status_code", "headers", "body", "close", "abort"]),
-    ("subroute", &["routes", "errors"]),
-];
+/// The parts of a type or a module.
+enum Parts {
+    /// Its fields, and what they are.
+    Fields(Vec<(&'static str, Shape)>),
+    /// It is this as a whole.
+    Whole(Shape),
+}
+
+/// Types (`#…`) and modules by their names.
+static TABLE: LazyLock<HashMap<&'static str, Parts>> = LazyLock::new(|| {
+    let lines = include_str!("fields.txt").lines().filter(|line| !line.starts_with("//"));
+    let read = |line: &'static str| {
+        let (name, parts) = line.split_once(' ').unwrap_or((line, ""));
+        let field = |text: &'static str| text.split_at(text.find(['#', '*', '%', '@']).unwrap_or(text.len()));
+        let parts = match parts.strip_prefix('=') {
+            Some(shape) => Parts::Whole(shape),
+            None => Parts::Fields(parts.split_ascii_whitespace().map(field).collect()),
+        };
+        (name, parts)
+    };
+    lines.map(read).collect()
+});
+
+/// What a whole config is.
+const CONFIG: Shape = "#caddy.Config";
 
 impl<'d> Compiler<'d, '_> {
     /// Tells of fields that aren't there.
     pub(super) fn fields(&mut self, root: Ref<'d>) {
-        self.only(root, TOP, "a config");
-        if let Some(admin) = root.get("admin") {
-            self.only(admin, ADMIN, "`admin`");
-        }
-        let Some(http) = root.path(&["apps", "http"]) else { return };
-        self.only(http, HTTP, "the HTTP app");
-        for (_, server) in http.get("servers").into_iter().flat_map(|servers| servers.entries()) {
-            self.only(server, SERVER, "a server");
-        }
-        for at in 0..root.document.nodes.len() {
-            let Ok(id) = u32::try_from(at) else { break };
-            let node = Ref { document: root.document, id: NodeId(id) };
-            // Servers, `subroute`, `handle_response` and error routes all have them.
-            for route in node.get("routes").into_iter().flat_map(Ref::items) {
-                self.only(route, ROUTE, "a route");
+        let mut open: Vec<(Ref<'d>, Shape)> = vec![(root, CONFIG)];
+        while let Some((node, shape)) = open.pop() {
+            let mut items = node.items().peekable();
+            if items.peek().is_some() {
+                open.extend(items.map(|item| (item, shape)));
+                continue;
             }
-            for handler in node.get("handle").into_iter().flat_map(Ref::items) {
-                let name = super::text(handler, "handler").unwrap_or_default();
-                if let Some((_, fields)) = HANDLERS.iter().find(|(own, _)| *own == name) {
-                    let known: Vec<&str> = fields.iter().copied().chain(["handler"]).collect();
-                    self.only(handler, &known, &format!("the handler `{name}`"));
+            match shape.split_at_checked(1) {
+                Some(("#", _)) => self.parts(node, shape, "", &mut open),
+                Some(("*", inner)) => open.extend(node.entries().map(|(_, value)| (value, inner))),
+                Some(("%", namespace)) => {
+                    for (entry, value) in node.entries() {
+                        self.parts(value, &module(namespace, &entry.key), "", &mut open);
+                    }
                 }
+                Some(("@", rest)) => {
+                    let (namespace, key) = rest.split_once('/').unwrap_or((rest, ""));
+                    self.parts(node, &module(namespace, super::text(node, key).unwrap_or_default()), key, &mut open);
+                }
+                _ => {}
             }
         }
     }
 
-    fn only(&mut self, map: Ref<'d>, known: &[&str], of: &str) {
-        for (entry, _) in map.entries() {
-            let is_known = known.iter().any(|name| name.eq_ignore_ascii_case(&entry.key));
-            if !is_known && !entry.key.starts_with('@') {
-                self.refused(entry.key_place, format!("`{}` is no field of {of}", entry.key));
+    /// The fields of one type or module; `key` is where its own name stands.
+    fn parts(&mut self, node: Ref<'d>, name: &str, key: &str, open: &mut Vec<(Ref<'d>, Shape)>) {
+        let fields = match TABLE.get(name) {
+            None => return,
+            Some(Parts::Whole(shape)) => return open.push((node, shape)),
+            Some(Parts::Fields(fields)) => fields,
+        };
+        for (entry, value) in node.entries() {
+            if let Some((_, shape)) = fields.iter().find(|(own, _)| own.eq_ignore_ascii_case(&entry.key)) {
+                if !shape.is_empty() {
+                    open.push((value, shape));
+                }
+            } else if !entry.key.starts_with('@') && !entry.key.eq_ignore_ascii_case(key) {
+                let of = name.trim_start_matches('#');
+                self.refused(entry.key_place, format!("`{}` is no field of `{of}`", entry.key));
             }
         }
     }
+}
+
+/// The name of a module.
+fn module(namespace: &str, name: &str) -> String {
+    if namespace.is_empty() { name.to_owned() } else { format!("{namespace}.{name}") }
 }

@@ -125,6 +125,8 @@ impl<'c> Reader<'c> {
                         }
                     }
                     [prefix @ .., b'*'] if !prefix.is_empty() => prefixes.push((prefix.to_vec(), chain, at.clone())),
+                    // A handshake without a name is the default server's (measured on 1.22.1 and 1.31.3).
+                    [] if by == By::Handshake => {}
                     name => {
                         exact.entry(name).or_insert(chain);
                     }
