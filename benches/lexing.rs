@@ -25,7 +25,7 @@ fn main() -> ExitCode {
             (0..rounds).filter_map(|_| seconds(&dialect, &file)).map(|s| megabytes / s).collect();
         speeds.sort_by(f64::total_cmp);
         match speeds.get(speeds.len() / 2) {
-            Some(speed) => println!("{dialect} {megabytes:.1f} {speed:.0f}"),
+            Some(speed) => println!("{dialect} {megabytes:.1} {speed:.0}"),
             None => eprintln!("{dialect}: nginx, caddy or yaml, and a text without faults"),
         }
     }

@@ -172,7 +172,7 @@ impl Boundaries {
 
     fn select(&mut self, select: &Select) {
         let exact = select.exact.texts().map(<[u8]>::to_vec);
-        let prefixes = select.prefixes.texts().flat_map(|prefix| begun(prefix));
+        let prefixes = select.prefixes.texts().flat_map(begun);
         let keys: Vec<Vec<u8>> = exact.chain(prefixes).collect();
         self.value(&select.on);
         self.compared(&select.on, &keys);

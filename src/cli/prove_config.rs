@@ -97,7 +97,12 @@ impl Run<'_> {
                 "{names} {version} was started; where the config is for another build, name that with {}=PATH",
                 program.variable
             );
-            failed(reason.clone(), Some(&help).filter(|_| reason.contains("the server ended")).map(String::as_str))
+            failed(
+                reason.clone(),
+                Some(&help)
+                    .filter(|_| ["the server ended", "refuses it"].iter().any(|part| reason.contains(part)))
+                    .map(String::as_str),
+            )
         })?;
         if site.listeners().is_empty() {
             let reached = match &system.inside {
@@ -175,6 +180,9 @@ impl Told<'_> {
         }
         for (reason, number) in report.unknown.iter().take(REASONS) {
             text.push_str(&format!("  {number} unknown: {}\n", self.own(reason)));
+        }
+        if report.unknown.iter().any(|(reason, _)| reason.contains("environment variable")) {
+            text.push_str("  --env-file FILE says what the variables are\n");
         }
         for note in &self.site.world.notes {
             text.push_str(&format!("  {note}\n"));

@@ -96,6 +96,9 @@ impl Missed {
     }
 }
 
+/// What stands in a text around the name of a variable whose value isn't known: characters for private use.
+pub const MARKS: [char; 2] = ['\u{f5a5a}', '\u{f5a5b}'];
+
 /// What is known about a variable.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Variable<'v> {

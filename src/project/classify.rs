@@ -104,6 +104,7 @@ pub fn classify(path: &Path, text: &str) -> Option<What> {
         "json" => is_caddy_json(text).then_some(What::CaddyJson),
         "yml" | "yaml" => yaml(&name, text),
         "toml" => toml(text).then_some(What::Traefik),
+        "labels" => Some(What::Traefik),
         // Texts of other kinds that quote configs.
         "md" | "rs" | "py" | "sh" | "js" | "ts" | "html" | "txt" | "j2" | "tmpl" => None,
         _ => nginx(&name, text),
@@ -150,6 +151,9 @@ fn yaml(name: &str, text: &str) -> Option<What> {
     match () {
         () if foreign => None,
         () if name.starts_with("traefik.") || has(TRAEFIK_STATIC) || has(TRAEFIK_DYNAMIC) && below() => {
+            Some(What::Traefik)
+        }
+        () if has(&["labels"]) && text.to_ascii_lowercase().contains("traefik.") && !has(&["services"]) => {
             Some(What::Traefik)
         }
         () if has(&["services"]) && text.lines().any(|line| is_service_line(line.trim())) => Some(What::Compose),
@@ -220,6 +224,8 @@ mod tests {
             ("docker-compose.prod.yml", "", Some(What::Compose)),
             ("stack.yml", "services:\n  a:\n    image: x\n", Some(What::Compose)),
             ("labels.yml", "services:\n  a:\n    labels:\n", Some(What::Compose)),
+            ("labels.yml", "labels:\n  - traefik.enable=true\n", Some(What::Traefik)),
+            ("chat.labels", "traefik.enable=true\n", Some(What::Traefik)),
             ("traefik.yml", "", Some(What::Traefik)),
             ("dynamic.yaml", "http:\n  routers:\n    r:\n", Some(What::Traefik)),
             ("d.toml", "[http.routers.r]\nrule = 'x'\n", Some(What::Traefik)),

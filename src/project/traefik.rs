@@ -59,7 +59,7 @@ fn labels(project: &Project, service: &Service) -> LabelSet {
         }),
         project: project.name.clone(),
         place: service.place,
-        labels: pairs.map(|label| (label.name.clone(), label.value.text.clone(), label.value.place)).collect(),
+        labels: pairs.map(|label| (label.name.clone(), label.marked.clone(), label.value.place)).collect(),
         // On the host's network Docker tells of none.
         ports: if host_network { Vec::new() } else { exposed(service) },
         host_network,

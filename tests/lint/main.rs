@@ -12,6 +12,7 @@ mod case;
 mod claims;
 #[path = "../common/mod.rs"]
 mod common;
+mod curls;
 mod fixed;
 mod own;
 mod real;

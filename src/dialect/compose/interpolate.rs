@@ -4,7 +4,7 @@
 //! as compose-go 2.9.1 (template.go, and measured with Compose 2.40.3): the text between braces ends at the last `}` of the line, then at
 //! the one that closes; defaults are computed also where they aren't used.
 
-use super::super::{Variable, Variables};
+use super::super::{MARKS, Variable, Variables};
 
 /// So many defaults may stand in one another.
 const DEEPEST: usize = 32;
@@ -17,6 +17,8 @@ const LONGEST: usize = 16 << 20;
 pub struct Interpolated {
     /// The text; a variable that isn't known stands as nothing.
     pub text: String,
+    /// The same with [`MARKS`] around the name of such a variable; empty: there is none.
+    pub marked: String,
     /// The variables that were asked for, and how.
     pub uses: Vec<Use>,
 }
@@ -67,8 +69,25 @@ impl Interpolated {
 /// Puts the variables into a text.
 pub fn interpolate(text: &str, variables: &Variables) -> Result<Interpolated, Stop> {
     let mut out = Interpolated::default();
-    out.text = substitute(text, variables, &mut out.uses, 0)?;
+    let marked = substitute(text, variables, &mut out.uses, 0)?;
+    out.text = unmarked(&marked);
+    out.marked = if out.text == marked { String::new() } else { marked };
     Ok(out)
+}
+
+/// A text without what is marked.
+fn unmarked(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some((before, behind)) = rest.split_once(MARKS[0]) {
+        out.push_str(before);
+        rest = behind.split_once(MARKS[1]).map_or("", |(_, behind)| behind);
+    }
+    out + rest
+}
+
+fn mark(name: &str) -> String {
+    format!("{}{name}{}", MARKS[0], MARKS[1])
 }
 
 fn substitute(text: &str, variables: &Variables, uses: &mut Vec<Use>, depth: usize) -> Result<String, Stop> {
@@ -173,7 +192,8 @@ fn expression(inside: &str, variables: &Variables, uses: &mut Vec<Use>, depth: u
     };
     let set = match value {
         Variable::Set(value) => value.to_owned(),
-        Variable::Unset | Variable::Unknown => String::new(),
+        Variable::Unset => String::new(),
+        Variable::Unknown => mark(name),
     };
     let (text, outcome) = match (operator.as_bytes().first(), there) {
         (Some(b'-'), Some(true)) | (Some(b'+'), Some(false)) | (Some(b'?'), Some(true)) => (set, Outcome::Known),
@@ -191,7 +211,7 @@ fn plain(name: &str, variables: &Variables, uses: &mut Vec<Use>) -> String {
     let (text, outcome) = match variables.get(name) {
         Variable::Set(value) => (value.to_owned(), Outcome::Known),
         Variable::Unset => (String::new(), Outcome::Empty),
-        Variable::Unknown => (String::new(), Outcome::Unknown),
+        Variable::Unknown => (mark(name), Outcome::Unknown),
     };
     uses.push(Use { name: name.to_owned(), outcome });
     text

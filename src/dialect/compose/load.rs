@@ -25,7 +25,7 @@ pub(super) struct Loader<'s> {
     pub(super) folders: Vec<PathBuf>,
     pub(super) tree: Document,
     /// Nodes whose text hangs on a variable that isn't known.
-    pub(super) unknown: HashMap<NodeId, Box<str>>,
+    pub(super) unknown: HashMap<NodeId, (Box<str>, Box<str>)>,
     pub(super) variables: Vec<VariableUse>,
     /// How many entries merges have made: a short file can ask for very many.
     pub(super) merged: usize,
@@ -139,7 +139,7 @@ impl<'s> Loader<'s> {
             let place = *place;
             match interpolate::interpolate(text, variables) {
                 Ok(done) => {
-                    let unknown = done.unknown().map(Into::into);
+                    let unknown = done.unknown().map(|name| (name.into(), done.marked.as_str().into()));
                     (*text, *style) = (done.text.into(), Style::Quoted);
                     let uses = done.uses.into_iter();
                     self.variables.extend(uses.map(|used| VariableUse {
@@ -196,7 +196,7 @@ impl<'s> Loader<'s> {
             return None;
         }
         let target = self.tree.target(id)?;
-        let unknown = self.unknown.get(&target).map(|name| name.to_string());
+        let unknown = self.unknown.get(&target).map(|(name, _)| name.to_string());
         Some(Text { text: node.printed()?, place: node.place(), unknown })
     }
 

@@ -135,6 +135,8 @@ pub struct Label {
     pub name: String,
     /// Its value.
     pub value: Text,
+    /// The same with [`crate::dialect::MARKS`] around variables that aren't known.
+    pub marked: String,
 }
 
 /// A port of a service that is published on the host.

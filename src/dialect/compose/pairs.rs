@@ -39,6 +39,17 @@ impl Loader<'_> {
         out
     }
 
+    /// The values below a key, as a map or a list, that hang on variables that aren't known: with those marked.
+    fn marked(&self, id: NodeId) -> BTreeMap<String, String> {
+        let text = |id: NodeId| Some(self.unknown.get(&self.tree.target(id)?)?.1.to_string());
+        if self.at(id).is_map() {
+            let entries = self.entries(id).into_iter();
+            return entries.filter_map(|entry| Some((entry.key.to_string(), text(entry.value)?))).collect();
+        }
+        let items = self.at(id).items().filter_map(|item| text(item.id));
+        items.filter_map(|item| item.split_once('=').map(|(name, value)| (name.to_owned(), value.to_owned()))).collect()
+    }
+
     /// A service's environment.
     pub(super) fn environment(&mut self, service: NodeId, variables: &Variables) -> Vec<Variable> {
         let mut own = self.get(service, "environment").map(|id| self.named(id)).unwrap_or_default();
@@ -80,10 +91,13 @@ impl Loader<'_> {
     pub(super) fn labels(&mut self, map: NodeId) -> Vec<Label> {
         let none = Variables { complete: true, ..Variables::default() };
         let mut all = self.in_files(map, "label_file", &none);
-        all.extend(self.get(map, "labels").map(|id| self.named(id)).unwrap_or_default());
+        let own = self.get(map, "labels");
+        all.extend(own.map(|id| self.named(id)).unwrap_or_default());
+        let marked = own.map(|id| self.marked(id)).unwrap_or_default();
         let label = |(name, (value, place)): (String, (Option<Text>, Place))| {
             let value = value.unwrap_or(Text { place, ..Text::default() });
-            Label { name, value }
+            let marked = marked.get(&name).filter(|_| value.unknown.is_some()).cloned();
+            Label { name, marked: marked.unwrap_or_else(|| value.text.clone()), value }
         };
         all.into_iter().map(label).collect()
     }
@@ -91,7 +105,10 @@ impl Loader<'_> {
     /// The arguments of a build; one without a value has none that is known.
     pub(super) fn arguments(&mut self, build: NodeId) -> Vec<Label> {
         let named = self.get(build, "args").map(|id| self.named(id)).unwrap_or_default();
-        let value = |(name, (value, _)): (String, (Option<Text>, Place))| Some(Label { name, value: value? });
+        let value = |(name, (value, _)): (String, (Option<Text>, Place))| {
+            let value = value?;
+            Some(Label { name, marked: value.text.clone(), value })
+        };
         named.into_iter().filter_map(value).collect()
     }
 

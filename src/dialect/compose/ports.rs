@@ -129,7 +129,7 @@ impl Loader<'_> {
         let values = self.at(id).entries().map(|(_, value)| value.id);
         std::iter::once(id)
             .chain(values)
-            .find_map(|id| self.unknown.get(&self.tree.target(id)?).map(|name| name.to_string()))
+            .find_map(|id| self.unknown.get(&self.tree.target(id)?).map(|(name, _)| name.to_string()))
     }
 
     fn long_port(&self, item: NodeId) -> Result<(Vec<Mapping>, Option<String>), String> {

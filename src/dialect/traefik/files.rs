@@ -9,6 +9,7 @@ use super::fields;
 use super::template::{Trouble, fill};
 use super::{LabelSet, System, gateway};
 use crate::diag::{Diagnostic, Severity, Sink};
+use crate::dialect::compose::interpolate::interpolate;
 use crate::dialect::document::Document;
 use crate::dialect::{Options, Place, Reading, toml, yaml};
 use crate::source::{SourceFile, Span};
@@ -175,6 +176,10 @@ pub fn read_system(paths: &[(PathBuf, String)], options: &Options, sink: &mut Si
             system.labels.push(label_list(index, &file));
             continue;
         }
+        if let Some(labels) = compose_labels(index, &file, options, sink) {
+            system.labels.push(labels);
+            continue;
+        }
         // A static file isn't a template; a dynamic one that is one may not be readable before it is filled.
         let mut quiet = Sink::default();
         let plain = document(index, &file, &mut quiet);
@@ -230,6 +235,41 @@ fn label_list(index: usize, file: &SourceFile) -> LabelSet {
     let service = file.path.file_stem().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
     let place = Place::new(index, Span::new(0..0));
     LabelSet { service, labels, place, ..LabelSet::default() }
+}
+
+/// The labels of a service as a compose file has them, where a file holds nothing else.
+fn compose_labels(index: usize, file: &SourceFile, options: &Options, sink: &mut Sink) -> Option<LabelSet> {
+    if is_toml(&file.path) || !file.text.contains("labels:") {
+        return None;
+    }
+    let mut problems = Sink::default();
+    let document = yaml::read(index, file, &mut problems);
+    let labels = document.root().filter(|root| root.entries().count() == 1)?.get("labels")?;
+    sink.list.append(&mut problems.list);
+    let mapped = labels.entries().map(|(entry, value)| (entry.key.to_string(), value.printed(), value.place()));
+    let listed = labels.items().filter_map(|item| {
+        let text = item.printed()?;
+        let (name, value) = text.split_once('=').unwrap_or((&text, ""));
+        Some((name.to_owned(), Some(value.to_owned()), item.place()))
+    });
+    let each = mapped.chain(listed).filter_map(|(name, value, place)| {
+        // Compose puts variables in first.
+        match interpolate(&value.unwrap_or_default(), &options.variables) {
+            Ok(done) => Some((name, if done.marked.is_empty() { done.text } else { done.marked }, place)),
+            Err(_) => {
+                let problem =
+                    Diagnostic::new(Severity::Error, "Compose doesn't start with this value: a variable in it");
+                sink.push(
+                    problem.at(file, place.span(), "").help("write `$$` for the sign itself, and set what must be set"),
+                );
+                None
+            }
+        }
+    });
+    let labels = each.collect();
+    let service = file.path.file_stem().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+    let place = Place::new(index, Span::new(0..0));
+    Some(LabelSet { service, labels, place, ..LabelSet::default() })
 }
 
 /// Reads the files that a file provider names: an absolute name below the root, or beside the static file where it isn't found.

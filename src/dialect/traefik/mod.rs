@@ -47,6 +47,7 @@ use dynamic::Dynamic;
 use node::{Node, Refusal};
 use router::{Family, Muxer};
 use statics::{Docker, EntryPoint, Static};
+use template::unknown_in;
 use tls::Choice;
 
 /// Everything that one Traefik reads.
@@ -213,6 +214,11 @@ fn read_labels(sets: &[LabelSet], docker: &Docker, all: &mut Dynamic, problems: 
     for set in sets {
         match docker::expose(set, docker) {
             Ok(found) => exposed.push(found),
+            // Whether it is passed over hangs on variables that aren't known.
+            Err(passed) if set.labels.iter().any(|(_, value, _)| unknown_in(value).is_some()) => {
+                let why = set.labels.iter().find_map(|(_, value, _)| unknown_in(value)).unwrap_or_default();
+                all.opaque.get_or_insert((passed.place, format!("the labels of `{}`: {why}", set.service)));
+            }
             Err(passed) if passed.wanted => {}
             Err(passed) => {
                 let why = format!("Traefik passes over the service `{}`: {}", set.service, passed.why);

@@ -10,8 +10,7 @@ use crate::dialect::re2;
 use crate::dialect::{Variable, Variables};
 use crate::gateway::{ENVIRONMENT, Pattern};
 
-/// What stands around the name of a variable whose value isn't known: characters for private use.
-pub const MARKS: [char; 2] = ['\u{f5a5a}', '\u{f5a5b}'];
+pub use crate::dialect::MARKS;
 
 /// A filled template.
 #[derive(Debug, Default)]

@@ -212,6 +212,17 @@ impl Mover<'_> {
                 }
             }
         }
+        // Whom Caddy trusts; where their certificates aren't here, nobody but this run.
+        for map in maps(self.document) {
+            for key in ["pem_files", "trusted_ca_certs_pem_files"] {
+                let files = get(self.document, map, key).map_or(Vec::new(), |files| items(self.document, files));
+                for file in files {
+                    if !text(self.document, file).is_some_and(|path| Path::new(&path).exists()) {
+                        set(self.document, file, certificate.display().to_string());
+                    }
+                }
+            }
+        }
         if let Some(certificates) = self.at(&["apps", "tls", "certificates"]) {
             remove(self.document, certificates, &["automate", "load_folders", "load_storage"]);
         }
@@ -287,12 +298,22 @@ impl Mover<'_> {
     }
 }
 
-/// What Caddy itself makes of a Caddyfile. Errors: it refuses it.
+/// What Caddy itself makes of a Caddyfile. Errors: why it refuses it.
 pub fn adapted(file: &Path, program: &Path, variables: &[(String, String)]) -> Result<String, String> {
     let file = std::path::absolute(file).map_err(|error| error.to_string())?;
-    server::output(
-        program,
-        &["adapt".as_ref(), "--adapter".as_ref(), "caddyfile".as_ref(), "--config".as_ref(), file.as_os_str()],
-        variables,
-    )
+    let arguments =
+        ["adapt".as_ref(), "--adapter".as_ref(), "caddyfile".as_ref(), "--config".as_ref(), file.as_os_str()];
+    server::output(program, &arguments, variables).map_err(|said| refusal(&said))
+}
+
+/// The errors among what Caddy says, without the rest of its lines.
+pub fn refusal(said: &str) -> String {
+    let told = |line: &str| {
+        let line: serde_json::Value = serde_json::from_str(line).ok()?;
+        let is_error = line.get("level")?.as_str()? == "error";
+        line.get("msg")?.as_str().filter(|_| is_error).map(str::to_owned)
+    };
+    let plain = |line: &str| line.trim().strip_prefix("Error: ").map(str::to_owned);
+    let errors: Vec<String> = said.lines().filter_map(|line| told(line).or_else(|| plain(line))).collect();
+    if errors.is_empty() { said.to_owned() } else { format!("Caddy refuses it: {}", errors.join("; ")) }
 }

@@ -9,6 +9,7 @@ use super::traefik::{known_users, url};
 use super::world::World;
 use crate::dialect::Options;
 use crate::dialect::traefik::LabelSet;
+use crate::dialect::traefik::template::unknown_in;
 
 /// Moves the labels of all containers. Errors: what can't be moved.
 pub fn edit(sets: &mut [LabelSet], options: &Options, world: &mut World) -> Result<Vec<Container>, String> {
@@ -49,7 +50,7 @@ impl Label<'_> {
         world: &mut World,
     ) -> Result<Option<(String, String)>, String> {
         let Label { name, value, lower } = self;
-        if !lower.starts_with("traefik.") {
+        if !lower.starts_with("traefik.") || unknown_in(&value).is_some() {
             return Ok(Some((name, value)));
         }
         let ends = |end: &str| lower.ends_with(end);

@@ -125,7 +125,7 @@ fn caddy_site(main: &SourceFile, program: &Path, options: &Options, mut world: W
     }
     understood(&problems, &world)?;
     let launch = caddy::launch(&run, program, &world, &variables)?;
-    Site::start(world, gateway, &launch)
+    Site::start(world, gateway, &launch).map_err(|reason| caddy::refusal(&reason))
 }
 
 fn traefik_site(

@@ -268,6 +268,11 @@ impl Mover<'_> {
                 self.put_path(first, &key);
             }
             Act::Users => self.users(first, &value)?,
+            Act::Authority => {
+                let path = self.own_path(&value);
+                let path = if path.exists() { path } else { self.world.certificate()?.0 };
+                self.put_path(first, &path);
+            }
             Act::Read if value.contains('$') => {}
             Act::Read => {
                 let path = self.own_path(&value);

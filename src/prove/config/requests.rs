@@ -59,12 +59,16 @@ struct Asker<'a> {
 }
 
 impl Asker<'_> {
+    /// A request that can be sent: a line end in a target or a header would begin another line.
     fn ask(&self, method: &[u8], target: &[u8], headers: Lines) -> Request {
+        let ends = |byte: &u8| matches!(byte, b'\r' | b'\n');
+        let (target, headers) = (without(target, ends), headers.into_iter());
+        let headers: Lines = headers.map(|(name, value)| (name, without(&value, ends))).collect();
         let own_host = headers.iter().any(|(name, _)| name.eq_ignore_ascii_case(b"host"));
         let host = (!own_host).then(|| (b"Host".to_vec(), self.host.clone()));
         Request {
             method: method.to_vec(),
-            target: target.to_vec(),
+            target,
             // HTTP/1 takes off what is blank around a value.
             headers: host.into_iter().chain(headers).map(|(name, value)| (name, value.trim_ascii().to_vec())).collect(),
             version: Version::Http11,
@@ -201,6 +205,10 @@ impl Asker<'_> {
         let absolute = |path: &Vec<u8>| self.ask(b"GET", &[b"http://", &self.host[..], path].concat(), self.good());
         self.some_paths().flat_map(|path| [old(path), absolute(path)]).collect()
     }
+}
+
+fn without(bytes: &[u8], taken: impl Fn(&u8) -> bool) -> Vec<u8> {
+    bytes.iter().copied().filter(|byte| !taken(byte)).collect()
 }
 
 /// The host that most requests name: one that the config names, if any.

@@ -14,6 +14,7 @@ use crate::dialect::document::{Document, NodeId, Style};
 use crate::dialect::traefik::fields::{DYNAMIC, STATIC as KNOWN};
 use crate::dialect::traefik::node::Node;
 use crate::dialect::traefik::statics::OWN;
+use crate::dialect::traefik::template::unknown_in;
 use crate::dialect::traefik::{self, DynamicFile, System, below};
 use crate::dialect::{Options, Place};
 use crate::prove::server::Launch;
@@ -187,6 +188,12 @@ fn edit_dynamic(document: &mut Document, options: &Options, world: &mut World) -
             }
         }
         remove(document, map, &["certResolver", "healthCheck"]);
+        if let Some(client) = get(document, map, "clientAuth")
+            && get(document, client, "caFiles").is_some()
+        {
+            let own = list(document, Place::default(), &[certificate.display().to_string()]);
+            put(document, client, "caFiles", own);
+        }
         for (_, transport) in get(document, map, "serversTransports").map_or(Vec::new(), |all| entries(document, all)) {
             remove(document, transport, TRANSPORT);
         }
@@ -245,10 +252,13 @@ fn users(document: &mut Document, basic: NodeId, options: &Options) -> Result<()
     Ok(())
 }
 
-/// Lines of users with passwords that are known here. Errors: no hash could be made.
+/// Lines of users with passwords that are known here; what is no user stays. Errors: no hash could be made.
 pub fn known_users<'l>(lines: impl Iterator<Item = &'l str>) -> Result<Vec<String>, String> {
-    let names = lines.filter_map(|line| line.split_once(':')).map(|(name, _)| name);
-    names.map(|name| Ok(format!("{name}:{}", world::hash(name)?))).collect()
+    let known = |line: &'l str| match line.split_once(':') {
+        Some((name, _)) if unknown_in(line).is_none() => Ok(format!("{name}:{}", world::hash(name)?)),
+        _ => Ok(line.to_owned()),
+    };
+    lines.map(known).collect()
 }
 
 /// Writes a document; YAML readers read it. Errors: it can't be written.

@@ -151,14 +151,14 @@ impl<'d> Compiler<'d, '_> {
         }
         self.fields(root);
         self.logging = root.get("logging");
+        let http = root.get("apps").and_then(|apps| apps.get("http"));
+        let port = |name: &str| http?.get(name).and_then(number).and_then(|port| u16::try_from(port).ok());
+        self.http_port = port("http_port").unwrap_or(80);
+        self.https_port = port("https_port").unwrap_or(443);
+        // Which names have certificates hangs on the ports.
         self.certified = root.get("apps").and_then(|apps| self.certificate_names(apps));
-        match root.get("apps").and_then(|apps| apps.get("http")) {
-            Some(http) => {
-                let port = |name: &str| http.get(name).and_then(number).and_then(|port| u16::try_from(port).ok());
-                self.http_port = port("http_port").unwrap_or(80);
-                self.https_port = port("https_port").unwrap_or(443);
-                self.servers(http);
-            }
+        match http {
+            Some(http) => self.servers(http),
             None => self.problem(Severity::Warning, root.place(), "no HTTP server is configured", ""),
         }
         // Behind the others: a request that names no port isn't meant for it.

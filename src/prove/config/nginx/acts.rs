@@ -22,6 +22,8 @@ pub enum Act {
     Key,
     /// A user file with passwords that are known here.
     Users,
+    /// Certificates of whom nginx trusts; where they aren't here, it trusts nobody but this run.
+    Authority,
     /// A file that nginx reads; relative ones lie beside the main file.
     Read,
     /// Files that requests are answered from; relative ones lie below nginx's own folder.
@@ -49,8 +51,8 @@ pub const ACTS: &[(&str, Act)] = &[
     ("ssl_certificate", Act::Certificate),
     ("ssl_certificate_key", Act::Key),
     ("auth_basic_user_file", Act::Users),
-    ("ssl_client_certificate", Act::Read),
-    ("ssl_trusted_certificate", Act::Read),
+    ("ssl_client_certificate", Act::Authority),
+    ("ssl_trusted_certificate", Act::Authority),
     ("ssl_dhparam", Act::Read),
     ("ssl_crl", Act::Read),
     ("ssl_session_ticket_key", Act::Read),
