@@ -12,7 +12,7 @@ pub use super::outcome::{Change, Changed, Outcome, Verdict, Way};
 use super::outcome::{by_itself, nothing, status_of, unknown};
 use super::state::{State, computed, forwarded, reason};
 use super::*;
-use crate::http::Request;
+use crate::http::{Request, Version};
 
 /// How often a request may start over before it ends with 500 (nginx 1.22.1 allows ten internal redirects).
 pub const RESTARTS: usize = 10;

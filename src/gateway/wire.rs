@@ -323,8 +323,11 @@ impl Wire {
         let short = self.head.line.is_none_or(|(most, _)| line_bytes(request) <= most);
         let in_order = short && (capitals || !self.upper_case_methods) && request.target != b"*";
         let target = Target::parse(&request.target).filter(|_| in_order);
-        let Some(target) = target else { return Read::nothing() };
-        let Ok(path) = self.path(request, behind).apply(target.path) else { return Read::nothing() };
+        // Over HTTP/2 the host is known before the path.
+        let nothing =
+            || Read { host: self.host_of(request).filter(|_| request.version == Version::Http2), ..Read::nothing() };
+        let Some(target) = target else { return nothing() };
+        let Ok(path) = self.path(request, behind).apply(target.path) else { return nothing() };
         let Headers { lines, host, .. } = self.headers(request, &target, behind);
         let seen = target.authority.is_some() || lines.iter().any(|(name, _)| name.eq_ignore_ascii_case(b"host"));
         let authority = authority(request, &target).filter(|_| seen).unwrap_or_default().to_vec();

@@ -112,7 +112,8 @@ impl Run<'_> {
         };
         let state = State::new(request, listener, read).with(opened.variables);
         // Without a host that was read nothing is chosen by it (nginx 1.22.1 and 1.31.3).
-        let known = state.path.as_ref().is_some_and(|path| !path.is_empty()) && !state.host.is_empty();
+        let begun = state.path.as_ref().is_some_and(|path| !path.is_empty()) || request.version == Version::Http2;
+        let known = begun && !state.host.is_empty();
         let by_host = if known { self.by_host(state.clone(), listener.chain, &self.gateway.refusals) } else { None };
         let mut walk = Walk::new(state, outcome, self.noted);
         walk.errors = Some(by_host.unwrap_or_else(|| errors.clone()));

@@ -234,11 +234,11 @@ impl<'d> Compiler<'d, '_> {
             );
             steps.push(Step::Guard(guard(failed, Vec::new(), Origin::default())));
             let end = Terminal::RespondWith(Box::new(Value::ErrorStatus));
-            let chain = self.routes(
-                errors.get("routes"),
-                end,
-                self.origin(errors.place(), "no error route answers: the error's status does"),
-            );
+            let ended = self.chain(Vec::new(), Terminal::Return, Origin::default());
+            let chain = self.routes(errors.get("routes"), Terminal::Then(ended), Origin::default());
+            let origin = self.origin(errors.place(), "no error route answers: the error's status does");
+            let clauses = self.intercepted(&Value::ErrorStatus);
+            self.gateway.replace(ended, Chain { clauses, otherwise: end, origin });
             // The request is again what the client sent, its headers excepted.
             let mut before = vec![set(var::FIRST_ERROR, Value::ErrorStatus)];
             let original = |name: &str| variable(&format!("http.request.{name}"));

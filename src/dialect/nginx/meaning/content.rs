@@ -273,7 +273,11 @@ fn too_long(limit: u64, read: bool) -> Clause {
     let when = Predicate::All(vec![
         Predicate::BodyOver(limit),
         if read { chunked() } else { chunked().negated() },
-        state::is_set(state::DISCARDED).negated(),
+        // Over HTTP/2 a body that was thrown away keeps its length (measured on 1.22.1 and 1.31.3).
+        Predicate::Any(vec![
+            state::is_set(state::DISCARDED).negated(),
+            Predicate::Value(Value::Protocol, Test::Equals(b"HTTP/2.0".to_vec())),
+        ]),
     ]);
     let note = format!("the body is longer than `client_max_body_size` allows ({limit} bytes): 413");
     let steps = vec![state::set(state::DISCARDED, "1")];
