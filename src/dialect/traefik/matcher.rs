@@ -4,7 +4,7 @@
 //! Traefik 3.7.15 drops it (facts: pkg/muxer/http of Traefik, measured).
 
 use super::rule::Rule;
-use super::template::unknown_in;
+use super::template::{guessable_in, unknown_in};
 use super::v2;
 use crate::dialect::re2;
 use crate::gateway::{Captures, Function, Lines, Pattern, Predicate, Test, Value};
@@ -90,7 +90,7 @@ fn matcher(name: &str, arguments: &[String]) -> Result<Predicate, String> {
     if !counts.contains(&arguments.len()) {
         return Err(format!("`{name}` has {} arguments instead of {}", arguments.len(), counts[0]));
     }
-    if let Some(why) = arguments.iter().find_map(|argument| unknown_in(argument)) {
+    if let Some(why) = unknown(name, arguments) {
         return Ok(Predicate::Opaque(why.into()));
     }
     let first = &arguments[0];
@@ -115,6 +115,13 @@ fn matcher(name: &str, arguments: &[String]) -> Result<Predicate, String> {
         "QueryRegexp" if arguments.len() == 2 => Predicate::Argument(first.as_bytes().to_vec(), regex(second)?),
         _ => Predicate::Argument(first.as_bytes().to_vec(), Test::Equals(second.into())),
     })
+}
+
+/// Why the arguments of a matcher aren't known. Headers, queries and addresses are what only some callers have, a host is everybody's.
+pub fn unknown(name: &str, arguments: &[String]) -> Option<String> {
+    let secret = ["Header", "Query", "ClientIP"].iter().any(|start| name.starts_with(start));
+    let why = if secret { unknown_in } else { guessable_in };
+    arguments.iter().find_map(|argument| why(argument))
 }
 
 /// A request header passes.

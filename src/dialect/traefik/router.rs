@@ -10,7 +10,7 @@ use super::dynamic::{Dynamic, Router, provider_of};
 use super::matcher::{Syntax, predicate};
 use super::rule::Rule;
 use super::statics::EntryPoint;
-use super::template::unknown_in;
+use super::template::guessable_in;
 use super::tls::Choice;
 use crate::gateway::{Chain, ChainId, Clause, Log, Predicate, Setting, Step, Terminal, Test, Value};
 
@@ -168,7 +168,7 @@ impl Muxer<'_, '_> {
             "v2" => Syntax::V2,
             _ => Syntax::V3,
         };
-        let when = match unknown_in(&router.rule).filter(|_| Rule::parse(&router.rule).is_err()) {
+        let when = match guessable_in(&router.rule).filter(|_| Rule::parse(&router.rule).is_err()) {
             Some(why) => Predicate::Opaque(why.into()),
             None => Rule::parse(&router.rule)
                 .and_then(|rule| predicate(&rule, syntax))

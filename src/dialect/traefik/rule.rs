@@ -3,7 +3,7 @@
 //! In: its text. Out: an expression of matchers, or why Traefik refuses it and drops the router. Invariant: total; Go's own expression
 //! parser reads rules in Traefik, so its lexical rules hold (facts: vulcand/predicate 1.3, go/scanner, measured on Traefik 3.7.15).
 
-use super::template::{MARKS, unknown_in};
+use super::template::{MARKS, guessable_in};
 
 /// An expression.
 #[derive(Debug, Clone, PartialEq)]
@@ -188,7 +188,7 @@ fn lex(text: &str) -> Result<Vec<Token>, String> {
             }
             '\'' => return Err("single quotes: matchers take backticks or double quotes".to_owned()),
             mark if mark == MARKS[0] => {
-                tokens.push(Token::Unknown(unknown_in(rest).unwrap_or_default()));
+                tokens.push(Token::Unknown(guessable_in(rest).unwrap_or_default()));
                 length = rest.find(MARKS[1]).map_or(rest.len(), |end| end + MARKS[1].len_utf8());
             }
             letter if letter.is_alphabetic() || letter == '_' => {

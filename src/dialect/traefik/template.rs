@@ -34,8 +34,16 @@ pub enum Trouble {
 
 /// Why a text isn't known, if it holds the mark of a variable.
 pub fn unknown_in(text: &str) -> Option<String> {
-    let name = text.split_once(MARKS[0])?.1.split(MARKS[1]).next()?;
-    Some(format!("{ENVIRONMENT}`{name}`, whose value is not known"))
+    Some(format!("{ENVIRONMENT}`{}`, whose value is not known", variable_in(text)?))
+}
+
+/// The same of what is no secret, a host or a path: whoever asks may know it.
+pub fn guessable_in(text: &str) -> Option<String> {
+    Some(format!("depends on the value of the environment variable `{}`, which callers may know", variable_in(text)?))
+}
+
+fn variable_in(text: &str) -> Option<&str> {
+    text.split_once(MARKS[0])?.1.split(MARKS[1]).next()
 }
 
 impl Filled {

@@ -4,7 +4,6 @@
 //! them, templates such as `{name:[a-z]+}` are expressions (facts: gorilla/mux in Traefik's fork, measured on Traefik 3.7.15).
 
 use super::matcher::{ascii, header, regex};
-use super::template::unknown_in;
 use crate::gateway::{Predicate, Test, Value};
 
 /// All matchers.
@@ -23,7 +22,7 @@ pub const NAMES: &[&str] = &[
 
 /// What a matcher means. Errors: why Traefik drops its router.
 pub fn matcher(name: &str, arguments: &[String]) -> Result<Predicate, String> {
-    if let Some(why) = arguments.iter().find_map(|argument| unknown_in(argument)) {
+    if let Some(why) = super::matcher::unknown(name, arguments) {
         return Ok(Predicate::Opaque(why.into()));
     }
     let any = |one: &dyn Fn(&String) -> Result<Predicate, String>| {
