@@ -445,21 +445,14 @@ impl Grammar<'_> {
                 return;
             }
             25 if self.named > 0 => format!("invoke {matcher}named{}", self.random.below(self.named)),
-            25 => match self.random.below(6) {
+            25 => match self.random.below(4) {
                 0 => format!("encode {matcher}gzip"),
                 1 => format!("log_append {matcher}k {{path}}"),
                 2 => format!(
                     "try_files {matcher}{}",
                     self.random.pick(&["{path} /x{path}", "/none =404", "/a /b?{query}"])
                 ),
-                3 => format!("log_skip {matcher}"),
-                _ => {
-                    let status = self.random.pick(&["4xx", "403 404", "5xx", "401", "2xx"]);
-                    let answer = self.random.pick(&["respond i 222", "respond 403", "error 418", "rewrite * /i"]);
-                    format!(
-                        "intercept {matcher}{{\n  @i status {status}\n  handle_response @i {{\n    {answer}\n  }}\n}}"
-                    )
-                }
+                _ => format!("log_skip {matcher}"),
             },
             26..=29 => {
                 let inner = self.block();
