@@ -15,7 +15,7 @@ if [ ! -x "$tools/bin/gixy" ] || [ ! -x "$tools/bin/crossplane" ]; then
     "$tools/bin/pip" install --quiet --disable-pip-version-check gixy-ng==0.2.59 crossplane==0.5.8 >&2
 fi
 if [ -z "${LLMGUARD:-}" ]; then
-    cargo build --quiet --release
+    cargo build --quiet --release --bin llmguard --bench lexing
     LLMGUARD=$PWD/target/release/llmguard
 fi
 if [ -z "${LLMGUARD_LEXING:-}" ]; then
