@@ -16,7 +16,12 @@ impl State<'_> {
             Predicate::Always => true,
             Predicate::Value(value, test) => {
                 let bytes = self.value(value)?;
-                return self.test(test, &bytes);
+                let holds = self.test(test, &bytes);
+                if holds.is_none() && !value.any(&mut Value::is_ones_own) {
+                    let variable = self.why.as_deref().and_then(environment_variable).map(guessable);
+                    self.why = variable.or(self.why.take());
+                }
+                return holds;
             }
             Predicate::Header(name, lines, test) => return self.header_passes(name, *lines, test),
             Predicate::Argument(name, test) => {

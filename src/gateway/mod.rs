@@ -53,6 +53,11 @@ pub fn is_environment(why: &str) -> bool {
     why.starts_with(ENVIRONMENT)
 }
 
+/// The reason where what a variable says is no secret, a host or a path: whoever asks may know it.
+pub fn guessable(variable: &str) -> String {
+    format!("depends on the value of the environment variable `{variable}`, which callers may know")
+}
+
 /// The variable of the environment that a reason names.
 pub fn environment_variable(why: &str) -> Option<&str> {
     why.strip_prefix(ENVIRONMENT)?.split('`').nth(1)

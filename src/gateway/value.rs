@@ -294,6 +294,45 @@ impl Value {
             }
     }
 
+    /// Whether a caller may keep this to itself: what hosts and paths there are isn't a secret, what else a request carries may be one.
+    pub fn is_ones_own(&self) -> bool {
+        match self {
+            Value::Literal(_)
+            | Value::Concat(_)
+            | Value::First(_)
+            | Value::Joined(..)
+            | Value::Apply(..)
+            | Value::Method
+            | Value::Target
+            | Value::RawPath
+            | Value::Path
+            | Value::OriginalTarget
+            | Value::Host
+            | Value::ServerName
+            | Value::Authority
+            | Value::Scheme
+            | Value::Protocol
+            | Value::Port
+            // What is set is most often one of these.
+            | Value::Variable(_) => false,
+            Value::Query
+            | Value::SentTarget
+            | Value::Header(..)
+            | Value::Cookie(_)
+            | Value::Argument(_)
+            | Value::Parameter(_)
+            | Value::FirstParameter(_)
+            | Value::ClientIp
+            | Value::Client
+            | Value::Capture(_)
+            | Value::ErrorStatus
+            | Value::Body
+            | Value::BodyLength
+            | Value::Lookup(_)
+            | Value::Opaque(_) => true,
+        }
+    }
+
     /// Whether this is a header or a cookie that may carry a credential, or who it is.
     pub fn is_credential(&self) -> bool {
         match self {

@@ -8,7 +8,7 @@ use std::collections::HashMap;
 
 use crate::dialect::re2;
 use crate::dialect::{Variable, Variables};
-use crate::gateway::{ENVIRONMENT, Pattern};
+use crate::gateway::{ENVIRONMENT, Pattern, guessable};
 
 pub use crate::dialect::MARKS;
 
@@ -39,7 +39,7 @@ pub fn unknown_in(text: &str) -> Option<String> {
 
 /// The same of what is no secret, a host or a path: whoever asks may know it.
 pub fn guessable_in(text: &str) -> Option<String> {
-    Some(format!("depends on the value of the environment variable `{}`, which callers may know", variable_in(text)?))
+    variable_in(text).map(guessable)
 }
 
 fn variable_in(text: &str) -> Option<&str> {
