@@ -68,15 +68,16 @@ fn walked<'g>(gateway: &'g Gateway, request: &'g Request, noted: Noted) -> impl 
     let mut next = Some(Vec::new());
     std::iter::from_fn(move || {
         let mut assumed: Vec<bool> = next.take()?;
-        let mut run = Run { gateway, assumed: &assumed, noted, asked: 0, doubts: Vec::new(), work: 0, depth: 0 };
+        let mut run = Run::new(gateway, &assumed, noted);
         let mut outcome = run.request(request);
         let (asked, doubts) = (run.asked, run.doubts);
         if asked > FORKS {
-            outcome.verdict = unknown(doubts.first().cloned().unwrap_or_default());
+            outcome.verdict = unknown(doubts.first().map(|(why, _)| why.clone()).unwrap_or_default());
         }
         // Questions beyond the last assumption were taken for a no.
         assumed.resize(doubts.len(), false);
-        let way = Way { assumed: doubts.into_iter().zip(assumed.iter().copied()).collect(), outcome };
+        let told = doubts.into_iter().zip(&assumed).map(|((why, negated), yes)| (why, *yes != negated));
+        let way = Way { assumed: told.collect(), outcome };
         // The next combination, counting upwards from the last question.
         while assumed.last() == Some(&true) {
             assumed.pop();
@@ -112,8 +113,12 @@ struct Run<'g> {
     assumed: &'g [bool],
     noted: Noted,
     asked: usize,
-    /// Why the first [`FORKS`] of them can't.
-    doubts: Vec<String>,
+    /// Why the first [`FORKS`] of them can't, and whether the question is if that doesn't hold.
+    doubts: Vec<(String, bool)>,
+    /// Of the condition in hand: whether a part that can't be known stands in it as it is, and whether one stands there negated.
+    open: [bool; 2],
+    /// Whether what is looked at is negated.
+    negated: bool,
     work: usize,
     depth: usize,
 }
@@ -152,6 +157,13 @@ impl<'r> Walk<'r> {
     fn new(state: State<'r>, outcome: Outcome, noted: Noted) -> Walk<'r> {
         let (stack, guards) = (Vec::new(), Vec::new());
         Walk { state, stack, errors: None, guards, handling: false, status: None, restarts: 0, noted, outcome }
+    }
+}
+
+impl<'g> Run<'g> {
+    fn new(gateway: &'g Gateway, assumed: &'g [bool], noted: Noted) -> Run<'g> {
+        let (doubts, open) = (Vec::new(), [false; 2]);
+        Run { gateway, assumed, noted, asked: 0, doubts, open, negated: false, work: 0, depth: 0 }
     }
 }
 
@@ -321,11 +333,18 @@ impl Run<'_> {
 
     /// Whether a condition holds; what can't be known is asked from the assumptions.
     fn decide(&mut self, walk: &mut Walk<'_>, predicate: &Predicate) -> bool {
-        if let Some(holds) = self.holds(walk, predicate) {
+        let outer = (std::mem::take(&mut self.open), std::mem::take(&mut self.negated));
+        let holds = self.holds(walk, predicate);
+        let open = self.open;
+        (self.open, self.negated) = outer;
+        if let Some(holds) = holds {
             return holds;
         }
         if self.doubts.len() < FORKS {
-            self.doubts.push(reason(&walk.state).into_owned());
+            let why = reason(&walk.state).into_owned();
+            // Who knows a variable doesn't know by that what comes of a thing and its contrary.
+            let why = if open == [true, true] { format!("depends on more than one thing: it {why}") } else { why };
+            self.doubts.push((why, open == [false, true]));
         }
         let answer = self.assumed.get(self.asked).copied().unwrap_or(false);
         self.asked += 1;
@@ -357,10 +376,27 @@ impl Run<'_> {
                 }
                 any
             }
-            Predicate::Not(part) => self.holds(walk, part).map(|holds| !holds),
-            Predicate::Subrequest(chain, path, statuses) => self.subrequest(walk, *chain, path.as_ref(), statuses),
-            other => walk.state.holds_simple(other),
+            Predicate::Not(part) => {
+                self.negated = !self.negated;
+                let holds = self.holds(walk, part);
+                self.negated = !self.negated;
+                holds.map(|holds| !holds)
+            }
+            Predicate::Subrequest(chain, path, statuses) => {
+                let holds = self.subrequest(walk, *chain, path.as_ref(), statuses);
+                self.known(holds)
+            }
+            other => {
+                let holds = walk.state.holds_simple(other);
+                self.known(holds)
+            }
         }
+    }
+
+    /// Remembers where a part stands that can't be known.
+    fn known(&mut self, holds: Option<bool>) -> Option<bool> {
+        self.open[usize::from(self.negated)] |= holds.is_none();
+        holds
     }
 
     /// A request of the gateway to itself: what its answer would be.
