@@ -16,7 +16,7 @@ use std::time::Duration;
 use llmguard::analysis::caller::{Trick, Who};
 use llmguard::analysis::survey::{Witness, again};
 use llmguard::gateway::Gateway;
-use llmguard::http::{Request, Sni};
+use llmguard::http::{Request, Sni, Version};
 
 use super::case::Case;
 use super::common::skip;
@@ -119,10 +119,16 @@ fn fate(gateway: &Gateway, witness: &Witness, sent: &Arrived) -> Result<(), Stri
     let mut word = || words.next().unwrap_or_default().as_bytes().to_vec();
     let (method, target) = (word(), word());
     let headers = lines.filter_map(|line| line.split_once(':'));
+    // What is sent by HTTP/2 keeps the blanks around it.
+    let http2 = witness.request.version == Version::Http2;
+    let value_of = |value: &str| match http2 {
+        true => value.strip_prefix(' ').unwrap_or(value).as_bytes().to_vec(),
+        false => value.trim_ascii().as_bytes().to_vec(),
+    };
     let login = witness.request.as_client.as_ref().is_some_and(|client| !client.is_empty());
     let headers = headers
         .filter(|(name, _)| !(login && name.eq_ignore_ascii_case("authorization")))
-        .map(|(name, value)| (name.as_bytes().to_vec(), value.trim_ascii().as_bytes().to_vec()));
+        .map(|(name, value)| (name.as_bytes().to_vec(), value_of(value)));
     let sni = match &sent.sni {
         Some(Some(name)) => Sni::Name(name.clone()),
         Some(None) => Sni::Absent,
