@@ -278,7 +278,11 @@ pub fn run(kind: Kind, program: &Path, generator: &dyn Generator, pairs: usize, 
                     let number = next.fetch_add(1, Ordering::Relaxed);
                     let case = generator.case(&mut Random::new(seed, number as u64));
                     asked.fetch_add(case.requests.len().max(1), Ordering::Relaxed);
-                    let tried = attempt(kind, program, version, generator, &case, &stand);
+                    let mut tried = attempt(kind, program, version, generator, &case, &stand);
+                    // One that doesn't answer is started anew: what it does always it does then, too.
+                    if tried.as_ref().is_ok_and(|pairs| pairs.iter().any(Pair::unanswered)) {
+                        tried = attempt(kind, program, version, generator, &case, &stand);
+                    }
                     count(&mut summary.lock().unwrap(), number, &case, tried);
                 }
             });
@@ -332,6 +336,11 @@ struct Pair {
 impl Pair {
     fn strange(&self) -> [bool; 2] {
         [&self.observed, &self.decided].map(|answer| matches!(answer, Answer::Strange(_)))
+    }
+
+    /// Whether the server gave no answer where the evaluator knows one.
+    fn unanswered(&self) -> bool {
+        self.strange() == [true, false] && !matches!(self.decided, Answer::Unknown(_))
     }
 
     /// Whether this is a disagreement like another one.
