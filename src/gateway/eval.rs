@@ -113,12 +113,12 @@ struct Run<'g> {
     assumed: &'g [bool],
     noted: Noted,
     asked: usize,
-    /// Why the first [`FORKS`] of them can't, and whether the question is if that doesn't hold.
+    /// Why the first [`FORKS`] of them can't, and what is so if the caller doesn't know what that hangs on.
     doubts: Vec<(String, bool)>,
-    /// Of the condition in hand: whether a part that can't be known stands in it as it is, and whether one stands there negated.
-    open: [bool; 2],
-    /// Whether what is looked at is negated.
-    negated: bool,
+    /// Whether the caller is taken for one who knows no variable of the environment: what hangs on one is not so.
+    unknowing: bool,
+    /// Why such a thing can't be known, the last that was met.
+    secret: Option<String>,
     work: usize,
     depth: usize,
 }
@@ -162,8 +162,7 @@ impl<'r> Walk<'r> {
 
 impl<'g> Run<'g> {
     fn new(gateway: &'g Gateway, assumed: &'g [bool], noted: Noted) -> Run<'g> {
-        let (doubts, open) = (Vec::new(), [false; 2]);
-        Run { gateway, assumed, noted, asked: 0, doubts, open, negated: false, work: 0, depth: 0 }
+        Run { gateway, assumed, noted, asked: 0, doubts: Vec::new(), unknowing: false, secret: None, work: 0, depth: 0 }
     }
 }
 
@@ -333,22 +332,28 @@ impl Run<'_> {
 
     /// Whether a condition holds; what can't be known is asked from the assumptions.
     fn decide(&mut self, walk: &mut Walk<'_>, predicate: &Predicate) -> bool {
-        let outer = (std::mem::take(&mut self.open), std::mem::take(&mut self.negated));
-        let holds = self.holds(walk, predicate);
-        let open = self.open;
-        (self.open, self.negated) = outer;
-        if let Some(holds) = holds {
+        if let Some(holds) = self.holds(walk, predicate) {
             return holds;
         }
         if self.doubts.len() < FORKS {
-            let why = reason(&walk.state).into_owned();
-            // Who knows a variable doesn't know by that what comes of a thing and its contrary.
-            let why = if open == [true, true] { format!("depends on more than one thing: it {why}") } else { why };
-            self.doubts.push((why, open == [false, true]));
+            let doubt = self.doubt(walk, predicate);
+            self.doubts.push(doubt);
         }
         let answer = self.assumed.get(self.asked).copied().unwrap_or(false);
         self.asked += 1;
         answer
+    }
+
+    /// Why a condition can't be known, and what it is for a caller who knows no variable of the environment. Where even that hangs on
+    /// something, that is why.
+    fn doubt(&mut self, walk: &mut Walk<'_>, predicate: &Predicate) -> (String, bool) {
+        self.unknowing = true;
+        let holds = self.holds(walk, predicate);
+        self.unknowing = false;
+        match (holds, self.secret.take()) {
+            (Some(holds), Some(why)) => (why, holds),
+            _ => (reason(&walk.state).into_owned(), false),
+        }
     }
 
     /// Kleene's logic.
@@ -376,27 +381,25 @@ impl Run<'_> {
                 }
                 any
             }
-            Predicate::Not(part) => {
-                self.negated = !self.negated;
-                let holds = self.holds(walk, part);
-                self.negated = !self.negated;
-                holds.map(|holds| !holds)
+            Predicate::Not(part) => self.holds(walk, part).map(|holds| !holds),
+            // It was asked already, and is still not to be known.
+            Predicate::Subrequest(..) if self.unknowing => None,
+            Predicate::Subrequest(chain, path, statuses) => self.subrequest(walk, *chain, path.as_ref(), statuses),
+            other if self.unknowing => {
+                let before = walk.state.why.take();
+                let known = walk.state.holds_simple(other);
+                let secret = walk.state.why.take_if(|why| known.is_none() && is_environment(why));
+                walk.state.why = walk.state.why.take().or(before);
+                match secret {
+                    Some(why) => {
+                        self.secret = Some(why);
+                        Some(false)
+                    }
+                    None => known,
+                }
             }
-            Predicate::Subrequest(chain, path, statuses) => {
-                let holds = self.subrequest(walk, *chain, path.as_ref(), statuses);
-                self.known(holds)
-            }
-            other => {
-                let holds = walk.state.holds_simple(other);
-                self.known(holds)
-            }
+            other => walk.state.holds_simple(other),
         }
-    }
-
-    /// Remembers where a part stands that can't be known.
-    fn known(&mut self, holds: Option<bool>) -> Option<bool> {
-        self.open[usize::from(self.negated)] |= holds.is_none();
-        holds
     }
 
     /// A request of the gateway to itself: what its answer would be.

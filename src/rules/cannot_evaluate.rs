@@ -26,9 +26,15 @@ fn check(context: &Context<'_>, found: &mut Vec<Finding>) {
         let actual = serde_json::json!({"outcome": "unknown", "reason": doubt.reason});
         let wanted = decision::verdict(&context.measure.gateway, &doubt.wanted).into();
         let evidence = evidence::told(gateway, &doubt.witness, &doubt.through, actual, wanted);
+        let known = if doubt.reason.contains("environment variable") {
+            "name its value with `--env-file FILE`, or "
+        } else {
+            ""
+        };
+        let help = "see that the request is refused, then say so: `# llmguard: ignore[cannot-evaluate] reason`";
         let finding = Finding::new(RULE.id, RULE.severity, message, place)
             .label("this request may end up here")
-            .help("see that the request is refused, then say so: `# llmguard: ignore[cannot-evaluate] reason`");
+            .help(format!("{known}{help}"));
         found.push(on_the_way(gateway, &doubt.through, finding).shown_by(&doubt.witness, evidence));
     }
 }
